@@ -1,0 +1,147 @@
+#include "graph/cost.hpp"
+
+#include <algorithm>
+#include <type_traits>
+
+namespace espalier {
+
+namespace {
+
+// One formula for two number types: std::int64_t on a concrete graph (fast), Dim on an open one.
+template <class N>
+struct Costs {
+  N params{}, macs{}, storage_bytes{};
+};
+
+template <class N>
+N number(Dim d) {
+  if constexpr (std::is_same_v<N, Dim>) {
+    return d;
+  } else {
+    return d.value();
+  }
+}
+
+template <class N>
+N divided(N a, N b) {
+  if constexpr (std::is_same_v<N, Dim>) {
+    return map([](std::int64_t x, std::int64_t y) { return x / y; }, a, b);
+  } else {
+    return a / b;
+  }
+}
+
+template <class N>
+N stored(N weights, N channels, const Compression& compression) {
+  const auto bytes = [](std::int64_t count, std::int64_t scales, std::int64_t bits) {
+    return bits == 32 ? count * 4 : (count * bits + 7) / 8 + scales * 4;
+  };
+  if (!compression.quantization) return weights * N(4);
+  const N bits = number<N>(compression.quantization->weight_bits);
+  if constexpr (std::is_same_v<N, Dim>) {
+    return map(bytes, weights, channels, bits);
+  } else {
+    return bytes(weights, channels, bits);
+  }
+}
+
+template <class N>
+Costs<N> costs_of(const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  const auto input = [&]() -> const Shape& { return graph.node(graph.inputs(id)[0]).shape; };
+  Costs<N> c;
+  if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
+    const N in = number<N>(input()[0]);
+    const N out = number<N>(node.shape[0]);
+    const std::int64_t width = conv->group_width.value();
+    const N fan_in =
+        (width == 0 ? in : N(width)) * number<N>(conv->kernel.h) * number<N>(conv->kernel.w);
+    const N weights = fan_in * out;
+    const N bias = conv->bias ? out : N(0);
+    c.params = weights + bias;
+    c.macs = weights * number<N>(node.shape[1]) * number<N>(node.shape[2]);
+    c.storage_bytes = stored(weights, out, node.compression) + bias * N(4);
+  } else if (const auto* linear = std::get_if<op::Linear>(&node.op)) {
+    const Shape& shape = input();
+    const N in = number<N>(shape[shape.rank - 1]);
+    const N out = number<N>(linear->out_features);
+    const N weights = in * out;
+    const N bias = linear->bias ? out : N(0);
+    c.params = weights + bias;
+    c.macs = shape.rank == 2 ? weights * number<N>(shape[0]) : weights;
+    c.storage_bytes = stored(weights, out, node.compression) + bias * N(4);
+  } else if (const auto* norm = std::get_if<op::BatchNorm2d>(&node.op)) {
+    c.params = norm->affine ? N(2) * number<N>(node.shape[0]) : N(0);
+    c.storage_bytes = c.params * N(4);
+  }
+  return c;
+}
+
+/// True for operators that can write their result over their first input.
+bool reuses_input(const Op& op) {
+  return std::holds_alternative<op::BatchNorm2d>(op) ||
+         std::holds_alternative<op::Activation>(op) || std::holds_alternative<op::Dropout>(op) ||
+         std::holds_alternative<op::Flatten>(op) || std::holds_alternative<op::Add>(op) ||
+         std::holds_alternative<op::Multiply>(op) || std::holds_alternative<op::Output>(op);
+}
+
+}  // namespace
+
+NodeCost node_cost(const Graph& graph, NodeId id) {
+  const Costs<Dim> c = costs_of<Dim>(graph, id);
+  return {c.params, c.macs, c.storage_bytes};
+}
+
+std::int64_t node_macs(const Graph& graph, NodeId id) {
+  return costs_of<std::int64_t>(graph, id).macs;
+}
+std::int64_t node_params(const Graph& graph, NodeId id) {
+  return costs_of<std::int64_t>(graph, id).params;
+}
+std::int64_t node_storage_bytes(const Graph& graph, NodeId id) {
+  return costs_of<std::int64_t>(graph, id).storage_bytes;
+}
+
+std::int64_t peak_memory_bytes(const Graph& graph) {
+  const std::size_t n = graph.size();
+  static thread_local std::vector<NodeId> last_reader;
+  static thread_local std::vector<std::int64_t> owned;  // values of the buffer a node holds
+  last_reader.resize(n);
+  owned.resize(n);
+  for (NodeId i = 0; i < n; ++i) {
+    last_reader[i] = i;
+    for (NodeId input : graph.inputs(i)) last_reader[input] = i;
+  }
+  std::int64_t alive = 0, peak = 0;
+  for (NodeId i = 0; i < n; ++i) {
+    const std::int64_t size = graph.node(i).shape.elements();
+    const auto inputs = graph.inputs(i);
+    owned[i] = size;
+    if (!inputs.empty() && reuses_input(graph.node(i).op) && last_reader[inputs[0]] == i &&
+        owned[inputs[0]] == size) {
+      owned[inputs[0]] = 0;  // the buffer is handed on
+    } else {
+      alive += size;
+    }
+    peak = std::max(peak, alive);
+    for (NodeId input : inputs) {
+      if (last_reader[input] == i) alive -= owned[input], owned[input] = 0;
+    }
+    if (last_reader[i] == i) alive -= owned[i];
+  }
+  return peak * 4;
+}
+
+Cost cost(const Graph& graph) {
+  Cost total;
+  for (NodeId i = 0; i < graph.size(); ++i) {
+    const Costs<std::int64_t> c = costs_of<std::int64_t>(graph, i);
+    total.params += c.params;
+    total.macs += c.macs;
+    total.storage_bytes += c.storage_bytes;
+  }
+  total.peak_memory_bytes = peak_memory_bytes(graph);
+  return total;
+}
+
+}  // namespace espalier
