@@ -1,0 +1,325 @@
+#include "search_spaces/compression.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <numeric>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "core/error.hpp"
+#include "graph/blocks.hpp"
+
+namespace espalier {
+
+const OptionTable<CompressionOptions>& compression_options() {
+  static const auto table =
+      OptionTable<CompressionOptions>(
+          "pruning and quantization as decisions of the search, on any space with a supergraph")
+          .add("channels", &CompressionOptions::channels,
+               "shares of the channels that may be kept; none: widths stay",
+               Range{.low = 0, .high = 1, .low_open = true})
+          .add("divisor", &CompressionOptions::divisor,
+               "kept channels are rounded to a multiple of this", at_least(1))
+          .add("weight_bits", &CompressionOptions::weight_bits,
+               "bits of the weights: 2 to 8, or 32 for float; none: 32", between(2, 32))
+          .add("activation_bits", &CompressionOptions::activation_bits,
+               "bits of the activations: 2 to 8, or 32 for float; none: 32", between(2, 32))
+          .add("granularity", &CompressionOptions::granularity,
+               "operators that share one decision on bits",
+               named<BitsGranularity>({{"layer", BitsGranularity::layer},
+                                       {"block", BitsGranularity::block},
+                                       {"network", BitsGranularity::network}}))
+          .check([](const CompressionOptions& o) {
+            const auto check_bits = [](const std::vector<std::int64_t>& bits, const char* key) {
+              for (std::size_t i = 0; i < bits.size(); ++i) {
+                if (bits[i] > 8 && bits[i] != 32) {
+                  throw ConfigError(fmt::format("/{}/{}", key, i),
+                                    fmt::format("{} bits are not supported; write 2 to 8, or 32 "
+                                                "for float", bits[i]));
+                }
+              }
+              auto sorted = bits;
+              std::sort(sorted.begin(), sorted.end());
+              if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+                throw ConfigError(fmt::format("/{}", key), "lists a value twice");
+              }
+            };
+            check_bits(o.weight_bits, "weight_bits");
+            check_bits(o.activation_bits, "activation_bits");
+            auto sorted = o.channels;
+            std::sort(sorted.begin(), sorted.end());
+            if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+              throw ConfigError("/channels", "lists a value twice");
+            }
+          });
+  return table;
+}
+
+namespace {
+
+/// Sets of widths that must agree, and those that must not change.
+class WidthGroups {
+ public:
+  std::size_t add() {
+    parent_.push_back(parent_.size());
+    fixed_.push_back(false);
+    return parent_.back();
+  }
+  std::size_t find(std::size_t g) const {
+    while (parent_[g] != g) g = parent_[g];
+    return g;
+  }
+  void tie(std::size_t a, std::size_t b) {
+    a = find(a), b = find(b);
+    const std::size_t root = std::min(a, b);  // the first convolution names the group
+    fixed_[root] = fixed_[a] || fixed_[b];
+    parent_[a] = parent_[b] = root;
+  }
+  void fix(std::size_t g) { fixed_[find(g)] = true; }
+  bool fixed(std::size_t g) const { return fixed_[find(g)]; }
+
+ private:
+  std::vector<std::size_t> parent_;
+  std::vector<bool> fixed_;
+};
+
+struct Widths {
+  WidthGroups groups;
+  std::map<NodeId, std::size_t> group_of;  // of the width that a convolution or linear layer makes
+};
+
+Widths find_ties(const Graph& graph) {
+  Widths result;
+  WidthGroups& groups = result.groups;
+  std::vector<std::vector<std::size_t>> parts(graph.size());  // group of each segment of a node
+  const auto tie_inputs = [&](NodeId id) {
+    const auto inputs = graph.inputs(id);
+    for (NodeId input : inputs) {
+      const auto& a = parts[inputs[0]];
+      const auto& b = parts[input];
+      if (a.size() == b.size()) {
+        for (std::size_t i = 0; i < a.size(); ++i) groups.tie(a[i], b[i]);
+      } else {
+        for (std::size_t g : a) groups.fix(g);
+        for (std::size_t g : b) groups.fix(g);
+      }
+    }
+    return parts[inputs[0]];
+  };
+  std::vector<bool> spatial;  // of a group's convolutions, does one see more than a 1x1 map
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    const Node& node = graph.node(id);
+    const auto inputs = graph.inputs(id);
+    const auto fresh = [&](bool is_spatial) {
+      const std::size_t g = groups.add();
+      result.group_of[id] = g;
+      spatial.push_back(is_spatial);
+      return std::vector<std::size_t>{g};
+    };
+    parts[id] = std::visit(
+        [&](const auto& o) -> std::vector<std::size_t> {
+          using T = std::remove_cvref_t<decltype(o)>;
+          if constexpr (std::is_same_v<T, op::Input>) {
+            const std::size_t g = groups.add();
+            spatial.push_back(false);
+            groups.fix(g);
+            return {g};
+          } else if constexpr (std::is_same_v<T, op::Conv2d>) {
+            if (o.group_width == Dim(1)) return parts[inputs[0]];
+            const bool seen = node.shape[1].max() * node.shape[2].max() > 1;
+            auto part = fresh(seen);
+            if (o.group_width != Dim(0)) {
+              groups.fix(part[0]);
+              for (std::size_t g : parts[inputs[0]]) groups.fix(g);
+            }
+            return part;
+          } else if constexpr (std::is_same_v<T, op::Linear>) {
+            return fresh(false);
+          } else if constexpr (std::is_same_v<T, op::Add> || std::is_same_v<T, op::Multiply> ||
+                               std::is_same_v<T, op::Choice>) {
+            return tie_inputs(id);
+          } else if constexpr (std::is_same_v<T, op::Concat>) {
+            std::vector<std::size_t> joined;
+            for (NodeId input : inputs) {
+              joined.insert(joined.end(), parts[input].begin(), parts[input].end());
+            }
+            return joined;
+          } else if constexpr (std::is_same_v<T, op::Output>) {
+            for (std::size_t g : parts[inputs[0]]) groups.fix(g);
+            return parts[inputs[0]];
+          } else {
+            static_assert(std::is_same_v<T, op::BatchNorm2d> || std::is_same_v<T, op::Activation> ||
+                          std::is_same_v<T, op::Pool2d> || std::is_same_v<T, op::GlobalAvgPool> ||
+                          std::is_same_v<T, op::Flatten> || std::is_same_v<T, op::Dropout> ||
+                          std::is_same_v<T, op::Zero>);
+            return parts[inputs[0]];
+          }
+        },
+        node.op);
+  }
+  std::vector<bool> any_spatial(spatial.size(), false);
+  for (std::size_t g = 0; g < spatial.size(); ++g) {
+    if (spatial[g]) any_spatial[groups.find(g)] = true;
+  }
+  for (std::size_t g = 0; g < spatial.size(); ++g) {
+    if (!any_spatial[groups.find(g)]) groups.fix(g);
+  }
+  return result;
+}
+
+/// The name that keys the bits of a node: its own, or the outermost block it lies in (a stage is a
+/// row of blocks, not a block).
+std::string bits_unit(const Graph& graph, NodeId id, BitsGranularity granularity) {
+  if (granularity == BitsGranularity::network) return "";
+  if (granularity == BitsGranularity::block) {
+    std::string name;
+    for (ScopeId s = graph.node(id).scope; s != no_scope; s = graph.scope(s).parent) {
+      const Scope& scope = graph.scope(s);
+      if (!scope.kind.empty() && scope.kind != "stage") name = scope.name;
+    }
+    if (!name.empty()) return "." + name;
+  }
+  return "." + graph.name(id);
+}
+
+/// Block attributes that name a width, in terms of the rewritten nodes.
+struct ScopeWidths {
+  std::optional<Dim> in_channels, out_channels, expanded_channels;
+};
+
+ScopeWidths scope_widths(const Graph& graph, ScopeId scope) {
+  ScopeWidths widths;
+  const auto inside = [&](NodeId id) {
+    for (ScopeId s = graph.node(id).scope; s != no_scope; s = graph.scope(s).parent) {
+      if (s == scope) return true;
+    }
+    return false;
+  };
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (!inside(id)) continue;
+    const Node& node = graph.node(id);
+    for (NodeId input : graph.inputs(id)) {
+      if (!widths.in_channels && !inside(input)) widths.in_channels = graph.node(input).shape[0];
+    }
+    const auto* conv = std::get_if<op::Conv2d>(&node.op);
+    if (conv != nullptr && conv->group_width == Dim(1)) widths.expanded_channels = node.shape[0];
+    widths.out_channels = node.shape[0];
+  }
+  return widths;
+}
+
+}  // namespace
+
+Supergraph open_compression(const Supergraph& supergraph, const CompressionOptions& options) {
+  const Graph& old = supergraph.graph();
+  std::vector<Decision> decisions = supergraph.decisions();
+  std::map<std::string, DecisionId> opened;
+  const auto decide = [&](const std::string& name, const std::vector<std::string>& labels) {
+    const auto [it, inserted] =
+        opened.try_emplace(name, static_cast<DecisionId>(decisions.size()));
+    if (inserted) decisions.push_back({.name = name, .options = labels, .ordinal = true});
+    return it->second;
+  };
+  const Widths widths = find_ties(old);
+  std::vector<std::string> ratio_labels;
+  for (double r : options.channels) ratio_labels.push_back(fmt::format("{}", r));
+
+  const auto kept = [&](std::int64_t width, std::int64_t k) {
+    const double wanted = static_cast<double>(width) * options.channels[static_cast<std::size_t>(k)];
+    return std::min(width, make_divisible(wanted, options.divisor));
+  };
+  const auto ratio = [&](DecisionId d) {
+    std::vector<Dim> index;
+    for (std::size_t k = 0; k < options.channels.size(); ++k) {
+      index.emplace_back(static_cast<std::int64_t>(k));
+    }
+    return Dim::select(d, index);
+  };
+  // Which groups change at all: one whose rounded widths are all equal opens no decision.
+  std::map<std::size_t, NodeId> first_node;
+  std::map<std::size_t, bool> changes;
+  for (const auto& [id, g] : widths.group_of) {
+    const std::size_t root = widths.groups.find(g);
+    first_node.try_emplace(root, id);
+    const Shape& shape = old.node(id).shape;
+    const Dim width = shape[shape.rank == 3 ? 0 : shape.rank - 1];
+    for (std::size_t k = 1; k < options.channels.size(); ++k) {
+      const Dim a = map([&](std::int64_t c) { return kept(c, 0); }, width);
+      const Dim b = map([&](std::int64_t c) { return kept(c, static_cast<std::int64_t>(k)); }, width);
+      if (a != b) changes[root] = true;
+    }
+    if (options.channels.size() == 1) changes[root] = true;
+  }
+  const auto opened_width = [&](NodeId id, Dim width) {
+    if (options.channels.empty()) return width;
+    const std::size_t root = widths.groups.find(widths.group_of.at(id));
+    if (widths.groups.fixed(root) || !changes[root]) return width;
+    if (options.channels.size() == 1) {
+      return map([&](std::int64_t c) { return kept(c, 0); }, width);
+    }
+    const DecisionId d = decide("channels." + old.name(first_node.at(root)), ratio_labels);
+    return map(kept, width, ratio(d));
+  };
+  const auto bits = [&](const char* what, const std::vector<std::int64_t>& values,
+                        NodeId id) -> Dim {
+    if (values.empty()) return 32;
+    if (values.size() == 1) return values[0];
+    std::vector<std::string> labels;
+    for (std::int64_t b : values) labels.push_back(std::to_string(b));
+    const DecisionId d = decide(what + bits_unit(old, id, options.granularity), labels);
+    return Dim::select(d, std::vector<Dim>(values.begin(), values.end()));
+  };
+
+  const auto rewrite = [&](const std::vector<ScopeWidths>& known) {
+    Graph graph;
+    std::vector<std::string> names;
+    for (const Decision& d : decisions) names.push_back(d.name);
+    graph.set_decision_names(std::move(names));
+    for (ScopeId s = 1; s < old.scopes().size(); ++s) {
+      const Scope& scope = old.scope(s);
+      const std::string& above = old.scope(scope.parent).name;
+      auto attributes = scope.attributes;
+      for (auto& [name, value] : attributes) {
+        if (known.empty()) break;
+        const auto update = [&](const char* key, const std::optional<Dim>& now) {
+          if (name == key && now) value = *now;
+        };
+        update("in_channels", known[s].in_channels);
+        update("out_channels", known[s].out_channels);
+        update("expanded_channels", known[s].expanded_channels);
+      }
+      graph.add_scope(above.empty() ? scope.name : scope.name.substr(above.size() + 1), scope.kind,
+                      scope.parent, std::move(attributes));
+    }
+    for (NodeId id = 0; id < old.size(); ++id) {
+      Node node = old.node(id);
+      const bool quantizable = std::holds_alternative<op::Conv2d>(node.op) ||
+                               std::holds_alternative<op::Linear>(node.op);
+      if (auto* conv = std::get_if<op::Conv2d>(&node.op)) {
+        if (widths.group_of.contains(id)) {
+          conv->out_channels = opened_width(id, conv->out_channels);
+        }
+      } else if (auto* linear = std::get_if<op::Linear>(&node.op)) {
+        linear->out_features = opened_width(id, linear->out_features);
+      }
+      if (quantizable && (!options.weight_bits.empty() || !options.activation_bits.empty())) {
+        const Quantization q{bits("weight_bits", options.weight_bits, id),
+                             bits("activation_bits", options.activation_bits, id)};
+        if (q != Quantization{}) node.compression.quantization = q;
+      }
+      graph.add(node.op, old.inputs(id), old.name(id), node.scope, node.compression);
+    }
+    return graph;
+  };
+  // Block attributes repeat widths that are known only once the nodes are rewritten.
+  const Graph first = rewrite({});
+  std::vector<ScopeWidths> known(first.scopes().size());
+  for (ScopeId s = 1; s < first.scopes().size(); ++s) {
+    if (!first.scope(s).attributes.empty()) known[s] = scope_widths(first, s);
+  }
+  return Supergraph(rewrite(known), decisions);
+}
+
+}  // namespace espalier

@@ -1,0 +1,192 @@
+#include "search_spaces/nasbench201.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "core/error.hpp"
+#include "graph/blocks.hpp"
+
+namespace espalier {
+
+const OptionTable<Nasbench201Options>& nasbench201_options() {
+  static const auto table =
+      OptionTable<Nasbench201Options>("NAS-Bench-201: 15,625 cells of 6 edges with 5 operators")
+          .add("input", &Nasbench201Options::input, "channels, height and width of the images",
+               at_least(1), Items{3, 3})
+          .add("classes", &Nasbench201Options::classes, "of the task", at_least(2))
+          .add("channels", &Nasbench201Options::channels, "of the first of three stages",
+               between(1, 4096))
+          .add("cells", &Nasbench201Options::cells, "in each stage", between(1, 100))
+          .add("compression", &Nasbench201Options::compression, "what else is searched",
+               compression_options());
+  return table;
+}
+
+namespace {
+
+const std::vector<std::string> operators{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3",
+                                         "avg_pool_3x3"};
+constexpr std::size_t edge_count = 6;
+
+NodeId relu_conv_bn(GraphBuilder& builder, NodeId x, Dim channels, int kernel, int stride,
+                    std::string_view name) {
+  const auto scope = builder.scope(name, "relu_conv_bn",
+                                   {{"in_channels", builder.channels(x)},
+                                    {"out_channels", channels},
+                                    {"kernel", kernel},
+                                    {"stride", stride},
+                                    {"in_height", builder.shape(x)[1]},
+                                    {"in_width", builder.shape(x)[2]}});
+  const NodeId y = builder.activation(x, ActivationKind::relu);
+  return builder.batch_norm(builder.conv(y, channels, {.kernel = kernel, .stride = stride}));
+}
+
+NodeId cell(SupergraphBuilder& builder, NodeId x, const std::vector<DecisionId>& edges,
+            const std::string& name) {
+  const auto scope = builder.scope(name, "cell");
+  std::vector<NodeId> nodes{x};
+  std::size_t edge = 0;
+  for (int to = 1; to < 4; ++to) {
+    std::vector<NodeId> terms;
+    for (int from = 0; from < to; ++from) {
+      const auto part =
+          builder.scope("edge" + std::to_string(from) + "_" + std::to_string(to), "edge");
+      const NodeId in = nodes[static_cast<std::size_t>(from)];
+      const Dim channels = builder.channels(in);
+      const std::array<NodeId, 5> options{
+          builder.zero(in, 1, "none"),
+          in,
+          relu_conv_bn(builder, in, channels, 1, 1, "nor_conv_1x1"),
+          relu_conv_bn(builder, in, channels, 3, 1, "nor_conv_3x3"),
+          builder.avg_pool(in, {.kernel = 3, .stride = 1}, "avg_pool_3x3"),
+      };
+      terms.push_back(builder.choice(edges[edge++], options));
+    }
+    nodes.push_back(terms.size() == 1 ? terms[0]
+                                      : builder.add(terms, "node" + std::to_string(to)));
+  }
+  return nodes.back();
+}
+
+NodeId reduction(GraphBuilder& builder, NodeId x, Dim channels, const std::string& name) {
+  const auto scope = builder.scope(name, "reduction");
+  NodeId y = relu_conv_bn(builder, x, channels, 3, 2, "conv_a");
+  y = relu_conv_bn(builder, y, channels, 3, 1, "conv_b");
+  NodeId shortcut = builder.avg_pool(x, {.kernel = 2, .stride = 2, .padding = Extent(0)});
+  shortcut = builder.conv(shortcut, channels, {}, "downsample");
+  return builder.add(shortcut, y);
+}
+
+class Nasbench201Space : public SupergraphSpace {
+ public:
+  using SupergraphSpace::SupergraphSpace;
+
+  std::string to_string(const Architecture& a) const override {
+    std::string text;
+    std::size_t edge = 0;
+    for (int to = 1; to < 4; ++to) {
+      text += to == 1 ? "|" : "+|";
+      for (int from = 0; from < to; ++from) {
+        text += operators[a.choices.at(edge++)] + "~" + std::to_string(from) + "|";
+      }
+    }
+    for (std::size_t d = edge_count; d < decisions().size(); ++d) {
+      text += "," + decisions()[d].name + "=" + choice_label(decisions()[d], a.choices.at(d));
+    }
+    return text;
+  }
+
+  Architecture parse(std::string_view text) const override {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    Architecture a = parse_cell(text.substr(0, comma));
+    if (decisions().size() == edge_count) {
+      if (comma != text.size()) throw malformed(text);
+      return a;
+    }
+    // The rest is in the default form; the default parser wants every decision, so the cell's
+    // choices are put in front of it.
+    std::string labels;
+    for (std::size_t d = 0; d < edge_count; ++d) {
+      labels += (d > 0 ? "," : "") + decisions()[d].name + "=" + operators[a.choices[d]];
+    }
+    return SearchSpace::parse(labels + std::string(text.substr(comma)));
+  }
+
+ private:
+  static InvalidArchitecture malformed(std::string_view text) {
+    return InvalidArchitecture(
+        "'" + std::string(text) +
+        "' is not a NAS-Bench-201 cell; write for example "
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_1x1~2|");
+  }
+
+  Architecture parse_cell(std::string_view text) const {
+    Architecture a;
+    a.choices.reserve(decisions().size());
+    std::string_view rest = text;
+    const auto take = [&](char c) {
+      if (rest.empty() || rest[0] != c) throw malformed(text);
+      rest.remove_prefix(1);
+    };
+    for (int to = 1; to < 4; ++to) {
+      if (to > 1) take('+');
+      take('|');
+      for (int from = 0; from < to; ++from) {
+        const std::size_t tilde = rest.find('~');
+        if (tilde == std::string_view::npos) throw malformed(text);
+        const std::string_view name = rest.substr(0, tilde);
+        const auto it = std::find(operators.begin(), operators.end(), name);
+        if (it == operators.end()) {
+          throw InvalidArchitecture("'" + std::string(text) + "': unknown operator '" +
+                                    std::string(name) + "'" +
+                                    suggestion(name, operators));
+        }
+        a.choices.push_back(static_cast<std::uint32_t>(it - operators.begin()));
+        rest.remove_prefix(tilde + 1);
+        take(static_cast<char>('0' + from));
+        take('|');
+      }
+    }
+    if (!rest.empty()) throw malformed(text);
+    return a;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<SupergraphSpace> make_nasbench201(const Nasbench201Options& options) {
+  SupergraphBuilder builder;
+  std::vector<DecisionId> edges;
+  for (int to = 1; to < 4; ++to) {
+    for (int from = 0; from < to; ++from) {
+      edges.push_back(builder.decide(
+          {.name = "edge" + std::to_string(from) + "_" + std::to_string(to),
+           .options = operators}));
+    }
+  }
+  NodeId x = builder.input(options.input[0], options.input[1], options.input[2]);
+  {
+    const auto scope = builder.scope("stem");
+    x = builder.batch_norm(builder.conv(x, options.channels, {.kernel = 3}));
+  }
+  for (int stage = 1; stage <= 3; ++stage) {
+    const Dim channels = options.channels * (std::int64_t{1} << (stage - 1));
+    const std::string prefix = "stage" + std::to_string(stage);
+    if (stage > 1) x = reduction(builder, x, channels, prefix + "_reduction");
+    for (int c = 1; c <= options.cells; ++c) {
+      x = cell(builder, x, edges, prefix + "_cell" + std::to_string(c));
+    }
+  }
+  {
+    const auto scope = builder.scope("head");
+    x = builder.activation(builder.batch_norm(x), ActivationKind::relu);
+    x = builder.linear(builder.flatten(builder.global_avg_pool(x)), options.classes);
+  }
+  builder.output(x);
+  Supergraph supergraph = builder.finish();
+  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
+  return std::make_unique<Nasbench201Space>(std::move(supergraph));
+}
+
+}  // namespace espalier

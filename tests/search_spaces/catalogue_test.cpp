@@ -1,0 +1,106 @@
+#include "search_spaces/catalogue.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/error.hpp"
+#include "search_spaces/chain.hpp"
+#include "search_spaces/mobilenet_v3.hpp"
+#include "search_spaces/nasbench201.hpp"
+#include "search_spaces/sampling.hpp"
+
+namespace espalier {
+namespace {
+
+TEST(SpaceCatalogue, EverySampleConfigMakesASpaceThatKeepsTheContract) {
+  const SpaceRegistry spaces = space_registry();
+  for (const std::string& name : spaces.names()) {
+    SCOPED_TRACE(name);
+    const auto space = spaces.create(spaces.sample(name), "/space");
+    Rng rng(11);
+    for (int i = 0; i < 25; ++i) {
+      const Architecture a = sample_uniform(*space, rng);
+      EXPECT_TRUE(space->valid(a));
+      EXPECT_EQ(space->canonical(a), a);
+      const Graph graph = space->build(a);
+      EXPECT_NO_THROW(verify(graph));
+      EXPECT_EQ(space->parse(space->to_string(a)), a);
+      const Architecture b = mutate(*space, a, rng);
+      EXPECT_NE(b, a);
+      EXPECT_TRUE(space->valid(b));
+    }
+  }
+}
+
+TEST(SpaceCatalogue, SizesAreThePublishedOnes) {
+  EXPECT_EQ(space_size(*make_nasbench201()).decimal, "15625");
+  // ((3 x 3)^2 + (3 x 3)^3 + (3 x 3)^4)^5, "about 2 x 10^19" in Once-for-All.
+  const SpaceSize ofa = space_size(*make_mobilenet_v3());
+  EXPECT_EQ(ofa.decimal, "21758655492572485851");
+  EXPECT_FALSE(ofa.estimate);
+}
+
+TEST(SpaceCatalogue, ErrorsNameThePlace) {
+  const SpaceRegistry spaces = space_registry();
+  const auto pointer_of = [&](const Json& json) {
+    try {
+      spaces.create(json, "/space");
+    } catch (const ConfigError& e) {
+      return e.pointer();
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(pointer_of({{"type", "chian"}}), "/space/type");
+  EXPECT_EQ(pointer_of({{"type", "chain"}, {"stage", 1}}), "/space/stage");
+  const auto stage = [](Json options) {
+    return Json{{"type", "chain"}, {"stages", Json::array({std::move(options)})}};
+  };
+  EXPECT_EQ(pointer_of(stage({{"kernels", {3, 4}}})), "/space/stages/0/kernels");
+  EXPECT_EQ(pointer_of(stage({{"kernels", {3, 3}}})), "/space/stages/0/kernels");
+  EXPECT_EQ(pointer_of(stage({{"depths", {2, 1}}})), "/space/stages/0/depths");
+  EXPECT_EQ(pointer_of(stage({{"widths", {8, 8}}})), "/space/stages/0/widths");
+  EXPECT_EQ(pointer_of({{"type", "mobilenet_v3"}, {"expansions", {3, 3}}}), "/space/expansions");
+  const auto compression = [](Json c) {
+    return Json{{"type", "nasbench201"}, {"compression", std::move(c)}};
+  };
+  EXPECT_EQ(pointer_of(compression({{"weight_bits", {4, 9}}})), "/space/compression/weight_bits/1");
+  EXPECT_EQ(pointer_of(compression({{"weight_bits", {4, 4}}})), "/space/compression/weight_bits");
+  EXPECT_EQ(pointer_of(compression({{"channels", {0.5, 0.5}}})), "/space/compression/channels");
+  EXPECT_EQ(pointer_of(compression({{"channels", {0.0}}})), "/space/compression/channels/0");
+}
+
+TEST(Chain, DepthWidthAndKernelAreDecisions) {
+  const ChainStage stage{
+      .block = ChainBlock::plain, .widths = {8, 16}, .depths = {1, 2}, .kernels = {3}, .stride = 1};
+  const auto space = make_chain({.input = {1, 8, 8}, .classes = 3, .stages = {stage}});
+  ASSERT_EQ(space->decisions().size(), 2u);
+  EXPECT_EQ(space->decisions()[0].name, "stage1.width");
+  EXPECT_EQ(space->decisions()[1].name, "stage1.depth");
+  // stem 1 -> 16 (3x3) + bn, block 16 -> 8 + bn, classifier 8 -> 3
+  EXPECT_EQ(cost(space->build({{0, 0}})).params, 9 * 16 + 32 + 9 * 16 * 8 + 16 + 27);
+  EXPECT_EQ(cost(space->build({{0, 1}})).params,
+            9 * 16 + 32 + 9 * 16 * 8 + 16 + 9 * 8 * 8 + 16 + 27);
+}
+
+TEST(MobileNetV3, TheLargestNetworkContainsTheOptions) {
+  MobileNetV3Options options{.resolutions = {128, 160}};
+  options.stages[0].se = SqueezeExcitation::search;
+  const auto space = make_mobilenet_v3(options);
+  const auto& d = space->decisions();
+  EXPECT_EQ(d[0].name, "resolution");
+  EXPECT_EQ(d[1].name, "stage1.se");
+  EXPECT_EQ(d[2].name, "stage1.depth");
+  EXPECT_EQ(d[3].name, "stage1.block1.kernel");
+  EXPECT_EQ(d[4].name, "stage1.block1.expansion");
+  Architecture small{std::vector<std::uint32_t>(d.size(), 0)};
+  Architecture bigger = small;
+  bigger.choices[0] = 1;
+  EXPECT_EQ(space->build(small).node(0).shape.to_string(), "{3, 128, 128}");
+  EXPECT_EQ(space->build(bigger).node(0).shape.to_string(), "{3, 160, 160}");
+  EXPECT_EQ(space->quick_cost(small).params, space->quick_cost(bigger).params);
+  EXPECT_GT(space->quick_cost(bigger).macs, space->quick_cost(small).macs);
+  bigger.choices[1] = 1;
+  EXPECT_GT(space->quick_cost(bigger).params, space->quick_cost(small).params);
+}
+
+}  // namespace
+}  // namespace espalier

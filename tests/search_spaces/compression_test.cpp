@@ -1,0 +1,153 @@
+#include "search_spaces/compression.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+
+#include "graph/blocks.hpp"
+#include "search_spaces/chain.hpp"
+#include "search_spaces/mobilenet_v3.hpp"
+#include "search_spaces/nasbench201.hpp"
+#include "search_spaces/sampling.hpp"
+
+namespace espalier {
+namespace {
+
+std::vector<std::string> names(const std::vector<Decision>& decisions) {
+  std::vector<std::string> result;
+  for (const Decision& d : decisions) result.push_back(d.name);
+  return result;
+}
+
+/// a residual block: stem (16) -> expand (32) -> depthwise -> project (16) + stem -> head
+Supergraph residual() {
+  SupergraphBuilder b;
+  NodeId x = b.conv(b.input(3, 8, 8), 16, {.kernel = 3}, "stem");
+  NodeId y = b.conv(x, 32, {}, "expand");
+  y = b.depthwise(y, {.kernel = 3});
+  y = b.conv(y, 16, {}, "project");
+  y = b.add(x, y);
+  y = b.conv(b.global_avg_pool(y), 24, {}, "mix");
+  b.output(b.linear(b.flatten(y), 10, true, "classifier"));
+  return b.finish();
+}
+
+TEST(Compression, WidthsThatMustAgreeShareOneDecision) {
+  const Supergraph s = open_compression(residual(), {.channels = {0.5, 1.0}});
+  EXPECT_EQ(names(s.decisions()), (std::vector<std::string>{"channels.stem", "channels.expand"}));
+  const Graph half = s.close({{0, 0}});
+  verify(half);
+  const auto channels = [&](const Graph& g, const std::string& name) {
+    for (NodeId i = 0; i < g.size(); ++i) {
+      if (g.name(i) == name) return g.node(i).shape[0].value();
+    }
+    return std::int64_t{-1};
+  };
+  EXPECT_EQ(channels(half, "stem"), 8);
+  EXPECT_EQ(channels(half, "project"), 8);
+  EXPECT_EQ(channels(half, "expand"), 16);
+  EXPECT_EQ(channels(half, "depthwise"), 16);
+  EXPECT_EQ(channels(half, "mix"), 24);  // sees 1x1 maps only
+  EXPECT_EQ(channels(half, "classifier"), 10);
+  const Graph mixed = s.close({{1, 0}});
+  EXPECT_EQ(channels(mixed, "project"), 16);
+  EXPECT_EQ(channels(mixed, "expand"), 16);
+}
+
+TEST(Compression, TheFullRatioIsTheOldNetwork) {
+  const auto base = make_mobilenet_v3();
+  const auto open = make_mobilenet_v3(
+      {.compression = CompressionOptions{.channels = {0.5, 0.75, 1.0}, .weight_bits = {8, 32}}});
+  Rng rng(8);
+  for (int i = 0; i < 20; ++i) {
+    const Architecture a = sample_uniform(*base, rng);
+    Architecture b = a;
+    for (std::size_t d = a.choices.size(); d < open->decisions().size(); ++d) {
+      b.choices.push_back(open->choice_counts()[d] - 1);
+    }
+    EXPECT_EQ(cost(base->build(a)), cost(open->build(open->canonical(b))));
+  }
+}
+
+TEST(Compression, EveryArchitectureIsWellShaped) {
+  const CompressionOptions compression{
+      .channels = {0.25, 0.5, 0.75, 1.0}, .divisor = 2, .weight_bits = {2, 8}};
+  const std::array<std::unique_ptr<SupergraphSpace>, 3> spaces{
+      make_chain({.compression = compression}), make_nasbench201({.compression = compression}),
+      make_mobilenet_v3({.compression = compression})};
+  for (const auto& space : spaces) {
+    Rng rng(2);
+    for (int i = 0; i < 30; ++i) EXPECT_NO_THROW(verify(space->build(sample_uniform(*space, rng))));
+  }
+}
+
+TEST(Compression, BitsAreAnnotatedByLayerBlockOrNetwork) {
+  CompressionOptions options{.weight_bits = {4, 8}, .activation_bits = {8}};
+  const Supergraph by_layer = open_compression(residual(), options);
+  EXPECT_EQ(by_layer.decisions().size(), 6u);
+  EXPECT_EQ(by_layer.decisions()[0].name, "weight_bits.stem");
+  options.granularity = BitsGranularity::network;
+  const Supergraph whole = open_compression(residual(), options);
+  EXPECT_EQ(names(whole.decisions()), (std::vector<std::string>{"weight_bits"}));
+  const Graph g = whole.close({{0}});
+  verify(g);
+  int quantized = 0;
+  for (const Node& n : g.nodes()) {
+    if (!n.compression.quantization) continue;
+    ++quantized;
+    EXPECT_EQ(n.compression.quantization->weight_bits, Dim(4));
+    EXPECT_EQ(n.compression.quantization->activation_bits, Dim(8));
+  }
+  EXPECT_EQ(quantized, 6);
+  EXPECT_LT(cost(g).storage_bytes, cost(whole.close({{1}})).storage_bytes);
+  options.granularity = BitsGranularity::block;
+  const auto blocks = make_mobilenet_v3({.compression = options});
+  std::size_t bits = 0;
+  for (const Decision& d : blocks->decisions()) bits += d.name.starts_with("weight_bits.");
+  // five stages of four, the first block, the stem's convolution, the head's two, the classifier
+  EXPECT_EQ(bits, 20u + 1u + 1u + 2u + 1u);
+}
+
+TEST(Compression, BlockAttributesFollowTheOpenedWidths) {
+  const auto space =
+      make_mobilenet_v3({.compression = CompressionOptions{.channels = {0.5, 1.0}}});
+  Rng rng(4);
+  for (int i = 0; i < 20; ++i) {
+    const Graph g = space->build(sample_uniform(*space, rng));
+    for (NodeId id = 0; id < g.size(); ++id) {
+      const auto* conv = std::get_if<op::Conv2d>(&g.node(id).op);
+      if (conv == nullptr || conv->group_width != Dim(1)) continue;
+      const ScopeId block = g.scope(g.node(id).scope).parent;
+      ASSERT_EQ(g.scope(block).kind, "mbconv");
+      EXPECT_EQ(g.scope_attribute(block, "expanded_channels"), g.node(id).shape[0].value());
+      EXPECT_EQ(g.scope_attribute(block, "kernel"), conv->kernel.h.value());
+    }
+  }
+}
+
+TEST(Compression, WidthsBehindGroupedConvolutionsAndUnequalConcatsStay) {
+  SupergraphBuilder b;
+  const NodeId in = b.input(3, 8, 8);
+  const NodeId x = b.conv(in, 16, {}, "before");
+  const NodeId grouped = b.conv(x, 16, {.kernel = 3, .group_width = 4}, "grouped");
+  const NodeId left = b.conv(in, 8, {}, "left");
+  const NodeId right = b.conv(in, 8, {}, "right");
+  const NodeId joined = b.concat(std::array{left, right});
+  const NodeId sum = b.add(joined, grouped);
+  const NodeId free = b.conv(sum, 16, {}, "free");
+  b.output(b.linear(b.flatten(b.global_avg_pool(free)), 2));
+  const Supergraph s = open_compression(b.finish(), {.channels = {0.5, 1.0}});
+  EXPECT_EQ(names(s.decisions()), (std::vector<std::string>{"channels.free"}));
+}
+
+TEST(Compression, RatiosThatRoundToTheSameWidthOpenNothing) {
+  EXPECT_TRUE(
+      open_compression(residual(), {.channels = {0.9, 1.0}, .divisor = 16}).decisions().size() <= 1);
+  const Supergraph fixed = open_compression(residual(), {.channels = {0.5}});
+  EXPECT_TRUE(fixed.decisions().empty());
+  EXPECT_EQ(fixed.graph().node(1).shape[0], Dim(8));
+}
+
+}  // namespace
+}  // namespace espalier
