@@ -1,0 +1,174 @@
+#include "nets/op_to_torch.hpp"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "core/error.hpp"
+#include "nets/quantization.hpp"
+
+namespace espalier {
+
+namespace {
+
+std::array<std::int64_t, 2> pair(const Extent& extent) {
+  return {extent.h.value(), extent.w.value()};
+}
+
+at::Tensor activated(const at::Tensor& x, ActivationKind kind) {
+  switch (kind) {
+    case ActivationKind::relu:
+      return at::relu(x);
+    case ActivationKind::relu6:
+      return at::hardtanh(x, 0, 6);
+    case ActivationKind::hard_swish:
+      return at::hardswish(x);
+    case ActivationKind::hard_sigmoid:
+      return at::hardsigmoid(x);
+    case ActivationKind::sigmoid:
+      return at::sigmoid(x);
+    case ActivationKind::swish:
+      return at::silu(x);
+    case ActivationKind::gelu:
+      return at::gelu(x);
+    case ActivationKind::tanh:
+      return at::tanh(x);
+  }
+  throw UnsupportedError("unknown activation");
+}
+
+struct Runner {
+  const Node& node;
+  std::span<const at::Tensor> in;
+  const OpTensors& tensors;
+  const RunMode& mode;
+
+  std::int64_t bits(Dim Quantization::*width) const {
+    return node.compression.quantization ? ((*node.compression.quantization).*width).value() : 32;
+  }
+  at::Tensor quantized_input() const {
+    const std::int64_t b = bits(&Quantization::activation_bits);
+    if (b == 32) return in[0];
+    const ActivationRange range =
+        activation_range(in[0], tensors.activation_min, tensors.activation_max, mode.training);
+    return fake_quantize_activation(in[0], range.low, range.high, b);
+  }
+  at::Tensor quantized_weight() const {
+    return fake_quantize_weight(tensors.weight, bits(&Quantization::weight_bits));
+  }
+
+  at::Tensor operator()(const op::Input&) const { return in[0]; }
+  at::Tensor operator()(const op::Conv2d& o) const {
+    const at::Tensor weight = quantized_weight();
+    const std::int64_t groups = in[0].size(1) / weight.size(1);
+    return at::conv2d(quantized_input(), weight, tensors.bias, pair(o.stride), pair(o.padding),
+                      pair(o.dilation), groups);
+  }
+  at::Tensor operator()(const op::BatchNorm2d& o) const {
+    if (mode.training && in[0].numel() == in[0].size(1)) {
+      throw NumericalError("batch norm needs more than one value per channel to train, got " +
+                           std::to_string(in[0].size(0)) + " sample of 1x1; use a larger batch");
+    }
+    return at::batch_norm(in[0], tensors.weight, tensors.bias, tensors.running_mean,
+                          tensors.running_var, mode.training, static_cast<double>(o.momentum),
+                          static_cast<double>(o.eps), at::globalContext().userEnabledCuDNN());
+  }
+  at::Tensor operator()(const op::Linear&) const {
+    const at::Tensor weight = quantized_weight();
+    return at::linear(quantized_input(), weight, tensors.bias);
+  }
+  at::Tensor operator()(const op::Activation& o) const { return activated(in[0], o.kind); }
+  at::Tensor operator()(const op::Pool2d& o) const {
+    const auto kernel = pair(o.kernel), stride = pair(o.stride), padding = pair(o.padding);
+    if (o.kind == PoolKind::max) {
+      return at::max_pool2d(in[0], kernel, stride, padding, 1, o.ceil_mode);
+    }
+    return at::avg_pool2d(in[0], kernel, stride, padding, o.ceil_mode, o.count_include_pad);
+  }
+  at::Tensor operator()(const op::GlobalAvgPool&) const { return in[0].mean({2, 3}, true); }
+  at::Tensor operator()(const op::Flatten&) const { return in[0].flatten(1); }
+  at::Tensor operator()(const op::Add&) const {
+    if (in.size() == 1) return in[0];
+    at::Tensor sum = in[0] + in[1];
+    // In place is safe: nothing else has seen the partial sum, and addition saves nothing.
+    for (const at::Tensor& x : in.subspan(2)) sum.add_(x);
+    return sum;
+  }
+  at::Tensor operator()(const op::Multiply&) const { return in[0] * in[1]; }
+  at::Tensor operator()(const op::Concat&) const {
+    return at::cat(at::TensorList(in.data(), in.size()), 1);
+  }
+  at::Tensor operator()(const op::Dropout& o) const {
+    if (!mode.training || o.probability == 0) return in[0];
+    const double keep = 1.0 - static_cast<double>(o.probability);
+    // Drawn on the CPU, so that a seed means the same on every device.
+    at::Tensor mask = at::empty(in[0].sizes(), in[0].options().device(at::kCPU));
+    mask.bernoulli_(keep, mode.generator).div_(keep);
+    return in[0] * mask.to(in[0].device());
+  }
+  at::Tensor operator()(const op::Zero& o) const {
+    const std::int64_t stride = o.stride.value();
+    if (stride == 1) return at::zeros_like(in[0]);
+    return at::zeros_like(in[0].slice(2, 0, {}, stride).slice(3, 0, {}, stride));
+  }
+  at::Tensor operator()(const op::Choice& o) const {
+    throw InvalidArchitecture("choice of decision " + std::to_string(o.decision) +
+                              " is open; close the supergraph with an architecture first");
+  }
+  at::Tensor operator()(const op::Output&) const { return in[0]; }
+};
+
+}  // namespace
+
+at::Tensor run_op(const Node& node, std::span<const at::Tensor> inputs, const OpTensors& tensors,
+                  const RunMode& mode) {
+  return std::visit(Runner{node, inputs, tensors, mode}, node.op);
+}
+
+Program::Program(Graph graph) : graph_(std::move(graph)) {
+  if (!graph_.concrete()) {
+    throw InvalidArchitecture("the graph has open decisions; close it with an architecture first");
+  }
+  std::vector<bool> read(graph_.size());
+  for (NodeId id = graph_.output() + 1; id-- > 0;) {
+    if (id != graph_.output() && !read[id]) continue;
+    Step step{id, {}};
+    for (NodeId input : graph_.inputs(id)) {
+      if (!read[input]) step.dead.push_back(input);
+      read[input] = true;
+    }
+    steps_.push_back(std::move(step));
+  }
+  std::reverse(steps_.begin(), steps_.end());
+}
+
+at::Tensor Program::run(const at::Tensor& x, std::span<const OpTensors> tensors,
+                        const RunMode& mode, const NodeObserver& observer) const {
+  std::vector<at::Tensor> values(graph_.size());
+  std::vector<at::Tensor> inputs;
+  for (const Step& step : steps_) {
+    const Node& node = graph_.node(step.node);
+    inputs.clear();
+    if (std::holds_alternative<op::Input>(node.op)) {
+      const Shape& s = node.shape;
+      const std::array<std::int64_t, 3> wanted{s[0].value(), s[1].value(), s[2].value()};
+      if (x.dim() != 4 || x.sizes().slice(1) != at::IntArrayRef(wanted)) {
+        std::string got;
+        for (std::int64_t size : x.sizes()) got += (got.empty() ? "" : ", ") + std::to_string(size);
+        throw ShapeError("input '" + graph_.name(step.node) + "': needs a batch of shape {N, " +
+                         s.to_string().substr(1) + ", got {" + got + "}");
+      }
+      inputs.push_back(x);
+    }
+    for (NodeId input : graph_.inputs(step.node)) inputs.push_back(values[input]);
+    for (NodeId input : step.dead) values[input].reset();
+    values[step.node] = run_op(node, inputs, tensors[step.node], mode);
+    if (observer) observer(step.node, values[step.node]);
+  }
+  return values[graph_.output()];
+}
+
+}  // namespace espalier

@@ -1,0 +1,194 @@
+#include "nets/supernet.hpp"
+
+#include <torch/torch.h>
+
+#include <array>
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace espalier {
+
+namespace {
+
+constexpr std::array<at::Tensor OpTensors::*, 6> all_tensors{
+    &OpTensors::weight,      &OpTensors::bias,           &OpTensors::running_mean,
+    &OpTensors::running_var, &OpTensors::activation_min, &OpTensors::activation_max};
+
+void require_centred(const Graph& graph, NodeId id, Dim kernel) {
+  const std::int64_t largest = kernel.max();
+  const auto off_centre = [largest](std::int64_t k) { return (largest - k) % 2; };
+  if (!kernel.constant() && map(off_centre, kernel).max() != 0) {
+    throw UnsupportedError("'" + graph.name(id) + "': cannot share weights between kernels " +
+                           kernel.to_string(graph.decision_names()) +
+                           "; open kernels must be all odd or all even");
+  }
+}
+
+std::vector<WeightSize> weight_sizes(const Supergraph& supergraph) {
+  const Graph& graph = supergraph.graph();
+  std::vector<WeightSize> sizes(graph.size());
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    const Node& node = graph.node(id);
+    if (graph.inputs(id).empty()) continue;
+    const Layout& in = supergraph.layout(graph.inputs(id)[0]);
+    const Layout& out = supergraph.layout(id);
+    if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
+      require_centred(graph, id, conv->kernel.h);
+      require_centred(graph, id, conv->kernel.w);
+      const std::int64_t width = conv->group_width.value();
+      if (width > 1 && !(in.closed() && out.closed())) {
+        throw UnsupportedError("'" + graph.name(id) + "': a convolution in groups of " +
+                               std::to_string(width) +
+                               " channels cannot share weights between widths; close its input "
+                               "and output widths, or make it dense or depthwise");
+      }
+      sizes[id] = {out.width(), width == 0 ? in.width() : width};
+    } else {
+      sizes[id] = {out.width(), in.width()};
+    }
+  }
+  return sizes;
+}
+
+/// The entries of a tensor at ascending indices: a view where they lie together.
+at::Tensor picked(const at::Tensor& full, std::int64_t axis,
+                  const std::vector<std::int64_t>& indices) {
+  const auto count = static_cast<std::int64_t>(indices.size());
+  if (count == full.size(axis)) return full;
+  if (indices.back() - indices.front() + 1 == count) {
+    return full.narrow(axis, indices.front(), count);
+  }
+  return full.index_select(axis, at::tensor(indices).to(full.device()));
+}
+
+}  // namespace
+
+Supernet::Supernet(const Supergraph& supergraph, const ModuleOptions& options)
+    : ModuleBase(supergraph.graph(), weight_sizes(supergraph), options), supergraph_(&supergraph) {
+  const Graph& graph = supergraph.graph();
+  for (NodeId id = 0; id < graph.size(); ++id) node_ids_.emplace(graph.name(id), id);
+}
+
+void Supernet::require_valid(const Architecture& a) const {
+  const std::vector<Decision>& decisions = supergraph_->decisions();
+  if (a.choices.size() != decisions.size()) {
+    throw InvalidArchitecture("the architecture has " + std::to_string(a.choices.size()) +
+                              " choices, the supernet " + std::to_string(decisions.size()) +
+                              " decisions");
+  }
+  for (std::size_t d = 0; d < decisions.size(); ++d) {
+    const std::uint32_t count = choice_count(decisions[d]);
+    if (a.choices[d] >= count) {
+      throw InvalidArchitecture("decision '" + decisions[d].name + "' has the choice " +
+                                std::to_string(a.choices[d]) + ", expected one below " +
+                                std::to_string(count));
+    }
+  }
+}
+
+NodeId Supernet::node_named(const std::string& name) const {
+  const auto it = node_ids_.find(name);
+  if (it == node_ids_.end()) {
+    throw InvalidArchitecture("the supernet has no node '" + name +
+                              "'; build the network from the same space");
+  }
+  return it->second;
+}
+
+OpTensors Supernet::part(NodeId id, const Architecture& a) const {
+  const Graph& graph = supergraph_->graph();
+  OpTensors t = node_tensors()[id];
+  if (!t.weight.defined() && !t.running_mean.defined()) return t;
+  const std::vector<std::int64_t> rows = supergraph_->layout(id).indices(a.choices);
+  for (at::Tensor OpTensors::*member :
+       {&OpTensors::weight, &OpTensors::bias, &OpTensors::running_mean, &OpTensors::running_var}) {
+    if ((t.*member).defined()) t.*member = picked(t.*member, 0, rows);
+  }
+  const Node& node = graph.node(id);
+  const auto columns = [&] { return supergraph_->layout(graph.inputs(id)[0]).indices(a.choices); };
+  if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
+    if (conv->group_width == Dim(0)) t.weight = picked(t.weight, 1, columns());
+    const std::int64_t kh = conv->kernel.h.at(a.choices), kw = conv->kernel.w.at(a.choices);
+    t.weight = t.weight.narrow(2, (t.weight.size(2) - kh) / 2, kh)
+                   .narrow(3, (t.weight.size(3) - kw) / 2, kw);
+  } else if (std::holds_alternative<op::Linear>(node.op)) {
+    t.weight = picked(t.weight, 1, columns());
+  }
+  return t;
+}
+
+at::Tensor Supernet::forward(const at::Tensor& x, const Architecture& a) {
+  require_valid(a);
+  const Program program(supergraph_->close(a));
+  const Graph& graph = program.graph();
+  std::vector<OpTensors> parts(graph.size());
+  std::vector<NodeId> ids(graph.size());
+  for (NodeId i = 0; i < graph.size(); ++i) {
+    ids[i] = node_named(graph.name(i));
+    parts[i] = part(ids[i], a);
+  }
+  at::Tensor y = program.run(prepared(x), parts, mode());
+  if (!training()) return y;
+  const at::NoGradGuard no_grad;
+  for (NodeId i = 0; i < graph.size(); ++i) {
+    const OpTensors& full = node_tensors()[ids[i]];
+    if (!full.running_mean.defined() || parts[i].running_mean.is_alias_of(full.running_mean)) {
+      continue;  // updated in place
+    }
+    const at::Tensor rows =
+        at::tensor(supergraph_->layout(ids[i]).indices(a.choices)).to(full.running_mean.device());
+    at::Tensor mean = full.running_mean, variance = full.running_var;
+    mean.index_copy_(0, rows, parts[i].running_mean);
+    variance.index_copy_(0, rows, parts[i].running_var);
+  }
+  return y;
+}
+
+MixedWeights Supernet::one_hot(const Architecture& a) const {
+  require_valid(a);
+  MixedWeights weights;
+  for (DecisionId d = 0; d < a.choices.size(); ++d) {
+    const auto count = static_cast<std::int64_t>(supergraph_->decisions()[d].options.size());
+    at::Tensor w = at::zeros({count}, options().dtype);
+    for (std::uint32_t option : supergraph_->picked(d, a.choices[d])) {
+      w.select(0, static_cast<std::int64_t>(option)).fill_(1);
+    }
+    weights.push_back(w.to(options().device));
+  }
+  return weights;
+}
+
+GraphModule Supernet::extract(const Architecture& a) const {
+  require_valid(a);
+  GraphModule module(supergraph_->close(a), options());
+  fill(module, a);
+  if (!training()) module.eval();
+  return module;
+}
+
+void Supernet::fill(GraphModule& module, const Architecture& a) const {
+  require_valid(a);
+  const at::NoGradGuard no_grad;
+  const Graph& graph = module.graph();
+  for (NodeId i = 0; i < graph.size(); ++i) {
+    const OpTensors& target = module.node_tensors()[i];
+    OpTensors source;
+    for (at::Tensor OpTensors::*member : all_tensors) {
+      at::Tensor to = target.*member;
+      if (!to.defined()) continue;
+      if (!source.weight.defined() && !source.running_mean.defined()) {
+        source = part(node_named(graph.name(i)), a);
+      }
+      const at::Tensor& from = source.*member;
+      if (!from.defined() || from.sizes() != to.sizes()) {
+        throw InvalidArchitecture("node '" + graph.name(i) +
+                                  "' has other tensors than in the supernet for this "
+                                  "architecture; build the network from the same architecture");
+      }
+      to.copy_(from);
+    }
+  }
+}
+
+}  // namespace espalier

@@ -1,0 +1,76 @@
+// The shared weights of a supergraph.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "nets/graph_module.hpp"
+#include "nets/module_base.hpp"
+#include "search_spaces/architecture.hpp"
+#include "search_spaces/supergraph.hpp"
+
+namespace espalier {
+
+/// One tensor per decision, with one number per option (also where several options are picked).
+using MixedWeights = std::vector<at::Tensor>;
+
+/// One set of weights for all architectures of a supergraph: each operator at its largest width and
+/// kernel. An architecture uses a part of them: the channels that lie in use according to the
+/// layouts, and the centre of each kernel. For every architecture `a`, in eval mode,
+///   extract(a).forward(x) == forward(x, a) == forward_mixed(x, one_hot(a))
+/// up to the order of floating-point sums. Not thread-safe.
+class Supernet : public ModuleBase {
+ public:
+  /// The supergraph must outlive the supernet. Throws UnsupportedError for a grouped (not
+  /// depthwise) convolution whose input or output width is open, and for open kernels of which some
+  /// are odd and some even.
+  explicit Supernet(const Supergraph& supergraph, const ModuleOptions& options = {});
+
+  const Supergraph& supergraph() const { return *supergraph_; }
+
+  /// Runs one architecture: only its operators, each at its actual size. `x` is {N, C, H, W} of the
+  /// architecture's resolution. Differentiable in the weights; what the architecture does not use
+  /// gets no gradient. In training the batch norms' statistics and activation ranges in use are
+  /// updated. Throws InvalidArchitecture, ShapeError.
+  at::Tensor forward(const at::Tensor& x, const Architecture& a);
+
+  /// Runs the relaxation: a choice is the weighted sum of its inputs, and an open dimension the
+  /// expectation over its diagram: of prefix masks on the channels that are read, of kernels,
+  /// pooled tensors and quantized tensors. Options of weight exactly 0 are not computed. The size
+  /// of `x` decides the resolution. Differentiable in the weights of both kinds.
+  ///
+  /// Throws InvalidArchitecture where `weights` do not fit the decisions or are all 0 for one;
+  /// UnsupportedError for an open stride, dilation or number of input channels, open kernels
+  /// without same padding, and a choice between different heights or widths.
+  ///
+  /// Source: Liu et al., "DARTS", ICLR 2019, arXiv 1806.09055, equation 2 (operators); Wan et al.,
+  /// "FBNetV2", CVPR 2020, arXiv 2004.05565 (masks for channels); Wu et al., "Mixed Precision
+  /// Quantization of ConvNets via Differentiable Neural Architecture Search", 2018, arXiv
+  /// 1812.00090 (bits).
+  at::Tensor forward_mixed(const at::Tensor& x, const MixedWeights& weights);
+
+  /// 1 for the options that an architecture picks, 0 for the others.
+  MixedWeights one_hot(const Architecture& a) const;
+
+  /// The architecture's network with copies of its part of the weights, statistics and ranges; in
+  /// the mode of the supernet.
+  GraphModule extract(const Architecture& a) const;
+  /// Copies the same into a network of this architecture, by node name. Throws InvalidArchitecture
+  /// where names or shapes differ.
+  void fill(GraphModule& module, const Architecture& a) const;
+
+ private:
+  void require_valid(const Architecture& a) const;
+  NodeId node_named(const std::string& name) const;
+  /// The part of a node's tensors that an architecture uses: views where they lie together, else
+  /// copies.
+  OpTensors part(NodeId id, const Architecture& a) const;
+
+  const Supergraph* supergraph_;
+  std::unordered_map<std::string, NodeId> node_ids_;
+};
+
+}  // namespace espalier

@@ -1,0 +1,385 @@
+// Supernet::forward_mixed. Everything runs at full width and is masked; no weight is sliced, so
+// that the tests that hold it equal to Supernet::forward are independent evidence for both.
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "core/error.hpp"
+#include "nets/quantization.hpp"
+#include "nets/supernet.hpp"
+
+namespace espalier {
+
+namespace {
+
+/// The weight of one option.
+struct Factor {
+  at::Tensor tensor;
+  double value;
+
+  friend at::Tensor operator*(const Factor& w, const at::Tensor& x) {
+    return w.value == 1 && !w.tensor.requires_grad() ? x : w.tensor * x;
+  }
+};
+
+std::string node_text(const Graph& graph, NodeId id) {
+  return std::string(op_name(graph.node(id).op)) + " '" + graph.name(id) + "'";
+}
+
+class MixedRun {
+ public:
+  MixedRun(const Supergraph& supergraph, std::span<const OpTensors> tensors,
+           const MixedWeights& weights, const RunMode& mode)
+      : supergraph_(supergraph), graph_(supergraph.graph()), tensors_(tensors), mode_(mode) {
+    const std::vector<Decision>& decisions = supergraph.decisions();
+    if (weights.size() != decisions.size()) {
+      throw InvalidArchitecture("got weights for " + std::to_string(weights.size()) +
+                                " decisions, the supernet has " + std::to_string(decisions.size()));
+    }
+    for (std::size_t d = 0; d < decisions.size(); ++d) {
+      const auto count = static_cast<std::int64_t>(decisions[d].options.size());
+      const at::Tensor& w = weights[d];
+      if (w.dim() != 1 || w.size(0) != count) {
+        throw InvalidArchitecture("decision '" + decisions[d].name +
+                                  "' needs one weight for each "
+                                  "of its " +
+                                  std::to_string(count) + " options, got " +
+                                  std::to_string(w.numel()));
+      }
+      const at::Tensor values = w.detach().to(at::kCPU, at::kDouble).contiguous();
+      std::vector<Factor>& factors = factors_.emplace_back();
+      bool any = false;
+      for (std::int64_t k = 0; k < count; ++k) {
+        factors.push_back({w.select(0, k), values.data_ptr<double>()[k]});
+        any = any || factors.back().value != 0;
+      }
+      if (!any) {
+        throw InvalidArchitecture("decision '" + decisions[d].name +
+                                  "' has only weights of 0; at least one option must count");
+      }
+    }
+  }
+
+  at::Tensor run(const at::Tensor& x) {
+    require_supported(graph_.input(), std::get<op::Input>(graph_.node(graph_.input()).op).channels,
+                      "number of channels");
+    const std::int64_t channels = graph_.node(graph_.input()).shape[0].value();
+    if (x.dim() != 4 || x.size(1) != channels) {
+      throw ShapeError(
+          "input '" + graph_.name(graph_.input()) + "': needs a batch of shape {N, " +
+          std::to_string(channels) + ", H, W}, got " + std::to_string(x.dim()) + " axes" +
+          (x.dim() > 1 ? " and " + std::to_string(x.size(1)) + " channels" : std::string()));
+    }
+    options_ = x.options();
+    const std::vector<int> readers = count_readers();
+    std::vector<int> left = readers;
+    values_.assign(graph_.size(), {});
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      if (readers[id] == 0) continue;
+      values_[id] = std::holds_alternative<op::Input>(graph_.node(id).op) ? x : value(id);
+      const auto inputs = graph_.inputs(id);
+      for (std::size_t slot = 0; slot < inputs.size(); ++slot) {
+        if (counts(id, slot) && --left[inputs[slot]] == 0) values_[inputs[slot]].reset();
+      }
+    }
+    return values_[graph_.output()];
+  }
+
+ private:
+  /// Whether an operator reads an input at all: a choice does not where the weight is 0.
+  bool counts(NodeId id, std::size_t slot) const {
+    const auto* choice = std::get_if<op::Choice>(&graph_.node(id).op);
+    return choice == nullptr || factors_[choice->decision][slot].value != 0;
+  }
+
+  std::vector<int> count_readers() const {
+    std::vector<int> readers(graph_.size());
+    readers[graph_.output()] = 1;
+    for (NodeId id = graph_.output() + 1; id-- > 0;) {
+      if (readers[id] == 0) continue;
+      const auto inputs = graph_.inputs(id);
+      for (std::size_t slot = 0; slot < inputs.size(); ++slot) {
+        if (counts(id, slot)) ++readers[inputs[slot]];
+      }
+    }
+    return readers;
+  }
+
+  void require_supported(NodeId id, Dim dim, const char* what) const {
+    if (dim.constant()) return;
+    throw UnsupportedError(node_text(graph_, id) + ": an open " + what + ", " +
+                           dim.to_string(graph_.decision_names()) +
+                           ", has no relaxation; use a strategy that runs one architecture at a "
+                           "time");
+  }
+
+  /// The weighted sum over a diagram.
+  template <class Leaf>
+  at::Tensor expectation(Dim dim, Leaf&& leaf) const {
+    return expect<at::Tensor>(
+        dim, [&](DecisionId d, std::uint32_t k) { return factors_[d][k]; },
+        [](const Factor& w) { return w.value == 0; }, leaf);
+  }
+
+  /// Ones for the first `size` of `max` channels, then zeros.
+  at::Tensor prefix(std::int64_t size, std::int64_t max) const {
+    return (at::arange(max, options_.dtype(at::kLong)) < size).to(options_.dtype());
+  }
+
+  /// The largest size that has any weight.
+  std::int64_t largest(Dim size) const {
+    if (size.constant()) return size.value();
+    std::int64_t result = 0;
+    for (std::size_t k = 0; k < size.branches().size(); ++k) {
+      if (factors_[size.decision()][k].value != 0) {
+        result = std::max(result, largest(size.branches()[k]));
+      }
+    }
+    return result;
+  }
+
+  /// One number per channel of a layout, joined over its segments; undefined for a closed one.
+  template <class OfSegment>
+  at::Tensor joined(const Layout& layout, OfSegment&& of_segment) const {
+    if (layout.closed()) return {};
+    std::vector<at::Tensor> parts;
+    for (const Segment& segment : layout.segments) parts.push_back(of_segment(segment));
+    at::Tensor all = parts.size() == 1 ? parts[0] : at::cat(parts);
+    return layout.inner == 1 ? all : all.repeat_interleave(layout.inner);
+  }
+
+  /// How much of each channel is there: the expected prefix masks.
+  at::Tensor mask(const Layout& layout) const {
+    return joined(layout, [&](const Segment& s) {
+      return expectation(s.size, [&](std::int64_t size) { return prefix(size, s.max); });
+    });
+  }
+
+  /// 1 for the channels that have any weight, else 0.
+  at::Tensor support(const Layout& layout) const {
+    return joined(layout, [&](const Segment& s) { return prefix(largest(s.size), s.max); });
+  }
+
+  /// x times one number per channel.
+  static at::Tensor scaled(const at::Tensor& x, const at::Tensor& channels) {
+    if (!channels.defined()) return x;
+    return x * (x.dim() == 4 ? channels.view({1, -1, 1, 1}) : channels);
+  }
+
+  /// An input as the operators read it that mix channels.
+  at::Tensor masked_input(NodeId id, std::size_t slot) const {
+    const NodeId input = graph_.inputs(id)[slot];
+    return scaled(values_[input], mask(supergraph_.layout(input)));
+  }
+
+  at::Tensor quantized_input(NodeId id, const at::Tensor& x) const {
+    const auto& quantization = graph_.node(id).compression.quantization;
+    if (!quantization || quantization->activation_bits == Dim(32)) return x;
+    ActivationRange range;
+    return expectation(quantization->activation_bits, [&](std::int64_t bits) {
+      if (bits == 32) return x;
+      if (!range.low.defined()) {
+        const OpTensors& t = tensors_[id];
+        range = activation_range(x, t.activation_min, t.activation_max, mode_.training);
+      }
+      return fake_quantize_activation(x, range.low, range.high, bits);
+    });
+  }
+
+  at::Tensor quantized_weight(NodeId id, const at::Tensor& weight) const {
+    const auto& quantization = graph_.node(id).compression.quantization;
+    if (!quantization) return weight;
+    return expectation(quantization->weight_bits,
+                       [&](std::int64_t bits) { return fake_quantize_weight(weight, bits); });
+  }
+
+  /// A weight without the rows and columns that no architecture with any weight has.
+  at::Tensor supported_weight(NodeId id, bool columns) const {
+    at::Tensor weight = tensors_[id].weight;
+    if (const at::Tensor rows = support(supergraph_.layout(id)); rows.defined()) {
+      std::vector<std::int64_t> shape(static_cast<std::size_t>(weight.dim()), 1);
+      shape[0] = -1;
+      weight = weight * rows.view(shape);
+    }
+    if (columns) {
+      weight = scaled(weight, support(supergraph_.layout(graph_.inputs(id)[0])));
+    }
+    return weight;
+  }
+
+  static constexpr std::int64_t joint_base = max_attribute + 1;
+  /// Both sizes of an open kernel in one Dim.
+  static Dim joint(const Extent& kernel) {
+    return map([](std::int64_t h, std::int64_t w) { return h * joint_base + w; }, kernel.h,
+               kernel.w);
+  }
+  static std::array<std::int64_t, 2> sizes_of(std::int64_t joint_kernel) {
+    return {joint_kernel / joint_base, joint_kernel % joint_base};
+  }
+
+  /// Open windows are summed on the frame of the largest one, so all must have the same centre.
+  void require_same_padding(NodeId id, const Extent& kernel, const Extent& padding,
+                            const Extent& dilation) const {
+    const auto check = [&](Dim k, Dim p, Dim d) {
+      require_supported(id, d, "dilation");
+      if (k.constant() && p.constant()) return;
+      const auto twice_shift = [](std::int64_t size, std::int64_t pad, std::int64_t step) {
+        return 2 * pad - step * (size - 1);
+      };
+      const auto odd = [](std::int64_t size) { return size % 2; };
+      if (!map(twice_shift, k, p, d).constant() || !map(odd, k).constant()) {
+        throw UnsupportedError(node_text(graph_, id) + ": open kernels " +
+                               k.to_string(graph_.decision_names()) + " with padding " +
+                               p.to_string(graph_.decision_names()) +
+                               " have no relaxation; they must be all odd or all even, with same "
+                               "padding");
+      }
+    };
+    check(kernel.h, padding.h, dilation.h);
+    check(kernel.w, padding.w, dilation.w);
+  }
+
+  at::Tensor run_closed(const Op& closed, const at::Tensor& x, const OpTensors& tensors) const {
+    return run_op(Node{.op = closed, .compression = {}, .shape = {}}, {&x, 1}, tensors, mode_);
+  }
+
+  at::Tensor value(NodeId id) {
+    return std::visit([&](const auto& o) { return value(id, o); }, graph_.node(id).op);
+  }
+
+  at::Tensor value(NodeId id, const op::Conv2d& o) const {
+    require_supported(id, o.stride.h, "stride");
+    require_supported(id, o.stride.w, "stride");
+    require_same_padding(id, o.kernel, o.padding, o.dilation);
+    const bool depthwise = o.group_width == Dim(1);
+    at::Tensor x = values_[graph_.inputs(id)[0]];
+    if (!depthwise) {
+      x = masked_input(id, 0);
+    } else if (graph_.node(id).compression.quantization) {
+      // It does not mix channels, but the range of its input does.
+      x = scaled(x, support(supergraph_.layout(id)));
+    }
+    at::Tensor weight = supported_weight(id, o.group_width == Dim(0));
+    const Dim kernel = joint(o.kernel);
+    if (!kernel.constant()) {
+      const at::Tensor full = weight;
+      weight = expectation(kernel, [&](std::int64_t sizes) {
+        const auto [kh, kw] = sizes_of(sizes);
+        const std::int64_t top = (full.size(2) - kh) / 2, left = (full.size(3) - kw) / 2;
+        return at::constant_pad_nd(full.narrow(2, top, kh).narrow(3, left, kw),
+                                   {left, left, top, top});
+      });
+    }
+    op::Conv2d largest = o;
+    largest.kernel = Extent(weight.size(2), weight.size(3));
+    largest.padding = Extent(o.padding.h.max(), o.padding.w.max());
+    return run_closed(largest, quantized_input(id, x),
+                      {.weight = quantized_weight(id, weight), .bias = tensors_[id].bias});
+  }
+
+  at::Tensor value(NodeId id, const op::Linear& o) const {
+    const at::Tensor weight = supported_weight(id, true);
+    return run_closed(o, quantized_input(id, masked_input(id, 0)),
+                      {.weight = quantized_weight(id, weight), .bias = tensors_[id].bias});
+  }
+
+  at::Tensor value(NodeId id, const op::BatchNorm2d& o) const {
+    const OpTensors& full = tensors_[id];
+    const at::Tensor& x = values_[graph_.inputs(id)[0]];
+    const at::Tensor used = mode_.training ? support(supergraph_.layout(id)) : at::Tensor();
+    if (!used.defined()) return run_closed(o, x, full);
+    // The statistics of channels that nothing uses stay as they are.
+    OpTensors copy = full;
+    copy.running_mean = full.running_mean.clone();
+    copy.running_var = full.running_var.clone();
+    at::Tensor y = run_closed(o, x, copy);
+    at::Tensor mean = full.running_mean, variance = full.running_var;
+    mean.copy_(at::where(used != 0, copy.running_mean, mean));
+    variance.copy_(at::where(used != 0, copy.running_var, variance));
+    return y;
+  }
+
+  at::Tensor value(NodeId id, const op::Pool2d& o) const {
+    require_supported(id, o.stride.h, "stride");
+    require_supported(id, o.stride.w, "stride");
+    require_same_padding(id, o.kernel, o.padding, 1);
+    const std::int64_t kh = o.kernel.h.max(), kw = o.kernel.w.max();
+    return expectation(joint(o.kernel), [&](std::int64_t sizes) {
+      const auto [h, w] = sizes_of(sizes);
+      op::Pool2d closed = o;
+      closed.kernel = Extent(h, w);
+      closed.padding = Extent(o.padding.h.max() - (kh - h) / 2, o.padding.w.max() - (kw - w) / 2);
+      return run_closed(closed, values_[graph_.inputs(id)[0]], {});
+    });
+  }
+
+  at::Tensor value(NodeId id, const op::Zero& o) const {
+    require_supported(id, o.stride, "stride");
+    return run_closed(o, values_[graph_.inputs(id)[0]], {});
+  }
+
+  at::Tensor value(NodeId id, const op::Choice& o) const {
+    const auto inputs = graph_.inputs(id);
+    bool one_width = true;
+    for (NodeId input : inputs) {
+      one_width = one_width && supergraph_.layout(input) == supergraph_.layout(inputs[0]);
+    }
+    const std::int64_t width = supergraph_.layout(id).width();
+    at::Tensor sum;
+    for (std::size_t slot = 0; slot < inputs.size(); ++slot) {
+      if (!counts(id, slot)) continue;
+      at::Tensor x = values_[inputs[slot]];
+      if (!one_width) {
+        x = masked_input(id, slot);
+        const bool image = x.dim() == 4;
+        const std::int64_t room = width - x.size(image ? 1 : -1);
+        x = image ? at::constant_pad_nd(x, {0, 0, 0, 0, 0, room})
+                  : at::constant_pad_nd(x, {0, room});
+      }
+      const at::Tensor term = factors_[o.decision][slot] * x;
+      if (sum.defined() && sum.sizes() != term.sizes()) {
+        throw UnsupportedError(node_text(graph_, id) +
+                               ": a choice between tensors of different heights or widths has no "
+                               "relaxation; use a strategy that runs one architecture at a time");
+      }
+      sum = sum.defined() ? sum + term : term;
+    }
+    return sum;
+  }
+
+  at::Tensor value(NodeId id, const op::Output&) const { return masked_input(id, 0); }
+
+  /// What works on each channel alone, or passes channels on, runs as it is.
+  at::Tensor plain(NodeId id) const {
+    std::vector<at::Tensor> inputs;
+    for (NodeId input : graph_.inputs(id)) inputs.push_back(values_[input]);
+    return run_op(graph_.node(id), inputs, tensors_[id], mode_);
+  }
+  at::Tensor value(NodeId id, const op::Input&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::Activation&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::GlobalAvgPool&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::Flatten&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::Add&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::Multiply&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::Concat&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::Dropout&) const { return plain(id); }
+
+  const Supergraph& supergraph_;
+  const Graph& graph_;
+  std::span<const OpTensors> tensors_;
+  const RunMode& mode_;
+  at::TensorOptions options_;
+  std::vector<std::vector<Factor>> factors_;  // by decision and option
+  std::vector<at::Tensor> values_;            // by node
+};
+
+}  // namespace
+
+at::Tensor Supernet::forward_mixed(const at::Tensor& x, const MixedWeights& weights) {
+  return MixedRun(*supergraph_, node_tensors(), weights, mode()).run(prepared(x));
+}
+
+}  // namespace espalier

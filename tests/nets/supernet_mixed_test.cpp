@@ -1,0 +1,358 @@
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <array>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "nets/supernet.hpp"
+#include "search_spaces/sampling.hpp"
+#include "tests/core/throws.hpp"
+#include "tests/nets/networks.hpp"
+
+namespace espalier {
+namespace {
+
+const ModuleOptions in_double{.dtype = at::kDouble};
+
+/// Positive weights that sum to 1 for each decision (to k for a pick-k decision).
+MixedWeights random_weights(const Supergraph& supergraph, Rng rng) {
+  MixedWeights weights;
+  for (const Decision& d : supergraph.decisions()) {
+    const at::Tensor w =
+        random_tensor({static_cast<std::int64_t>(d.options.size())}, rng.fork(d.name), 0.1, 1);
+    weights.push_back(w / w.sum() * d.pick);
+  }
+  return weights;
+}
+
+/// Compares the gradient of a scalar with central differences at some places of each tensor.
+void expect_gradients(const std::function<at::Tensor()>& value,
+                      std::vector<std::pair<std::string, at::Tensor>> tensors) {
+  constexpr double step = 1e-5;
+  value().backward();
+  Rng rng(1);
+  double largest = 0;
+  for (auto& [name, tensor] : tensors) {
+    ASSERT_TRUE(tensor.grad().defined()) << name;
+    const at::Tensor gradient = tensor.grad().contiguous().flatten();
+    const at::NoGradGuard no_grad;
+    for (int k = 0; k < 4; ++k) {
+      // By position in contiguous order, whatever the memory format.
+      const auto place =
+          static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(tensor.numel())));
+      const auto shifted = [&](double by) {
+        const at::Tensor delta = at::zeros(tensor.numel(), tensor.options());
+        delta.select(0, place).fill_(by);
+        tensor.add_(delta.view(tensor.sizes()));
+        const double result = value().item<double>();
+        tensor.sub_(delta.view(tensor.sizes()));
+        return result;
+      };
+      const double numeric = (shifted(step) - shifted(-step)) / (2 * step);
+      const double exact = gradient[place].item<double>();
+      EXPECT_NEAR(exact, numeric, 1e-6 * (1 + std::abs(numeric))) << name << " at " << place;
+      largest = std::max(largest, std::abs(exact));
+    }
+  }
+  EXPECT_GT(largest, 1e-3);
+}
+
+TEST(SupernetMixed, GradientsAgreeWithFiniteDifferences) {
+  for (const auto& [name, supergraph] : hole_supergraphs()) {
+    if (name == "bits") continue;  // the straight-through estimator is not a derivative
+    SCOPED_TRACE(name);
+    Supernet net(supergraph, in_double);
+    randomize(net, Rng(21));
+    net.eval();
+    const at::Tensor x = random_tensor({2, 3, 8, 8}, Rng(22));
+    MixedWeights weights = random_weights(supergraph, Rng(23));
+    std::vector<std::pair<std::string, at::Tensor>> tensors = net.parameters();
+    for (std::size_t d = 0; d < weights.size(); ++d) {
+      weights[d].set_requires_grad(true);
+      tensors.emplace_back(supergraph.decisions()[d].name, weights[d]);
+    }
+    const at::Tensor factors = random_tensor({2, 5}, Rng(24));
+    expect_gradients([&] { return (net.forward_mixed(x, weights) * factors).sum(); }, tensors);
+  }
+}
+
+TEST(SupernetMixed, OneArchitecturesGradientsAgreeWithFiniteDifferences) {
+  for (const auto& [name, supergraph] : hole_supergraphs()) {
+    if (name == "bits") continue;
+    SCOPED_TRACE(name);
+    const SupergraphSpace space(Supergraph(supergraph.graph(), supergraph.decisions()));
+    Supernet net(*space.supergraph(), in_double);
+    randomize(net, Rng(21));
+    net.eval();
+    Rng rng(25);
+    const Architecture a = sample_uniform(space, rng);
+    const GraphModule used = net.extract(a);
+    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    for (const auto& [parameter, value] : used.parameters()) {
+      tensors.emplace_back(parameter, net.tensor(parameter));
+    }
+    const at::Tensor x = random_batch(used.graph(), 2, Rng(22));
+    expect_gradients([&] { return net.forward(x, a).square().sum(); }, tensors);
+  }
+}
+
+/// The expectation over all architectures, whose probabilities are products of the weights. For
+/// pick-k decisions `weights` are those of the options that `probabilities` imply.
+void expect_expectation(Supergraph supergraph, bool quantized = false) {
+  const SupergraphSpace space(std::move(supergraph));
+  const at::NoGradGuard no_grad;
+  Supernet net(*space.supergraph(), in_double);
+  randomize(net, Rng(31));
+  net.eval();
+  const at::Tensor x = random_tensor({2, 3, 8, 8}, Rng(32));
+  std::vector<at::Tensor> probabilities;
+  MixedWeights weights;
+  for (DecisionId d = 0; d < space.decisions().size(); ++d) {
+    const auto count = static_cast<std::int64_t>(space.choice_counts()[d]);
+    at::Tensor p = random_tensor({count}, Rng(33).fork(std::uint64_t{d}), 0.1, 1);
+    probabilities.push_back(p / p.sum());
+    at::Tensor w =
+        at::zeros({static_cast<std::int64_t>(space.decisions()[d].options.size())}, at::kDouble);
+    for (std::uint32_t c = 0; c < space.choice_counts()[d]; ++c) {
+      for (std::uint32_t option : space.supergraph()->picked(d, c)) {
+        w[option] += probabilities[d][c];
+      }
+    }
+    weights.push_back(w);
+  }
+  at::Tensor expected;
+  enumerate(space, [&](const Architecture& a) {
+    at::Tensor term = net.extract(a).forward(x);
+    for (DecisionId d = 0; d < a.choices.size(); ++d) term = term * probabilities[d][a.choices[d]];
+    expected = expected.defined() ? expected + term : term;
+    return true;
+  });
+  EXPECT_LT(difference(net.forward_mixed(x, weights), expected), 1e-10);
+  if (quantized) return;
+  // Another point of the weights is another function.
+  for (at::Tensor& w : weights) w = w.flip(0);
+  EXPECT_GT(difference(net.forward_mixed(x, weights), expected), 1e-3);
+}
+
+// Where nothing but the holes is non-linear in their weights, the relaxation is the expectation.
+TEST(SupernetMixed, IsTheExpectationWhereTheNetworkIsLinearInTheHole) {
+  const std::array<std::int64_t, 3> widths{2, 4, 6}, odd{1, 3, 5};
+  const auto finish = [](SupergraphBuilder& b, NodeId x) {
+    b.output(b.linear(b.flatten(b.global_avg_pool(x)), 5));
+    return b.finish();
+  };
+  {
+    SCOPED_TRACE("operators");
+    SupergraphBuilder b;
+    const NodeId x = b.input(3, 8, 8);
+    const std::array options{b.conv(x, 4, {.kernel = 3}), conv_bn_act(b, x, 4),
+                             b.conv(x, 4, {.bias = true})};
+    const DecisionId d = b.decide({.name = "op", .options = {"a", "b", "c"}});
+    expect_expectation(finish(b, b.choice(d, options)));
+  }
+  {
+    SCOPED_TRACE("pick 2 of 4");
+    SupergraphBuilder b;
+    const NodeId x = b.input(3, 8, 8);
+    const std::array options{x, b.max_pool(x, {.kernel = 3, .stride = 1}), b.zero(x),
+                             b.activation(x, ActivationKind::swish)};
+    const DecisionId d = b.decide({.name = "ops", .options = {"a", "b", "c", "d"}, .pick = 2});
+    expect_expectation(finish(b, b.choice(d, options)));
+  }
+  {
+    SCOPED_TRACE("kernel and pool kernel");
+    SupergraphBuilder b;
+    const NodeId x =
+        b.conv(b.input(3, 8, 8), 4, {.kernel = {b.number("h", odd), b.number("w", odd)}});
+    expect_expectation(finish(b, b.avg_pool(x, {.kernel = b.number("pool", odd), .stride = 2})));
+  }
+  {
+    SCOPED_TRACE("width of two decisions");
+    SupergraphBuilder b;
+    const Dim width = map([](std::int64_t p, std::int64_t q) { return p * q / 2; },
+                          b.number("p", widths), b.number("q", widths));
+    const NodeId x = conv_bn_act(b, b.input(3, 8, 8), width);
+    expect_expectation(finish(b, b.conv(x, 4, {.bias = true})));
+  }
+  {
+    SCOPED_TRACE("two widths after a concat");
+    SupergraphBuilder b;
+    const NodeId in = b.input(3, 8, 8);
+    const std::array parts{conv_bn_act(b, in, b.number("p", widths)),
+                           conv_bn_act(b, in, b.number("q", widths))};
+    const NodeId x = b.max_pool(b.concat(parts), {.kernel = 2, .padding = 0});
+    b.output(b.linear(b.flatten(x), 5));
+    expect_expectation(b.finish());
+  }
+  for (const bool weight : {true, false}) {
+    SCOPED_TRACE(weight ? "weight bits" : "activation bits");
+    SupergraphBuilder b;
+    const std::array<std::int64_t, 3> bits{2, 4, 32};
+    const Dim open = b.number("bits", bits);
+    const NodeId x = b.append(
+        op::Conv2d{.out_channels = 4, .kernel = 3}, std::array{b.input(3, 8, 8)}, "conv",
+        {weight ? Quantization{.weight_bits = open} : Quantization{.activation_bits = open}});
+    expect_expectation(finish(b, x), true);
+  }
+}
+
+TEST(SupernetMixed, OptionsOfWeightZeroAreNotComputed) {
+  SupergraphBuilder b;
+  const std::array<std::int64_t, 2> kernels{1, 3};
+  const NodeId x = b.input(3, 8, 8);
+  const std::array branches{b.conv(x, 3, {}, "good"),
+                            b.batch_norm(b.conv(x, 3, {}, "bad"), {}, "bad_norm")};
+  const DecisionId d = b.decide({.name = "op", .options = {"good", "bad"}});
+  const NodeId y = b.choice(d, branches);
+  b.output(b.conv(y, 2, {.kernel = b.number("k", kernels)}, "last"));
+  const Supergraph supergraph = b.finish();
+  Supernet net(supergraph, in_double);
+  randomize(net, Rng(1));
+  const at::Tensor nan = at::scalar_tensor(std::numeric_limits<double>::quiet_NaN(), at::kDouble);
+  at::Tensor bad = net.tensor("bad.weight").detach(), last = net.tensor("last.weight").detach();
+  bad.fill_(nan);
+  last.select(3, 0).fill_(nan);  // outside of the 1x1 kernel
+  const at::Tensor statistics = net.tensor("bad_norm.running_mean").clone();
+  MixedWeights weights = net.one_hot({{0, 0}});
+  for (at::Tensor& w : weights) w.set_requires_grad(true);
+  const at::Tensor batch = random_tensor({2, 3, 8, 8}, Rng(2));
+  const at::Tensor out = net.forward_mixed(batch, weights);
+  EXPECT_TRUE(out.isfinite().all().item<bool>());
+  EXPECT_TRUE(net.tensor("bad_norm.running_mean").equal(statistics));
+  out.sum().backward();
+  EXPECT_TRUE(weights[0].grad().isfinite().all().item<bool>());
+  EXPECT_EQ(weights[0].grad()[1].item<double>(), 0);
+  EXPECT_FALSE(net.tensor("bad.weight").grad().defined());
+  EXPECT_FALSE(net.forward_mixed(batch, net.one_hot({{1, 0}})).isfinite().all().item<bool>());
+}
+
+TEST(SupernetMixed, BatchDecidesTheResolution) {
+  SupergraphBuilder b;
+  const std::array<std::int64_t, 2> sizes{8, 12};
+  const Dim size = b.number("resolution", sizes);
+  const NodeId x = conv_bn_act(b, b.input(3, size, size), 4, {.conv = {.kernel = 3, .stride = 2}});
+  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 5));
+  const Supergraph supergraph = b.finish();
+  Supernet net(supergraph, in_double);
+  randomize(net, Rng(1));
+  net.eval();
+  for (std::uint32_t k = 0; k < 2; ++k) {
+    const at::Tensor batch = random_tensor({2, 3, sizes[k], sizes[k]}, Rng(2));
+    const at::Tensor y = net.forward(batch, {{k}});
+    EXPECT_LT(difference(net.forward_mixed(batch, net.one_hot({{k}})), y), 1e-12);
+  }
+}
+
+TEST(SupernetMixed, FloatNetworksTakeDoubleWeightsAndTheGradientReachesThem) {
+  const auto all = hole_supergraphs();
+  const Supergraph& supergraph = all.at(1).second;  // bits
+  Supernet net(supergraph);
+  randomize(net, Rng(1));
+  MixedWeights weights = random_weights(supergraph, Rng(2));
+  for (at::Tensor& w : weights) w.set_requires_grad(true);
+  const at::Tensor x = random_tensor({2, 3, 8, 8}, Rng(3)).to(at::kFloat);
+  const at::Tensor y = net.forward_mixed(x, weights);
+  EXPECT_EQ(y.scalar_type(), at::kFloat);
+  y.square().sum().backward();
+  for (std::size_t d = 0; d < weights.size(); ++d) {
+    EXPECT_GT(weights[d].grad().abs().min().item<double>(), 0) << supergraph.decisions()[d].name;
+  }
+  for (const auto& [name, value] : net.parameters()) EXPECT_TRUE(value.grad().defined()) << name;
+}
+
+TEST(SupernetMixed, ChecksWeights) {
+  SupergraphBuilder b;
+  const std::array<std::int64_t, 2> widths{2, 4};
+  b.output(b.conv(conv_bn_act(b, b.input(3, 4, 4), b.number("width", widths)), 2));
+  const Supergraph supergraph = b.finish();
+  Supernet net(supergraph);
+  const at::Tensor x = at::zeros({1, 3, 4, 4});
+  EXPECT_EQ(throws<InvalidArchitecture>([&] { net.forward_mixed(x, {}); }),
+            "got weights for 0 decisions, the supernet has 1");
+  EXPECT_EQ(throws<InvalidArchitecture>([&] { net.forward_mixed(x, {at::ones({3})}); }),
+            "decision 'width' needs one weight for each of its 2 options, got 3");
+  EXPECT_EQ(throws<InvalidArchitecture>([&] { net.forward_mixed(x, {at::zeros({2})}); }),
+            "decision 'width' has only weights of 0; at least one option must count");
+  EXPECT_EQ(throws<ShapeError>([&] {
+              net.forward_mixed(at::zeros({1, 2, 4, 4}), {at::ones({2})});
+            }),
+            "input 'input': needs a batch of shape {N, 3, H, W}, got 4 axes and 2 channels");
+  throws<ShapeError>([&] { net.forward_mixed(at::zeros({3}), {at::ones({2})}); });
+}
+
+/// The message with which the relaxation of a supergraph is refused.
+std::string refused(SupergraphBuilder& b, NodeId x) {
+  b.output(x);
+  const Supergraph supergraph = b.finish();
+  Supernet net(supergraph);
+  MixedWeights weights;
+  for (const Decision& d : supergraph.decisions()) {
+    weights.push_back(at::ones({static_cast<std::int64_t>(d.options.size())}));
+  }
+  return throws<UnsupportedError>([&] { net.forward_mixed(at::zeros({1, 3, 8, 8}), weights); });
+}
+
+TEST(SupernetMixed, RefusesWhatHasNoRelaxation) {
+  const std::array<std::int64_t, 2> small{1, 2}, odd{3, 5}, mixed{2, 3}, channels{3, 6};
+  const std::string instead =
+      ", has no relaxation; use a strategy that runs one architecture at a time";
+  {
+    SupergraphBuilder b;
+    const NodeId x = b.input(3, 8, 8);
+    EXPECT_EQ(refused(b, b.conv(x, 4, {.stride = b.number("s", small)})),
+              "conv2d 'conv': an open stride, s{1|2}" + instead);
+  }
+  {
+    SupergraphBuilder b;
+    const NodeId x = b.input(3, 8, 8);
+    EXPECT_EQ(refused(b, b.max_pool(x, {.stride = b.number("s", small)})),
+              "pool2d 'pool': an open stride, s{1|2}" + instead);
+  }
+  {
+    SupergraphBuilder b;
+    const NodeId x = b.input(3, 8, 8);
+    EXPECT_EQ(refused(b, b.zero(x, b.number("s", small))),
+              "zero 'zero': an open stride, s{1|2}" + instead);
+  }
+  {
+    SupergraphBuilder b;
+    const NodeId x = b.input(3, 8, 8);
+    EXPECT_EQ(refused(b, b.conv(x, 4, {.kernel = 3, .dilation = b.number("d", small)})),
+              "conv2d 'conv': an open dilation, d{1|2}" + instead);
+  }
+  {
+    SupergraphBuilder b;
+    const NodeId x = b.input(b.number("c", channels), 8, 8);
+    EXPECT_EQ(refused(b, x), "input 'input': an open number of channels, c{3|6}" + instead);
+  }
+  {
+    SupergraphBuilder b;
+    const NodeId x = b.input(3, 8, 8);
+    EXPECT_EQ(refused(b, b.conv(x, 4, {.kernel = b.number("k", odd), .padding = Extent(1)})),
+              "conv2d 'conv': open kernels k{3|5} with padding 1 have no relaxation; they must be "
+              "all odd or all even, with same padding");
+  }
+  {
+    SupergraphBuilder b;
+    const NodeId x = b.input(3, 8, 8);
+    EXPECT_EQ(refused(b, b.max_pool(x, {.kernel = b.number("k", mixed), .stride = 1})),
+              "pool2d 'pool': open kernels k{2|3} with padding 1 have no relaxation; they must be "
+              "all odd or all even, with same padding");
+  }
+  {
+    SupergraphBuilder b;
+    const NodeId x = b.input(3, 8, 8);
+    const std::array options{x, b.max_pool(x, {})};
+    const DecisionId d = b.decide({.name = "size", .options = {"full", "half"}});
+    EXPECT_EQ(refused(b, b.choice(d, options)),
+              "choice 'choice': a choice between tensors of different heights or widths has no "
+              "relaxation; use a strategy that runs one architecture at a time");
+  }
+}
+
+}  // namespace
+}  // namespace espalier
