@@ -1,0 +1,105 @@
+#include "training/optimizer.hpp"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "training/losses.hpp"
+
+namespace espalier {
+namespace {
+
+NamedTensors parameters() {
+  NamedTensors list;
+  list.emplace_back("weight", torch::linspace(-1, 1, 24).view({4, 6}).set_requires_grad(true));
+  list.emplace_back("bias", torch::linspace(0.5, -0.5, 4).set_requires_grad(true));
+  list.emplace_back("unused", torch::ones({2, 2}).set_requires_grad(true));
+  return list;
+}
+
+// Gradients of a loss that is not quadratic.
+void backward(const NamedTensors& list) {
+  const at::Tensor x = torch::linspace(-2, 2, 60).view({10, 6}).sin();
+  const at::Tensor labels = torch::arange(10) % 4;
+  for (const auto& [name, value] : list) value.mutable_grad().reset();
+  cross_entropy(torch::linear(x, list[0].second, list[1].second), labels).backward();
+}
+
+// Trains copies of the parameters with ours and with torch's, which must agree bit by bit.
+void compare(const TrainOptions& options, torch::optim::Optimizer& theirs,
+             const NamedTensors& their_parameters) {
+  const NamedTensors ours = parameters();
+  Optimizer optimizer(ours, options);
+  for (int step = 1; step <= 6; ++step) {
+    backward(ours);
+    backward(their_parameters);
+    optimizer.step(0.1 * step);
+    for (auto& group : theirs.param_groups()) group.options().set_lr(0.1 * step);
+    theirs.step();
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      ASSERT_TRUE(ours[i].second.equal(their_parameters[i].second)) << ours[i].first << step;
+    }
+  }
+  EXPECT_EQ(optimizer.steps(), 6);
+}
+
+template <class Options>
+std::vector<torch::optim::OptimizerParamGroup> groups(const NamedTensors& list, Options decaying) {
+  Options free = decaying;
+  free.weight_decay(0);
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  groups.emplace_back(std::vector{list[0].second, list[2].second},
+                      std::make_unique<Options>(decaying));
+  groups.emplace_back(std::vector{list[1].second}, std::make_unique<Options>(free));
+  return groups;
+}
+
+TEST(OptimizerTest, SgdIsTorchs) {
+  for (const double momentum : {0.9, 0.0}) {
+    for (const bool nesterov : {false, true}) {
+      if (momentum == 0 && nesterov) continue;
+      const NamedTensors list = parameters();
+      const auto options =
+          torch::optim::SGDOptions(0.1).momentum(momentum).nesterov(nesterov).weight_decay(0.01);
+      torch::optim::SGD theirs(groups(list, options), options);
+      compare({.momentum = momentum, .nesterov = nesterov, .weight_decay = 0.01}, theirs, list);
+    }
+  }
+}
+
+TEST(OptimizerTest, AdamwIsTorchs) {
+  const NamedTensors list = parameters();
+  const auto options = torch::optim::AdamWOptions(0.1).betas({0.8, 0.999}).weight_decay(0.05);
+  torch::optim::AdamW theirs(groups(list, options), options);
+  compare({.optimizer = OptimizerKind::adamw, .momentum = 0.8, .weight_decay = 0.05}, theirs, list);
+}
+
+TEST(OptimizerTest, ClipsTheNormOfTheWholeGradient) {
+  const NamedTensors ours = parameters(), theirs = parameters();
+  Optimizer optimizer(ours, {});
+  optimizer.clip_gradients(1);  // no gradient yet: nothing to do
+  for (const double norm : {0.01, 100.0}) {
+    backward(ours);
+    backward(theirs);
+    const at::Tensor before = ours[0].second.grad().clone();
+    optimizer.clip_gradients(norm);
+    torch::nn::utils::clip_grad_norm_({theirs[0].second, theirs[1].second}, norm);
+    EXPECT_TRUE(torch::allclose(ours[0].second.grad(), theirs[0].second.grad(), 1e-4));
+    EXPECT_TRUE(torch::allclose(ours[1].second.grad(), theirs[1].second.grad(), 1e-4));
+    EXPECT_EQ(ours[0].second.grad().equal(before), norm == 100.0);
+  }
+}
+
+TEST(CrossEntropyTest, SmoothsLabelsByTheFormula) {
+  const at::Tensor logits = torch::linspace(-3, 2, 12).view({3, 4}).sin() * 4;
+  const at::Tensor labels = torch::tensor({2, 0, 3}, torch::kLong);
+  const at::Tensor log_p = torch::log_softmax(logits, 1);
+  for (const double smoothing : {0.0, 0.1, 0.7}) {
+    at::Tensor target = torch::full({3, 4}, smoothing / 4);
+    for (int i = 0; i < 3; ++i) target[i][labels[i].item<std::int64_t>()] += 1 - smoothing;
+    EXPECT_NEAR(cross_entropy(logits, labels, smoothing).item<double>(),
+                -(target * log_p).sum().item<double>() / 3, 1e-6);
+  }
+}
+
+}  // namespace
+}  // namespace espalier

@@ -1,0 +1,15 @@
+// Losses of training.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace espalier {
+
+/// Mean cross entropy in nats of logits {N, classes} and labels {N} (int64). With label smoothing s
+/// in [0, 1), the target is 1 - s + s / classes for the label and s / classes for the others.
+/// Source: C. Szegedy et al.: Rethinking the Inception architecture, CVPR 2016, arXiv 1512.00567,
+/// section 7.
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels,
+                         double label_smoothing = 0);
+
+}  // namespace espalier
