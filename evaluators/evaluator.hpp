@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include "core/rng.hpp"
+#include "objectives/candidate.hpp"
+#include "objectives/metric.hpp"
+#include "search_spaces/search_space.hpp"
+
+namespace espalier {
+
+/// What an evaluator may use for long one-off work.
+struct PrepareContext {
+  std::filesystem::path directory;       ///< its own, inside the run directory; kept for a resume
+  Rng rng;                               ///< for the preparation only
+  std::function<bool()> stop_requested;  ///< polled in long work; true: save and throw Interrupted
+};
+
+/// Produces the metrics of a candidate.
+///
+/// evaluate() is a function of the candidate, the network and `rng` (trial t gets fork(t)), never
+/// of what was evaluated before, so that a resumed run repeats it exactly. An exception is a failed
+/// trial. With thread_safe(), evaluate() is called from several worker threads at once.
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+  /// The metrics that evaluate() fills, in its order. Fixed from construction on.
+  virtual const std::vector<MetricInfo>& metrics() const = 0;
+  virtual void prepare(const PrepareContext&) {}
+  /// One value per metrics() entry.
+  virtual std::vector<double> evaluate(const Candidate& candidate, const Network& network,
+                                       Rng& rng) = 0;
+  virtual bool thread_safe() const { return true; }
+};
+
+}  // namespace espalier

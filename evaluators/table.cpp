@@ -1,0 +1,177 @@
+#include "evaluators/table.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <string_view>
+#include <utility>
+
+#include "core/csv.hpp"
+#include "core/error.hpp"
+#include "core/json.hpp"
+#include "evaluators/cost_metrics.hpp"
+
+namespace espalier {
+namespace {
+
+constexpr std::uint64_t flat_limit = std::uint64_t{1} << 24;  // 64 MB of row numbers
+constexpr std::uint32_t no_row = std::numeric_limits<std::uint32_t>::max();
+
+// The labels of a decision, each looked up by name only once.
+class Labels {
+ public:
+  explicit Labels(const Decision& decision) : decision_(&decision) {}
+  std::uint32_t choice(std::string_view label) {
+    const auto [found, added] = known_.try_emplace(std::string(label), 0);
+    if (added) {
+      try {
+        found->second = choice_from_label(*decision_, found->first);
+      } catch (const InvalidArchitecture&) {
+        known_.erase(found);
+        throw;
+      }
+    }
+    return found->second;
+  }
+
+ private:
+  const Decision* decision_;
+  std::unordered_map<std::string, std::uint32_t> known_;
+};
+
+// The architecture of each row. Throws IoError naming the line.
+std::vector<Architecture> read_keys(const CsvTable& csv, const SearchSpace& space,
+                                    const std::optional<std::string>& key) {
+  std::vector<std::size_t> columns;
+  std::vector<Labels> labels;
+  if (key) {
+    columns.push_back(csv.column(*key));
+  } else {
+    for (const Decision& decision : space.decisions()) {
+      columns.push_back(csv.column(decision.name));
+      labels.emplace_back(decision);
+    }
+  }
+  std::vector<Architecture> keys(csv.row_count());
+  for (std::size_t row = 0; row < keys.size(); ++row) {
+    try {
+      if (key) {
+        keys[row] = space.parse(csv.text(row, columns[0]));
+      } else {
+        keys[row].choices.resize(columns.size());
+        for (std::size_t d = 0; d < columns.size(); ++d) {
+          keys[row].choices[d] = labels[d].choice(csv.text(row, columns[d]));
+        }
+      }
+      if (!space.valid(keys[row])) {
+        throw InvalidArchitecture("it breaks a constraint of the space: " +
+                                  space.to_string(keys[row]));
+      }
+    } catch (const InvalidArchitecture& error) {
+      throw IoError(csv.name(), fmt::format("line {}: no architecture of the space: {}",
+                                            csv.line(row), error.what()));
+    }
+  }
+  return keys;
+}
+
+}  // namespace
+
+OptionTable<TableOptions> table_option_table() {
+  return OptionTable<TableOptions>("metrics from a table of evaluated architectures")
+      .add("file", &TableOptions::file, "CSV file, also compressed with gzip", required())
+      .add("key", &TableOptions::key,
+           "column of the architecture strings; without it, each decision has a column of labels")
+      .add("metrics", &TableOptions::metrics, "the column of each metric", required())
+      .add("report", &TableOptions::report,
+           "the column of each metric that is only reported, never searched on")
+      .check([](const TableOptions& options) {
+        if (options.metrics.empty()) throw ConfigError("/metrics", "names no metric");
+        for (const auto& [name, column] : options.report) {
+          if (options.metrics.contains(name)) {
+            throw ConfigError(pointer_to("/report", name),
+                              fmt::format("the metric \"{}\" is in \"metrics\" too", name));
+          }
+        }
+      });
+}
+
+TableEvaluator::TableEvaluator(std::shared_ptr<const SearchSpace> space,
+                               const TableOptions& options)
+    : space_(std::move(space)), file_(options.file), searched_(options.metrics.size()) {
+  const CsvTable csv = CsvTable::read(options.file);
+  row_count_ = csv.row_count();
+  if (row_count_ == 0) throw IoError(file_, "the table has no rows; expected one per architecture");
+  for (const auto* group : {&options.metrics, &options.report}) {
+    for (const auto& [name, column] : *group) {
+      metrics_.push_back(metric_info(name));
+      metrics_.back().report_only = group == &options.report;
+      columns_.push_back(column);
+    }
+  }
+  const std::size_t width = metrics_.size();
+  values_.resize(row_count_ * width);
+  for (std::size_t m = 0; m < width; ++m) {
+    const std::vector<double> column = csv.numbers(columns_[m]);
+    for (std::size_t row = 0; row < row_count_; ++row) values_[row * width + m] = column[row];
+  }
+
+  const std::vector<Architecture> keys = read_keys(csv, *space_, options.key);
+  radix_ = MixedRadix::of(*space_, flat_limit);
+  if (radix_) {
+    flat_.assign(radix_->size(), no_row);
+  } else {
+    rows_.reserve(row_count_);
+  }
+  for (std::uint32_t row = 0; row < row_count_; ++row) {
+    if (const std::uint32_t other = find(keys[row]); other != no_row) {
+      throw IoError(file_,
+                    fmt::format("line {}: the architecture of line {} again: {}", csv.line(row),
+                                csv.line(other), space_->to_string(keys[row])));
+    }
+    insert(keys[row], row);
+  }
+  for (std::uint32_t row = 0; row < row_count_; ++row) {
+    const Architecture canonical = space_->canonical(keys[row]);
+    if (find(canonical) == no_row) insert(canonical, row);
+  }
+}
+
+std::uint32_t TableEvaluator::find(const Architecture& a) const {
+  if (radix_) return flat_[radix_->index(a)];
+  const auto found = rows_.find(a);
+  return found == rows_.end() ? no_row : found->second;
+}
+
+void TableEvaluator::insert(const Architecture& a, std::uint32_t row) {
+  if (radix_) {
+    flat_[radix_->index(a)] = row;
+  } else {
+    rows_.emplace(a, row);
+  }
+}
+
+std::vector<double> TableEvaluator::evaluate(const Candidate& candidate, const Network&, Rng&) {
+  const Architecture& a = candidate.architecture;
+  if (!space_->valid(a)) {
+    throw InvalidArchitecture(
+        fmt::format("{} knows only architectures of its search space", file_));
+  }
+  std::uint32_t row = find(a);
+  if (row == no_row) row = find(space_->canonical(a));
+  if (row == no_row) {
+    throw InvalidArchitecture(fmt::format("{} has no row for {}", file_, space_->to_string(a)));
+  }
+  const auto first = values_.begin() + static_cast<std::ptrdiff_t>(row * metrics_.size());
+  std::vector<double> values(first, first + static_cast<std::ptrdiff_t>(metrics_.size()));
+  for (std::size_t m = 0; m < searched_; ++m) {
+    if (std::isnan(values[m])) {
+      throw InvalidArchitecture(fmt::format("{} has no value in the column \"{}\" for {}", file_,
+                                            columns_[m], space_->to_string(a)));
+    }
+  }
+  return values;
+}
+
+}  // namespace espalier

@@ -1,0 +1,47 @@
+#include "evaluators/train.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.hpp"
+#include "nets/graph_module.hpp"
+#include "training/dataset.hpp"
+#include "training/threads.hpp"
+#include "training/trainer.hpp"
+
+namespace espalier {
+
+OptionTable<TrainEvaluatorOptions> train_evaluator_option_table() {
+  return OptionTable<TrainEvaluatorOptions>("stand-alone training from random weights")
+      .add("train", &TrainEvaluatorOptions::train, "how it is trained", train_option_table());
+}
+
+TrainEvaluator::TrainEvaluator(const EvaluatorContext& context,
+                               const TrainEvaluatorOptions& options)
+    : data_(context.data),
+      options_(options.train),
+      device_(context.device),
+      metrics_{{"accuracy", "%", Direction::maximize}} {
+  if (data_ == nullptr) throw ConfigError("", "training needs images: add \"data\"");
+  if (data_->view(Split::valid).size() == 0) {
+    throw ConfigError("",
+                      "the data has no held-out images to measure accuracy on; give it a "
+                      "\"valid_fraction\" above 0");
+  }
+  options_.threads = context.threads_per_trial;
+  // Only the accuracy after the last epoch counts; patience needs the others.
+  if (options_.patience == 0) options_.validate_every = options_.epochs;
+}
+
+std::vector<double> TrainEvaluator::evaluate(const Candidate& candidate, const Network& network,
+                                             Rng& rng) {
+  const TorchThreads threads(options_.threads);
+  TrainOptions options = options_;
+  options.epochs = std::max(1, static_cast<int>(std::lround(candidate.fidelity * options_.epochs)));
+  GraphModule module(network.graph(), {.device = at::Device(device_)});
+  module.reset_parameters(rng.fork("weights"));
+  const TrainResult result = train(module, *data_, options, rng.fork("train"));
+  return {result.valid.value().accuracy};
+}
+
+}  // namespace espalier
