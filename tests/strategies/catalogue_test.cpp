@@ -1,0 +1,32 @@
+#include "strategies/catalogue.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/error.hpp"
+#include "tests/core/throws.hpp"
+#include "tests/strategies/toy_search.hpp"
+
+namespace espalier {
+namespace {
+
+TEST(StrategyRegistry, MakesEveryStrategyFromItsSample) {
+  const StrategyRegistry registry = strategy_registry();
+  EXPECT_THAT(registry.names(), testing::ElementsAre("random", "regularized_evolution"));
+  for (const std::string& name : registry.names()) {
+    const auto strategy =
+        registry.create(registry.sample(name), "/strategy", test_context(test_space({3, 3})));
+    EXPECT_EQ(drive(*strategy, 5).size(), 5u) << name;
+  }
+}
+
+TEST(StrategyRegistry, NamesThePlaceOfAnError) {
+  const Json config = {{"type", "random"}, {"initial", {"d1=0,d2=9"}}};
+  EXPECT_THAT(throws<ConfigError>([&] {
+                strategy_registry().create(config, "/strategy", test_context(test_space({3, 3})));
+              }),
+              testing::StartsWith("/strategy/initial/0: "));
+}
+
+}  // namespace
+}  // namespace espalier

@@ -1,0 +1,198 @@
+// What every strategy has to keep to. A strategy joins by an entry in contract_test.cpp, the only
+// file that includes this one.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/strategies/toy_search.hpp"
+
+namespace espalier {
+
+/// One member of the family: how it is made, and the goals that it is told of.
+struct StrategyCase {
+  std::string name;
+  std::function<std::unique_ptr<Strategy>(const RunContext&)> make;
+  Goals goals = one_goal();
+
+  std::unique_ptr<Strategy> operator()(std::shared_ptr<const SearchSpace> space,
+                                       std::uint64_t seed = 1) const {
+    return make(test_context(std::move(space), seed, goals));
+  }
+};
+inline void PrintTo(const StrategyCase& strategy, std::ostream* out) { *out << strategy.name; }
+
+class StrategyContract : public testing::TestWithParam<StrategyCase> {
+ protected:
+  /// Valid, canonical, numbered in the order asked, and no more than asked for.
+  static void expect_good(const std::vector<Candidate>& candidates, const SearchSpace& space,
+                          std::size_t max_count, std::uint64_t first_id) {
+    EXPECT_LE(candidates.size(), max_count);
+    for (const Candidate& candidate : candidates) {
+      EXPECT_EQ(candidate.trial_id, first_id++);
+      ASSERT_TRUE(space.valid(candidate.architecture));
+      EXPECT_EQ(space.canonical(candidate.architecture), candidate.architecture);
+      EXPECT_GT(candidate.fidelity, 0);
+      EXPECT_LE(candidate.fidelity, 1);
+      EXPECT_LT(candidate.parent.value_or(0), candidate.trial_id + !candidate.parent);
+    }
+  }
+  static void expect_good(const std::vector<Trial>& trials, const SearchSpace& space) {
+    std::vector<Candidate> candidates;
+    for (const Trial& trial : trials) candidates.push_back(trial.candidate);
+    expect_good(candidates, space, candidates.size(), 0);
+  }
+};
+
+TEST_P(StrategyContract, CandidatesAreValidCanonicalAndNumbered) {
+  const auto space = std::make_shared<const TestSpace>(std::vector<int>{3, 2, 5, 4}, true,
+                                                       Architecture{{1, 1, 1, 1}});
+  for (std::size_t batch : {1u, 3u, 200u}) {
+    const auto strategy = GetParam()(space);
+    const auto trials = drive(*strategy, 60, batch);
+    EXPECT_EQ(trials.size(), 60u);
+    expect_good(trials, *space);
+  }
+}
+
+TEST_P(StrategyContract, EqualSeedsGiveEqualSequences) {
+  const auto space = test_space({5, 5, 5, 5, 5});
+  const auto run = [&](std::uint64_t seed) { return drive(*GetParam()(space, seed), 100, 3); };
+  EXPECT_EQ(run(1), run(1));
+  EXPECT_NE(run(1), run(2));
+}
+
+TEST_P(StrategyContract, ReplayEqualsAnUninterruptedRun) {
+  const auto space = test_space({5, 5, 5, 5, 5}, true);
+  struct Step {
+    std::vector<Candidate> asked;
+    std::vector<Trial> told;
+  };
+  const auto step = [](Strategy& strategy, std::size_t count) {
+    Step result{.asked = strategy.ask(count), .told = {}};
+    for (const Candidate& c : result.asked) {
+      result.told.push_back(c.trial_id % 4 == 2 ? failed_trial(c) : complete_trial(c));
+      strategy.tell(result.told.back());
+    }
+    return result;
+  };
+  std::vector<Step> whole;
+  const auto uninterrupted = GetParam()(space);
+  for (std::size_t i = 0; i < 40; ++i) whole.push_back(step(*uninterrupted, 1 + i % 3));
+  for (std::size_t kill : {0u, 1u, 7u, 25u}) {
+    const auto resumed = GetParam()(space);
+    for (std::size_t i = 0; i < kill; ++i) {
+      EXPECT_EQ(resumed->ask(1 + i % 3), whole[i].asked);
+      for (const Trial& trial : whole[i].told) resumed->tell(trial);
+    }
+    // Killed between an ask and its tells: the ask is repeated.
+    for (std::size_t i = kill; i < whole.size(); ++i) {
+      EXPECT_EQ(step(*resumed, 1 + i % 3).asked, whole[i].asked) << i;
+    }
+  }
+}
+
+TEST_P(StrategyContract, FailedTrialsAreSurvived) {
+  const auto space = test_space({4, 4, 4, 4});
+  const auto some = drive(*GetParam()(space), 120, 2, [](const Candidate& c) {
+    return c.trial_id % 3 == 0 ? failed_trial(c) : complete_trial(c);
+  });
+  EXPECT_EQ(some.size(), 120u);
+  expect_good(some, *space);
+  const auto all = drive(*GetParam()(space), 120, 2, failed_trial);
+  EXPECT_EQ(all.size(), 120u);
+  expect_good(all, *space);
+}
+
+TEST_P(StrategyContract, OneOptionDecisionsAreKept) {
+  const auto space = test_space({1, 6, 1, 6, 1});
+  const auto trials = drive(*GetParam()(space), 36, 2);
+  EXPECT_EQ(trials.size(), 36u);
+  expect_good(trials, *space);
+}
+
+TEST_P(StrategyContract, ASpaceOfOneArchitectureIsAskedForItOnceOrForEver) {
+  const auto space = test_space({1, 1});
+  const auto strategy = GetParam()(space);
+  const auto trials = drive(*strategy, 30);
+  EXPECT_TRUE(trials.size() == 30 || (trials.size() == 1 && strategy->finished()));
+}
+
+TEST_P(StrategyContract, AnExhaustedSpaceEndsTheSearchOrIsAskedForAgain) {
+  const auto space = test_space({2, 3, 2}, true);  // 9 canonical architectures
+  const auto strategy = GetParam()(space);
+  const auto trials = drive(*strategy, 100, 4);
+  expect_good(trials, *space);
+  if (trials.size() < 100) {
+    EXPECT_EQ(trials.size(), 9u);
+    EXPECT_TRUE(strategy->finished());
+    EXPECT_TRUE(strategy->ask(1).empty());
+  } else {
+    EXPECT_FALSE(strategy->finished());
+  }
+}
+
+TEST_P(StrategyContract, AsksBeforeTellsGiveNewIdsOrNothing) {
+  const auto space = test_space({5, 5, 5, 5, 5});
+  const auto strategy = GetParam()(space);
+  std::vector<Candidate> in_flight;
+  for (int i = 0; i < 50; ++i) {
+    const auto candidates = strategy->ask(3);
+    expect_good(candidates, *space, 3, in_flight.size());
+    in_flight.insert(in_flight.end(), candidates.begin(), candidates.end());
+  }
+  ASSERT_FALSE(in_flight.empty());
+  EXPECT_FALSE(strategy->finished());
+  for (const Candidate& candidate : in_flight) strategy->tell(complete_trial(candidate));
+  expect_good(strategy->ask(3), *space, 3, in_flight.size());
+}
+
+TEST_P(StrategyContract, AWindowInFlightNeverStalls) {
+  const auto space = test_space({5, 5, 5, 5, 5});
+  const auto strategy = GetParam()(space);
+  std::deque<Candidate> in_flight;
+  std::uint64_t next = 0;
+  for (int told = 0; told < 150; ++told) {
+    const auto candidates = strategy->ask(4 - in_flight.size());
+    expect_good(candidates, *space, 4 - in_flight.size(), next);
+    next += candidates.size();
+    in_flight.insert(in_flight.end(), candidates.begin(), candidates.end());
+    ASSERT_FALSE(in_flight.empty());
+    strategy->tell(complete_trial(in_flight.front()));
+    in_flight.pop_front();
+  }
+}
+
+TEST_P(StrategyContract, AnEmptyAskChangesNothing) {
+  const auto space = test_space({5, 5, 5, 5, 5});
+  const auto plain = GetParam()(space);
+  const auto curious = GetParam()(space);
+  for (int i = 0; i < 10; ++i) {
+    std::vector<Candidate> in_flight;
+    for (int j = 0; j < 5; ++j) {
+      const auto candidates = plain->ask(8);
+      EXPECT_EQ(curious->ask(8), candidates);
+      EXPECT_TRUE(curious->ask(0).empty());
+      if (candidates.empty()) {
+        for (int more = 0; more < 3; ++more) EXPECT_TRUE(curious->ask(8).empty());
+        break;
+      }
+      in_flight.insert(in_flight.end(), candidates.begin(), candidates.end());
+    }
+    for (const Candidate& candidate : in_flight) {
+      plain->tell(complete_trial(candidate));
+      curious->tell(complete_trial(candidate));
+    }
+  }
+}
+
+}  // namespace espalier
