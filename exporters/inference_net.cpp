@@ -1,0 +1,131 @@
+#include "exporters/inference_net.hpp"
+
+#include <torch/torch.h>
+
+#include <array>
+#include <unordered_map>
+#include <utility>
+
+#include "core/error.hpp"
+#include "graph/passes.hpp"
+#include "nets/quantization.hpp"
+
+namespace espalier {
+
+namespace {
+
+using State = std::map<std::string, at::Tensor>;
+
+at::Tensor find(const State& state, const std::string& name) {
+  const auto it = state.find(name);
+  return it == state.end() ? at::Tensor() : it->second;
+}
+
+/// A view of per-row values that broadcasts over a weight.
+at::Tensor over_rows(const at::Tensor& values, const at::Tensor& weight) {
+  std::vector<std::int64_t> sizes(static_cast<std::size_t>(weight.dim()), 1);
+  sizes[0] = -1;
+  return values.view(sizes);
+}
+
+int bits_of(const Node& node, Dim Quantization::*width) {
+  if (!node.compression.quantization) return 32;
+  return static_cast<int>(((*node.compression.quantization).*width).value());
+}
+
+void quantize_weight(InferenceTensors& t, int bits) {
+  t.scale = weight_scale(t.weight, bits);
+  const std::int64_t largest = (std::int64_t{1} << (bits - 1)) - 1;
+  t.integers = at::round(t.weight / over_rows(t.scale, t.weight)).clamp_(-largest, largest);
+}
+
+InferenceTensors::Grid input_grid(const State& state, const std::string& name, int bits) {
+  const at::Tensor low = find(state, name + ".activation_min");
+  const at::Tensor high = find(state, name + ".activation_max");
+  if (low.item<float>() == 0 && high.item<float>() == 0) {
+    throw UnsupportedError("node '" + name + "' quantizes its input to " + std::to_string(bits) +
+                           " bits, but the input's range is not known: train or calibrate the "
+                           "network before it is exported");
+  }
+  const ActivationGrid grid = activation_grid(low, high, bits);
+  return {grid.scale.item<float>(), static_cast<int>(grid.zero_point.item<float>()), bits};
+}
+
+/// Folds a batch norm into a convolution's tensors.
+void fold(InferenceTensors& t, const State& state, const std::string& name, double eps) {
+  const auto values = [&](const char* suffix, double otherwise) {
+    const at::Tensor found = find(state, name + suffix);
+    return found.defined() ? found.to(at::kDouble)
+                           : at::full({t.weight.size(0)}, otherwise, at::kDouble);
+  };
+  const at::Tensor factor = values(".weight", 1) / (values(".running_var", 1) + eps).sqrt();
+  const at::Tensor bias = t.bias.defined() ? t.bias.to(at::kDouble) : at::zeros_like(factor);
+  t.bias = values(".bias", 0) + (bias - values(".running_mean", 0)) * factor;
+  if (t.integers.defined()) {
+    // Scales stay positive: signs go to the integers, and a factor of 0 turns them to 0.
+    t.integers = t.integers * over_rows(factor.sign(), t.weight);
+    const at::Tensor scale = t.scale.to(at::kDouble) * factor.abs();
+    t.scale = at::where(scale == 0, at::ones_like(scale), scale);
+  } else {
+    t.weight = t.weight.to(at::kDouble) * over_rows(factor, t.weight);
+  }
+}
+
+at::Tensor final(const at::Tensor& tensor, at::ScalarType dtype) {
+  return tensor.defined() ? tensor.to(dtype).contiguous() : tensor;
+}
+
+}  // namespace
+
+InferenceNet inference_net(const GraphModule& module, BatchNormFolding folding) {
+  State state;
+  for (const auto& [name, tensor] : module.state()) {
+    const at::Tensor value = tensor.to(at::kCPU, at::kFloat).contiguous();
+    if (!at::isfinite(value).all().item<bool>()) {
+      throw NumericalError("tensor '" + name + "' has values that are not finite");
+    }
+    state.emplace(name, value);
+  }
+  // Dead code first: its zeros must not stand for those that the module computes.
+  const Graph simple = simplify(dead_code_elimination(module.graph()));
+  FoldedGraph folded =
+      folding == BatchNormFolding::all ? fold_batch_norm(simple) : FoldedGraph{simple, {}};
+  std::unordered_map<std::string, std::vector<std::string>> batch_norms_of;  // first to last
+  for (auto& [conv, batch_norm] : folded.folded) batch_norms_of[conv].push_back(batch_norm);
+  std::unordered_map<std::string, double> eps_of;
+  for (NodeId i = 0; i < simple.size(); ++i) {
+    if (const auto* norm = std::get_if<op::BatchNorm2d>(&simple.node(i).op)) {
+      eps_of[simple.name(i)] = static_cast<double>(norm->eps);
+    }
+  }
+
+  InferenceNet net{std::move(folded.graph), {}, {}};
+  for (NodeId i = 0; i < net.graph.size(); ++i) {
+    const Node& node = net.graph.node(i);
+    const std::string& name = net.graph.name(i);
+    InferenceTensors t{.weight = find(state, name + ".weight"),
+                       .bias = find(state, name + ".bias"),
+                       .running_mean = find(state, name + ".running_mean"),
+                       .running_var = find(state, name + ".running_var")};
+    const int weight_bits = bits_of(node, &Quantization::weight_bits);
+    const int activation_bits = bits_of(node, &Quantization::activation_bits);
+    if (weight_bits != 32) quantize_weight(t, weight_bits);
+    if (activation_bits != 32) t.input_grid = input_grid(state, name, activation_bits);
+    net.module_node.push_back(name);
+    for (const std::string& batch_norm : batch_norms_of[name]) {
+      fold(t, state, batch_norm, eps_of.at(batch_norm));
+      net.module_node.back() = batch_norm;
+    }
+    t.scale = final(t.scale, at::kFloat);
+    if (t.integers.defined()) {
+      t.integers = final(t.integers, at::kChar);
+      t.weight = t.integers.to(at::kFloat) * over_rows(t.scale, t.weight);
+    }
+    t.weight = final(t.weight, at::kFloat);
+    t.bias = final(t.bias, at::kFloat);
+    net.tensors.push_back(std::move(t));
+  }
+  return net;
+}
+
+}  // namespace espalier

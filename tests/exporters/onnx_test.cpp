@@ -1,0 +1,376 @@
+#include "exporters/onnx.hpp"
+
+#include <gmock/gmock.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/error.hpp"
+#include "core/json.hpp"
+#include "exporters/verify.hpp"
+#include "graph/nets.hpp"
+#include "search_spaces/chain.hpp"
+#include "search_spaces/mobilenet_v3.hpp"
+#include "search_spaces/nasbench201.hpp"
+#include "search_spaces/sampling.hpp"
+#include "tests/core/throws.hpp"
+#include "tests/exporters/modules.hpp"
+#include "tests/exporters/onnx_runtime.hpp"
+#include "tests/graph/test_graphs.hpp"
+
+#ifdef ESPALIER_WITH_ONNX
+#include "exporters/onnx_model.hpp"
+
+namespace espalier {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+onnx::ModelProto model_of(const GraphModule& module) {
+  return make_onnx_model(inference_net(module, BatchNormFolding::all));
+}
+
+std::vector<std::string> operators(const onnx::ModelProto& model) {
+  std::vector<std::string> types;
+  for (const auto& node : model.graph().node()) types.push_back(node.op_type());
+  return types;
+}
+
+const onnx::TensorProto& initializer(const onnx::ModelProto& model, const std::string& name) {
+  for (const auto& tensor : model.graph().initializer()) {
+    if (tensor.name() == name) return tensor;
+  }
+  throw Error("no initializer " + name);
+}
+
+Graph quantized_conv(std::int64_t weight_bits, std::int64_t activation_bits) {
+  GraphBuilder b;
+  b.output(b.append(op::Conv2d{.out_channels = 4, .kernel = 3}, std::array{b.input(2, 6, 6)},
+                    "conv", {.quantization = Quantization{weight_bits, activation_bits}}));
+  return b.build();
+}
+
+/// The largest difference between ONNX Runtime and the module.
+double runtime_difference(const GraphModule& module, const std::filesystem::path& file,
+                          std::int64_t count, bool optimize = true) {
+  const at::Tensor x = verification_batch(module.graph(), count);
+  const at::Tensor y = run_in_onnx_runtime({{file, x, optimize}})[0];
+  return relative_difference(verification_copy(module).forward(x).flatten(), y);
+}
+
+TEST(Onnx, EveryOperatorIsWrittenAndVerified) {
+  for (const auto& [name, graph] : operator_graphs()) {
+    const TemporaryFile file(name + ".onnx");
+    const GraphModule module = random_module(graph);
+    EXPECT_NO_THROW(export_onnx(module, file.path())) << name;
+    EXPECT_TRUE(file.exists()) << name;
+  }
+}
+
+TEST(Onnx, RandomGraphsAreWrittenAndVerified) {
+  Rng rng(7);
+  const TemporaryFile file("random.onnx");
+  for (int i = 0; i < 60; ++i) {
+    const GraphModule module = random_module(random_graph(rng, 12, all_operators(), true), i);
+    EXPECT_NO_THROW(export_onnx(module, file.path())) << i;
+  }
+}
+
+TEST(Onnx, BatchNormsAreFoldedAndTheBatchIsOpen) {
+  const onnx::ModelProto model = model_of(random_module(resnet18({.input = {3, 32, 32}})));
+  const std::vector<std::string> types = operators(model);
+  EXPECT_EQ(std::ranges::count(types, "Conv"), 20);
+  EXPECT_EQ(std::ranges::count(types, "BatchNormalization"), 0);
+  EXPECT_EQ(model.opset_import(0).version(), 14);
+  ASSERT_EQ(model.graph().input_size(), 1);
+  EXPECT_EQ(model.graph().input(0).name(), "input");
+  EXPECT_EQ(model.graph().input(0).type().tensor_type().shape().dim(0).dim_param(), "batch");
+  ASSERT_EQ(model.graph().output_size(), 1);
+  EXPECT_EQ(model.graph().output(0).name(), "output");
+  EXPECT_EQ(model.graph().output(0).type().tensor_type().shape().dim(1).dim_value(), 1000);
+  EXPECT_NO_THROW(initializer(model, "layer1.0.conv1.weight"));
+}
+
+TEST(Onnx, QuantizationIsWrittenOnInt8Carriers) {
+  const GraphModule module = random_module(quantized_conv(4, 8));
+  const onnx::ModelProto model = model_of(module);
+  EXPECT_THAT(operators(model), ElementsAre("QuantizeLinear", "DequantizeLinear",
+                                            "DequantizeLinear", "Conv", "Identity"));
+  const auto& weight = initializer(model, "conv.weight");
+  EXPECT_EQ(weight.data_type(), onnx::TensorProto::INT8);
+  std::set<int> values;
+  for (const char c : weight.raw_data()) values.insert(static_cast<signed char>(c));
+  EXPECT_GE(*values.begin(), -7);
+  EXPECT_LE(*values.rbegin(), 7);
+  EXPECT_EQ(initializer(model, "conv.weight_scale").dims(0), 4);
+  EXPECT_EQ(initializer(model, "conv.input_zero_point").data_type(), onnx::TensorProto::INT8);
+  // Fewer bits than the carrier has are cut off before.
+  EXPECT_THAT(operators(model_of(random_module(quantized_conv(8, 4)))),
+              ElementsAre("Clip", "QuantizeLinear", "DequantizeLinear", "DequantizeLinear", "Conv",
+                          "Identity"));
+  EXPECT_THAT(operators(model_of(random_module(quantized_conv(32, 8)))),
+              ElementsAre("QuantizeLinear", "DequantizeLinear", "Conv", "Identity"));
+  EXPECT_THAT(operators(model_of(random_module(quantized_conv(2, 32)))),
+              ElementsAre("DequantizeLinear", "Conv", "Identity"));
+}
+
+TEST(Onnx, ActivationsUseTheirBitsOnly) {
+  for (const std::int64_t bits : {2, 3, 4, 8}) {
+    const GraphModule module = random_module(quantized_conv(8, bits));
+    const at::Tensor x = 10 * verification_batch(module.graph(), 2);  // beyond the range
+    std::int64_t low = 0, high = 0;
+    run_onnx_model(model_of(module), x, [&](const std::string& name, at::Tensor& value) {
+      if (name != "conv/input_quantized") return;
+      low = value.min().item<std::int64_t>();
+      high = value.max().item<std::int64_t>();
+    });
+    EXPECT_EQ(low, -(1 << (bits - 1))) << bits;
+    EXPECT_EQ(high, (1 << (bits - 1)) - 1) << bits;
+  }
+}
+
+TEST(Onnx, TheReaderAgreesWithTheModuleEndToEnd) {
+  for (const auto& [name, graph] : operator_graphs()) {
+    GraphModule module = random_module(graph);
+    const at::NoGradGuard no_grad;
+    const at::Tensor x = verification_batch(graph, 3);
+    EXPECT_LT(relative_difference(module.forward(x), run_onnx_model(model_of(module), x)), 1e-5)
+        << name;
+  }
+}
+
+// Each change to a correct model must be noticed.
+TEST(Onnx, VerificationNoticesAWrongModel) {
+  GraphBuilder b;
+  NodeId x = b.conv(b.input(4, 7, 5), 6, {.kernel = 3, .stride = 2, .bias = true}, "conv");
+  x = b.avg_pool(x, {.kernel = 3, .stride = 1}, "pool");
+  b.output(b.activation(x, ActivationKind::hard_sigmoid, "gate"));
+  const GraphModule module = random_module(b.build());
+  GraphModule reference = verification_copy(module);
+  const at::NoGradGuard no_grad;
+  const at::Tensor batch = verification_batch(module.graph(), 2);
+  const at::Tensor expected = reference.forward(batch);
+  const auto changed = [&](auto&& change) {
+    onnx::ModelProto model = model_of(module);
+    change(*model.mutable_graph());
+    return relative_difference(expected, run_onnx_model(model, batch));
+  };
+  const auto node = [](onnx::GraphProto& graph, const char* name) -> onnx::NodeProto& {
+    for (auto& candidate : *graph.mutable_node()) {
+      if (candidate.name() == name) return candidate;
+    }
+    throw Error(std::string("no node ") + name);
+  };
+  EXPECT_LT(changed([](auto&) {}), 1e-6);
+  EXPECT_GT(changed([](auto& g) {
+              auto& data = *g.mutable_initializer(0)->mutable_raw_data();
+              data[3] ^= 0x40;  // the exponent of one weight
+            }),
+            export_tolerance);
+  EXPECT_GT(
+      changed([](auto& g) { g.mutable_initializer(1)->mutable_raw_data()->assign(24, '\0'); }),
+      export_tolerance);
+  EXPECT_GT(changed([&](auto& g) {
+              for (auto& a : *node(g, "conv").mutable_attribute()) {
+                if (a.name() == "pads") a.set_ints(0, 0), a.set_ints(2, 2);
+              }
+            }),
+            export_tolerance);
+  EXPECT_GT(changed([&](auto& g) { node(g, "gate").clear_attribute(); }), export_tolerance);
+  EXPECT_GT(changed([&](auto& g) { node(g, "pool").set_op_type("MaxPool"); }), export_tolerance);
+}
+
+TEST(Onnx, TheReaderRefusesWhatItDoesNotKnow) {
+  onnx::ModelProto model = model_of(random_module(quantized_conv(8, 8)));
+  model.mutable_graph()->mutable_node(0)->set_op_type("Softmax");
+  const at::Tensor x = at::zeros({1, 2, 6, 6});
+  EXPECT_THAT(throws<NumericalError>([&] { run_onnx_model(model, x); }),
+              HasSubstr("cannot verify the ONNX operator Softmax"));
+}
+
+TEST(Onnx, TheCheckerSeesInvalidModelsAndWrongShapes) {
+  const GraphModule module = random_module(quantized_conv(32, 32));
+  onnx::ModelProto model = model_of(module);
+  EXPECT_NO_THROW(check_onnx_model(model, module.graph()));
+
+  onnx::ModelProto unknown = model;
+  unknown.mutable_graph()->mutable_node(0)->set_op_type("Konv");
+  EXPECT_THAT(throws<NumericalError>([&] { check_onnx_model(unknown, module.graph()); }),
+              HasSubstr("the ONNX model is not valid"));
+
+  GraphBuilder b;
+  b.output(b.conv(b.input(2, 6, 6), 4, {.kernel = 3}, "conv"));
+  EXPECT_THAT(throws<NumericalError>([&] { check_onnx_model(model, b.build()); }),
+              HasSubstr("the shape of 'conv' in the ONNX model is {batch, 4, 4, 4} where the "
+                        "network has {batch, 4, 6, 6}"));
+}
+
+TEST(Onnx, ALinearLayerOnTokensIsRefused) {
+  Graph graph;
+  const NodeId x = graph.add(op::Input{2, 3, 4}, {}, "input");
+  Graph tokens = Graph::like(graph);
+  tokens.add_trusted(op::Input{2, 3, 4}, {}, graph.node(x).name, no_scope, {}, {2, 3, 4});
+  // No operator makes tokens yet.
+  const NodeId flat = tokens.add_trusted(op::Flatten{}, std::array{x}, 0, no_scope, {}, {6, 4});
+  const NodeId y = tokens.add(op::Linear{.out_features = 5}, std::array{flat}, "linear");
+  tokens.add(op::Output{}, std::array{y}, "output");
+  InferenceNet net{tokens, std::vector<InferenceTensors>(tokens.size()), {}};
+  EXPECT_THAT(throws<UnsupportedError>([&] { make_onnx_model(net); }),
+              HasSubstr("linear 'linear' acts on tokens"));
+}
+
+TEST(Onnx, NothingIsLeftOfARefusedExport) {
+  const TemporaryFile file("refused.onnx");
+  GraphModule module(quantized_conv(8, 8));
+  module.reset_parameters(Rng(1));  // no ranges
+  throws<UnsupportedError>([&] { export_onnx(module, file.path()); });
+  EXPECT_FALSE(file.exists());
+}
+
+TEST(Onnx, AFullDiskIsAnIoErrorAndLeavesNothing) {
+  const TemporaryFile file("full.onnx");
+  const GraphModule module =
+      random_module(mobilenet_v3_small({.input = {1, 28, 28}, .classes = 10}));
+  for (const rlim_t bytes : {0, 5000, 1000000}) {
+    throws<IoError>([&] {
+      const FullDisk full(bytes);
+      export_onnx(module, file.path());
+    });
+    EXPECT_FALSE(file.exists());
+    EXPECT_FALSE(std::filesystem::exists(file.path().string() + ".unverified"));
+  }
+}
+
+TEST(Onnx, ADirectoryThatDoesNotExistIsAnIoError) {
+  const GraphModule module = random_module(quantized_conv(8, 8));
+  throws<IoError>([&] { export_onnx(module, "no/such/directory/net.onnx"); });
+}
+
+class OnnxRuntime : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!has_onnx_runtime()) {
+      GTEST_SKIP() << "node or tests/onnxruntime/node_modules is missing: no exported network is "
+                      "run in ONNX Runtime";
+    }
+  }
+};
+
+TEST_F(OnnxRuntime, AgreesOnEveryOperator) {
+  std::vector<std::unique_ptr<TemporaryFile>> files;
+  std::vector<OnnxJob> jobs;
+  std::vector<at::Tensor> expected;
+  std::vector<std::string> names;
+  for (const auto& [name, graph] : operator_graphs()) {
+    const GraphModule module = random_module(graph);
+    files.push_back(std::make_unique<TemporaryFile>(name + ".onnx"));
+    export_onnx(module, files.back()->path());
+    const at::Tensor x = verification_batch(graph, 3);
+    const at::NoGradGuard no_grad;
+    jobs.push_back({files.back()->path(), x});
+    expected.push_back(verification_copy(module).forward(x));
+    names.push_back(name);
+  }
+  const std::vector<at::Tensor> outputs = run_in_onnx_runtime(jobs);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    EXPECT_LT(relative_difference(expected[i].flatten(), outputs[i]), 1e-5) << names[i];
+  }
+}
+
+TEST_F(OnnxRuntime, AgreesOnReferenceNetworks) {
+  const at::NoGradGuard no_grad;
+  for (const char* const name : {"resnet18", "mobilenet_v3_small"}) {
+    const TemporaryFile file("net.onnx");
+    const GraphModule module =
+        random_module(build_net(name, {.input = {3, 64, 64}, .classes = 10}));
+    export_onnx(module, file.path());
+    EXPECT_LT(runtime_difference(module, file.path(), 1), export_tolerance) << name;
+    EXPECT_LT(runtime_difference(module, file.path(), 3), export_tolerance) << name;
+  }
+}
+
+TEST_F(OnnxRuntime, AgreesOnArchitecturesOfEverySpace) {
+  const at::NoGradGuard no_grad;
+  const std::vector<std::unique_ptr<SupergraphSpace>> spaces = [] {
+    std::vector<std::unique_ptr<SupergraphSpace>> list;
+    list.push_back(make_nasbench201({.input = {3, 16, 16}, .cells = 1}));
+    list.push_back(make_chain({.input = {3, 16, 16}}));
+    list.push_back(make_mobilenet_v3({.input = {3, 64, 64}, .classes = 10, .width = 0.5}));
+    return list;
+  }();
+  Rng rng(5);
+  for (const auto& space : spaces) {
+    std::vector<std::unique_ptr<TemporaryFile>> files;
+    std::vector<OnnxJob> jobs;
+    std::vector<at::Tensor> expected;
+    for (int i = 0; i < 20; ++i) {
+      const GraphModule module = random_module(space->build(sample_uniform(*space, rng)), i);
+      files.push_back(std::make_unique<TemporaryFile>(std::to_string(i) + ".onnx"));
+      export_onnx(module, files.back()->path());
+      jobs.push_back({files.back()->path(), verification_batch(module.graph(), 2)});
+      expected.push_back(verification_copy(module).forward(jobs.back().input));
+    }
+    const std::vector<at::Tensor> outputs = run_in_onnx_runtime(jobs);
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      EXPECT_LT(relative_difference(expected[i].flatten(), outputs[i]), export_tolerance) << i;
+    }
+  }
+}
+
+/// The graph with bits on all its convolutions and linear layers.
+Graph with_bits(const Graph& graph, Quantization bits) {
+  Graph result;
+  for (NodeId i = 0; i < graph.size(); ++i) {
+    const Op& op = graph.node(i).op;
+    Compression compression;
+    if (std::holds_alternative<op::Conv2d>(op) || std::holds_alternative<op::Linear>(op)) {
+      compression.quantization = bits;
+    }
+    result.add(op, graph.inputs(i), graph.name(i), no_scope, compression);
+  }
+  return result;
+}
+
+TEST_F(OnnxRuntime, AgreesOnQuantizedNetworksUpToRoundings) {
+  const at::NoGradGuard no_grad;
+  for (const bool optimize : {false, true}) {
+    const Graph graph =
+        with_bits(mobilenet_v3_small({.input = {3, 32, 32}, .classes = 10}), {4, 8});
+    GraphModule module(graph);
+    randomize(module, Rng(3), Ranges::unset);
+    module.forward(verification_batch(graph, 16));  // ranges
+    module.eval();
+    const TemporaryFile file("quantized.onnx");
+    export_onnx(module, file.path());
+    // A value next to the middle of a step may fall on either side of it, which changes what comes
+    // after by a part of a step: 1/255 of the range.
+    EXPECT_LT(runtime_difference(module, file.path(), 4, optimize), 0.05) << optimize;
+  }
+}
+
+TEST_F(OnnxRuntime, SaysWhatItDoesNotAccept) {
+  const TemporaryFile file("broken.onnx");
+  write_file_atomically(file.path(), "not a model");
+  EXPECT_THROW(run_in_onnx_runtime({{file.path(), at::zeros({1, 1})}}), Error);
+}
+
+}  // namespace
+}  // namespace espalier
+
+#else
+
+namespace espalier {
+
+TEST(Onnx, ABuildWithoutItSaysSo) {
+  GraphBuilder b;
+  b.output(b.input(1, 1, 1));
+  EXPECT_FALSE(has_onnx());
+  EXPECT_THROW(export_onnx(GraphModule(b.build()), "x.onnx"), UnsupportedError);
+}
+
+}  // namespace espalier
+
+#endif
