@@ -1,0 +1,86 @@
+#include "study/final_training.hpp"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <system_error>
+
+#include "core/error.hpp"
+#include "exporters/catalogue.hpp"
+#include "nets/graph_module.hpp"
+#include "training/tensor_file.hpp"
+#include "training/trainer.hpp"
+
+namespace espalier {
+namespace {
+
+// The trial whose final training is done, if one is.
+std::optional<std::uint64_t> finished_trial(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  const Json json = read_json_file(path);
+  if (!json.is_object() || !json.contains("trial") || !json["trial"].is_number_unsigned()) {
+    throw IoError(path.string(), "is damaged: it names no trial");
+  }
+  return json["trial"].get<std::uint64_t>();
+}
+
+}  // namespace
+
+bool finish_chosen(const Results& results, std::size_t chosen, const RunConfig& config,
+                   const FinalRun& run) {
+  const std::filesystem::path best = run.directory / "best";
+  const Trial& trial = results.trials[chosen];
+  const Architecture& architecture = trial.candidate.architecture;
+  if (finished_trial(best / "final.json") == trial.candidate.trial_id) return true;
+  std::error_code error;
+  std::filesystem::remove(best / "final.json", error);  // of another trial; best/ is its no more
+  std::filesystem::create_directories(best, error);
+  if (error) throw IoError(best.string(), "cannot be created: " + error.message());
+
+  const ArchitectureFile file{.space = config.space,
+                              .architecture = architecture_to_json(*results.space, architecture),
+                              .graph = results.space->build(architecture)};
+  export_network("json", file, nullptr, best / "architecture.json");
+  Json summary = {{"trial", trial.candidate.trial_id},
+                  {"arch", results.space->to_string(architecture)}};
+  Json files = {"architecture.json"};
+  std::unique_ptr<GraphModule> module;
+  if (config.final.train) {
+    TrainOptions options = *config.final.train;
+    options.threads =
+        config.final.threads.value_or(config.compute.workers * config.compute.threads_per_trial);
+    const Rng rng = Rng(config.seed).fork("final").fork(trial.candidate.trial_id);
+    module = std::make_unique<GraphModule>(
+        file.graph, ModuleOptions{.device = at::Device(config.compute.device)});
+    module->reset_parameters(rng.fork("weights"));
+    const std::string checkpoint = fmt::format("final-{}.safetensors", trial.candidate.trial_id);
+    std::filesystem::create_directories(run.directory / "checkpoints", error);
+    const TrainResult trained = train(*module, *run.data, options, rng.fork("train"),
+                                      {.split = Split::train_and_valid,
+                                       .stop_requested = run.stop_requested,
+                                       .checkpoint = run.directory / "checkpoints" / checkpoint,
+                                       .progress = run.progress ? "final training" : ""});
+    if (trained.stopped) return false;
+    const Evaluation test = evaluate(*module, *run.data, Split::test, options.threads);
+    summary["test_accuracy"] = test.accuracy;
+    summary["test_loss"] = test.loss;
+    summary["epochs"] = trained.history.size();
+    write_tensors(best / "weights.safetensors",
+                  {.tensors = module->state(), .info = {{"format", "espalier weights"}}});
+    files.push_back("weights.safetensors");
+  }
+  for (const std::string& format : config.final.exports) {
+    if (format == "json") continue;  // architecture.json
+    const std::string name = "network" + find_export_format(format).extension;
+    export_network(format, file, module.get(), best / name);
+    files.push_back(name);
+  }
+  Json metrics = Json::object();
+  for (const auto& [name, value] : all_metrics(results, trial)) metrics[name] = value;
+  summary["metrics"] = std::move(metrics);
+  summary["files"] = std::move(files);
+  write_file_atomically(best / "final.json", summary.dump(2) + "\n");
+  return true;
+}
+
+}  // namespace espalier

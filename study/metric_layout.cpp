@@ -1,0 +1,76 @@
+#include "study/metric_layout.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "core/error.hpp"
+
+namespace espalier::detail {
+
+MetricLayout::MetricLayout(const std::vector<MetricInfo>& measured,
+                           const std::vector<NetworkMetric>& network,
+                           const std::vector<Objective>& objectives,
+                           const std::vector<Constraint>& constraints) {
+  std::vector<MetricInfo> search, report;
+  for (const MetricInfo& info : measured) {
+    std::vector<MetricInfo>& group = info.report_only ? report : search;
+    group.push_back(info);
+  }
+  network_at_ = search.size();
+  const auto named = [&](const std::string& metric) {
+    return std::ranges::any_of(objectives, [&](const auto& o) { return o.metric == metric; }) ||
+           std::ranges::any_of(constraints, [&](const auto& c) { return c.metric == metric; });
+  };
+  const auto is_measured = [&](const std::string& metric) {
+    return std::ranges::any_of(measured, [&](const auto& m) { return m.name == metric; });
+  };
+  std::vector<std::string> known;
+  for (const MetricInfo& info : search) known.push_back(info.name);
+  for (const NetworkMetric& metric : network) {
+    known.push_back(metric.info.name);
+    if (!named(metric.info.name) || is_measured(metric.info.name)) continue;
+    network_.push_back(metric);
+    search.push_back(metric.info);
+  }
+  // Goals only knows the metrics that are used; the nearest name may be one that is not.
+  const auto check = [&](const std::string& metric, const std::string& pointer) {
+    for (const MetricInfo& info : report) {
+      if (info.name == metric) {
+        throw ConfigError(pointer, "the metric \"" + metric + "\" is for reports only");
+      }
+    }
+    if (std::ranges::find(known, metric) == known.end()) {
+      throw ConfigError(pointer, "unknown metric \"" + metric + "\"" + suggestion(metric, known));
+    }
+  };
+  for (std::size_t i = 0; i < objectives.size(); ++i) {
+    check(objectives[i].metric, "/objectives/" + std::to_string(i) + "/metric");
+  }
+  for (std::size_t i = 0; i < constraints.size(); ++i) {
+    check(constraints[i].metric, "/constraints/" + std::to_string(i) + "/metric");
+  }
+  search_table_ = std::make_shared<const MetricTable>(search);
+  goals_ = std::make_shared<const Goals>(*search_table_, objectives, constraints);
+  if (report.empty()) {
+    table_ = search_table_;
+  } else {
+    std::vector<MetricInfo> all = search;
+    all.insert(all.end(), report.begin(), report.end());
+    table_ = std::make_shared<const MetricTable>(std::move(all));
+  }
+  for (const MetricInfo& info : measured) measured_at_.push_back(table_->index(info.name));
+}
+
+std::vector<double> MetricLayout::arrange(std::vector<double> measured,
+                                          const std::vector<double>& network) const {
+  if (!has_report_only()) {
+    measured.insert(measured.end(), network.begin(), network.end());
+    return measured;
+  }
+  std::vector<double> values(table_->size());
+  for (std::size_t i = 0; i < measured.size(); ++i) values[measured_at_[i]] = measured[i];
+  std::ranges::copy(network, values.begin() + static_cast<std::ptrdiff_t>(network_at_));
+  return values;
+}
+
+}  // namespace espalier::detail

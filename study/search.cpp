@@ -1,0 +1,277 @@
+#include "study/search.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+#include "core/parallel.hpp"
+#include "evaluators/zero_cost.hpp"
+#include "graph/nets.hpp"
+#include "search_spaces/sampling.hpp"
+#include "study/environment.hpp"
+#include "study/final_training.hpp"
+#include "study/one_network.hpp"
+#include "study/report.hpp"
+#include "study/results.hpp"
+#include "study/study.hpp"
+
+namespace espalier {
+namespace {
+
+// The parts of a run.
+struct Parts {
+  std::shared_ptr<const SearchSpace> space;
+  std::shared_ptr<const Dataset> data;
+  std::vector<std::shared_ptr<const HardwareModel>> hardware;
+  std::shared_ptr<Evaluator> evaluator;
+  std::vector<NetworkMetric> network_metrics;
+};
+
+// Throws ConfigError where the networks of the space do not fit the images.
+void check_fit(const SearchSpace& space, const Dataset& data) {
+  Rng rng(0);
+  const Graph graph = space.build(sample_uniform(space, rng));
+  const Shape& input = graph.node(graph.input()).shape;
+  const Shape& output = graph.node(graph.output()).shape;
+  if (input[0].value() != data.shape()[0]) {
+    throw ConfigError("/space", fmt::format("its networks read images of {} channels, but {} has "
+                                            "{}: set \"input\" to {}, {}, {}",
+                                            input[0].value(), data.name(), data.shape()[0],
+                                            data.shape()[0], data.shape()[1], data.shape()[2]));
+  }
+  if (output.elements() != data.classes()) {
+    throw ConfigError("/space", fmt::format("its networks have {} outputs, but {} has {} classes: "
+                                            "set \"classes\"",
+                                            output.elements(), data.name(), data.classes()));
+  }
+}
+
+EvaluatorContext evaluator_context(const RunConfig& config, const Catalogue& catalogue,
+                                   const Parts& parts) {
+  return {.space = parts.space,
+          .data = parts.data,
+          .hardware = parts.hardware,
+          .proxies = catalogue.proxies,
+          .threads_per_trial = config.compute.threads_per_trial,
+          .device = config.compute.device};
+}
+
+Parts make_parts(const RunConfig& config, const Catalogue& catalogue) {
+  Parts parts;
+  require_device(config.compute.device);
+  parts.space = catalogue.spaces.create(config.space, "/space");
+  parts.hardware = hardware_models(config, catalogue);
+  parts.network_metrics = network_metrics(parts.hardware);
+  if (config.data) {
+    parts.data = catalogue.datasets.create(*config.data, "/data");
+    check_fit(*parts.space, *parts.data);
+  }
+  parts.evaluator = catalogue.evaluators.create(config.evaluator, "/evaluator",
+                                                evaluator_context(config, catalogue, parts));
+  return parts;
+}
+
+std::vector<Objective> objectives_of(const RunConfig& config, const Parts& parts) {
+  std::vector<Objective> objectives;
+  for (std::size_t i = 0; i < config.objectives.size(); ++i) {
+    const auto& [metric, goal] = config.objectives[i];
+    std::optional<Direction> direction = goal;
+    for (const NetworkMetric& known : parts.network_metrics) {
+      if (!direction && known.info.name == metric) direction = known.info.direction;
+    }
+    for (const MetricInfo& known : parts.evaluator->metrics()) {
+      if (!direction && known.name == metric) direction = known.direction;
+    }
+    if (!direction) {
+      // An unknown metric is reported by the study, with the nearest one.
+      const auto known = [&](const MetricInfo& info) { return info.name == metric; };
+      if (std::ranges::any_of(parts.evaluator->metrics(), known)) {
+        throw ConfigError(pointer_to("/objectives", i) + "/goal",
+                          fmt::format("the metric \"{}\" does not say which values are better: "
+                                      "write \"minimize\" or \"maximize\"",
+                                      metric));
+      }
+    }
+    objectives.push_back({metric, direction.value_or(Direction::minimize)});
+  }
+  return objectives;
+}
+
+std::vector<Constraint> constraints_of(const RunConfig& config) {
+  std::vector<Constraint> constraints;
+  for (const ConstraintOptions& options : config.constraints) {
+    Constraint constraint{.metric = options.metric};
+    if (options.min) constraint.lower = *options.min;
+    if (options.max) constraint.upper = *options.max;
+    constraints.push_back(std::move(constraint));
+  }
+  return constraints;
+}
+
+// A zero-cost proxy as a screen.
+Screen proxy_screen(const std::string& metric, const RunConfig& config, const Catalogue& catalogue,
+                    const Parts& parts) {
+  const auto proxy = catalogue.proxies.find(metric);
+  if (proxy == catalogue.proxies.end()) {
+    std::vector<std::string> known;
+    for (const auto& [name, unused] : catalogue.proxies) known.push_back(name);
+    for (const NetworkMetric& m : parts.network_metrics) known.push_back(m.info.name);
+    throw ConfigError("/screen/metric",
+                      fmt::format("unknown metric \"{}\"{}", metric, suggestion(metric, known)));
+  }
+  ZeroCostOptions options{.proxies = {metric}};
+  if (parts.data) {
+    const std::int64_t images = parts.data->view(Split::train).size();
+    options.batch_size = static_cast<int>(std::min<std::int64_t>(options.batch_size, images));
+  }
+  const auto evaluator =
+      std::make_shared<ZeroCostEvaluator>(evaluator_context(config, catalogue, parts), options);
+  const auto workers = static_cast<std::size_t>(config.compute.workers);
+  const Rng rng = Rng(config.seed).fork("screen");
+  return {
+      .score =
+          [evaluator, space = parts.space, workers, rng](std::span<const Architecture> drawn) {
+            std::vector<double> scores(drawn.size(), std::numeric_limits<double>::quiet_NaN());
+            parallel_for(drawn.size(), workers, [&](std::size_t i) {
+              const Candidate candidate{.architecture = drawn[i]};
+              Rng same = rng;  // equal architectures have equal scores
+              try {
+                scores[i] = evaluator->evaluate(candidate, Network(*space, drawn[i]), same)[0];
+              } catch (const Error& error) {
+                log_debug(
+                    fmt::format("no screen for {}: {}", space->to_string(drawn[i]), error.what()));
+              }
+            });
+            return scores;
+          },
+      .direction = proxy->second.direction,
+  };
+}
+
+// The baseline where it is an architecture of the space.
+Architecture baseline_architecture(const RunConfig& config, const SearchSpace& space) {
+  const Json& written = *config.baseline->architecture;
+  try {
+    const Architecture a = written.is_string() ? space.parse(written.get<std::string>())
+                                               : architecture_from_json(space, written);
+    if (!space.valid(a)) throw InvalidArchitecture("it breaks a constraint of the space");
+    return space.canonical(a);
+  } catch (const InvalidArchitecture& error) {
+    throw ConfigError("/baseline/architecture", error.what());
+  }
+}
+
+// Measures the baseline, once, into baseline.json.
+void measure_baseline(const RunConfig& config, const Parts& parts,
+                      const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / "baseline.json";
+  if (!config.baseline || std::filesystem::exists(path)) return;
+  std::shared_ptr<const SearchSpace> space = parts.space;
+  Candidate candidate;
+  std::string name;
+  if (config.baseline->net) {
+    name = *config.baseline->net;
+    Rng rng(0);
+    const Graph like = space->build(sample_uniform(*space, rng));
+    const Shape& input = like.node(like.input()).shape;
+    NetOptions options{.input = {input[0].value(), input[1].value(), input[2].value()},
+                       .classes = like.node(like.output()).shape.elements()};
+    if (parts.data) options.input = parts.data->shape();
+    space = std::make_shared<OneNetwork>(build_net(name, options));
+  } else {
+    name = "baseline";
+    candidate.architecture = baseline_architecture(config, *space);
+  }
+  const Network network(*space, candidate.architecture);
+  NamedValues values;
+  try {
+    Rng rng = Rng(config.seed).fork("baseline");
+    const std::vector<double> measured = parts.evaluator->evaluate(candidate, network, rng);
+    for (std::size_t i = 0; i < measured.size(); ++i) {
+      if (std::isfinite(measured[i])) {
+        values.emplace_back(parts.evaluator->metrics()[i].name, measured[i]);
+      }
+    }
+  } catch (const Error& error) {
+    log_warning(
+        fmt::format("the evaluator cannot measure the baseline {}: {}", name, error.what()));
+  }
+  for (auto& [metric, value] : network_values(parts.network_metrics, network)) {
+    const auto same = [&](const auto& known) { return known.first == metric; };
+    if (std::ranges::none_of(values, same)) values.emplace_back(metric, value);
+  }
+  Json metrics = Json::object();
+  for (const auto& [metric, value] : values) metrics[metric] = value;
+  write_file_atomically(path, Json{{"name", name}, {"metrics", metrics}}.dump(2) + "\n");
+}
+
+void write_report(const Results& results, const std::filesystem::path& directory) {
+  write_file_atomically(directory / "report.html", report_html(results, directory));
+}
+
+}  // namespace
+
+SearchEnd run_search(const RunConfig& config, const Catalogue& catalogue,
+                     const SearchOptions& options) {
+  const std::filesystem::path& directory = options.directory;
+  check_run_directory(directory, options.resume);
+  const Parts parts = make_parts(config, catalogue);
+  if (config.baseline && config.baseline->architecture) baseline_architecture(config, *parts.space);
+  if (config.compute.workers > config.compute.batch) {
+    log_warning(fmt::format("only {} of {} workers will be busy: \"batch\" is {}",
+                            config.compute.batch, config.compute.workers, config.compute.batch));
+  }
+  bool interrupted = false;
+  {
+    Study study(parts.space,
+                [&](const RunContext& context) {
+                  return catalogue.strategies.create(config.strategy, "/strategy", context);
+                },
+                parts.evaluator, objectives_of(config, parts), constraints_of(config),
+                {.seed = config.seed,
+                 .budget = config.budget,
+                 .batch = static_cast<std::size_t>(config.compute.batch),
+                 .workers = static_cast<std::size_t>(config.compute.workers),
+                 .threads_per_trial = config.compute.threads_per_trial,
+                 .directory = directory,
+                 .resume = options.resume,
+                 .continue_as_new = options.continue_as_new,
+                 .config = write_config(config, catalogue),
+                 .network_metrics = parts.network_metrics,
+                 .screen =
+                     [&](const std::string& metric) {
+                       return proxy_screen(metric, config, catalogue, parts);
+                     },
+                 .stop_requested = options.stop_requested,
+                 .progress = options.progress});
+    study.run();
+    interrupted = study.interrupted();
+  }
+  if (!interrupted) measure_baseline(config, parts, directory);
+  const Results results = read_results(directory, catalogue);
+  write_pareto_files(results, directory);
+  const auto chosen = results.chosen();
+  if (chosen && !interrupted) {
+    interrupted = !finish_chosen(results, *chosen, config,
+                                 {.directory = directory,
+                                  .data = parts.data,
+                                  .stop_requested = options.stop_requested,
+                                  .progress = options.progress});
+  }
+  write_report(results, directory);
+  if (interrupted) return SearchEnd::interrupted;
+  if (chosen) return SearchEnd::finished;
+  const auto complete = [](const Trial& trial) { return trial.state == TrialState::complete; };
+  return std::ranges::any_of(results.trials, complete) ? SearchEnd::nothing_feasible
+                                                       : SearchEnd::all_failed;
+}
+
+}  // namespace espalier

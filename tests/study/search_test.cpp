@@ -1,0 +1,168 @@
+#include "study/search.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "core/error.hpp"
+#include "exporters/architecture_file.hpp"
+#include "study/results.hpp"
+#include "tests/core/temporary_directory.hpp"
+#include "tests/core/throws.hpp"
+#include "tests/study/small_run.hpp"
+
+namespace espalier {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class Search : public testing::Test {
+ protected:
+  SearchEnd search(const Json& config, bool resume = false, std::function<bool()> stop = {}) {
+    return run_search(read_config(config, catalogue_), catalogue_,
+                      {.directory = out_, .resume = resume, .stop_requested = std::move(stop)});
+  }
+  std::string config_error(const Json& config) {
+    const std::string message = throws<ConfigError>([&] { search(config); });
+    EXPECT_FALSE(std::filesystem::exists(out_));  // nothing was begun
+    return message;
+  }
+
+  TemporaryDirectory directory_;
+  std::filesystem::path out_ = directory_.path() / "run";
+  Catalogue catalogue_ = Catalogue::standard();
+};
+
+TEST_F(Search, LeavesAFrontAndATrainedExportedNetwork) {
+  EXPECT_EQ(search(small_run()), SearchEnd::finished);
+  const Results results = read_results(out_, catalogue_);
+  EXPECT_EQ(results.trials.size(), 4u);
+  for (const Trial& trial : results.trials) EXPECT_EQ(trial.state, TrialState::complete);
+  const Json final = read_json_file(out_ / "best" / "final.json");
+  EXPECT_EQ(final["trial"], read_json_file(out_ / "pareto.json")["chosen"]);
+  EXPECT_EQ(final["epochs"], 2);
+  EXPECT_GE(final["test_accuracy"].get<double>(), 0);
+  EXPECT_LE(final["test_accuracy"].get<double>(), 100);
+  EXPECT_EQ(final["files"],
+            (Json{"architecture.json", "weights.safetensors", "network.dot", "network.pt"}));
+  for (const Json& file : final["files"]) {
+    EXPECT_TRUE(std::filesystem::exists(out_ / "best" / file.get<std::string>())) << file;
+  }
+  const ArchitectureFile file = read_architecture_file(out_ / "best" / "architecture.json");
+  const Architecture a = architecture_from_json(*results.space, *file.architecture);
+  EXPECT_EQ(a, results.trials[*results.chosen()].candidate.architecture);
+  EXPECT_EQ(cost(file.graph).params, final["metrics"]["params"]);
+  EXPECT_TRUE(std::filesystem::exists(out_ / "report.html"));
+}
+
+TEST_F(Search, AFinishedRunIsLeftAsItIs) {
+  search(small_run());
+  const std::string pareto = read_file(out_ / "pareto.json");
+  const auto weights = std::filesystem::last_write_time(out_ / "best" / "weights.safetensors");
+  EXPECT_EQ(search(small_run(), true), SearchEnd::finished);
+  EXPECT_EQ(read_file(out_ / "pareto.json"), pareto);
+  EXPECT_EQ(std::filesystem::last_write_time(out_ / "best" / "weights.safetensors"), weights);
+  EXPECT_THAT(throws<IoError>([&] { search(small_run()); }), HasSubstr("holds a run already"));
+}
+
+TEST_F(Search, ADamagedSummaryIsNamed) {
+  search(small_run());
+  write_file_atomically(out_ / "best" / "final.json", "{}");
+  EXPECT_THAT(throws<IoError>([&] { search(small_run(), true); }),
+              HasSubstr("final.json: is damaged: it names no trial"));
+}
+
+TEST_F(Search, AStoppedRunIsContinuedWhereverItStopped) {
+  search(small_run());
+  const std::filesystem::path whole = directory_.path() / "whole";
+  std::filesystem::rename(out_, whole);
+  int stops = 0;
+  SearchEnd end = SearchEnd::interrupted;
+  // Each part polls a few times more before it is stopped.
+  for (int allowed = 0; end == SearchEnd::interrupted; ++allowed) {
+    std::atomic<int> polls = 0;
+    end = search(small_run(), true, [&] { return polls++ > allowed; });
+    ++stops;
+  }
+  EXPECT_EQ(end, SearchEnd::finished);
+  EXPECT_GT(stops, 3);
+  for (const char* file : {"pareto.json", "pareto.csv", "best/final.json"}) {
+    EXPECT_EQ(read_file(out_ / file), read_file(whole / file)) << file;
+  }
+}
+
+TEST_F(Search, ABaselineIsMeasuredAsTheCandidatesAre) {
+  Json config = small_run();
+  config["baseline"] = {{"architecture", {{"stage1.depth", "2"}}}};
+  search(config);
+  const Json baseline = read_json_file(out_ / "pareto.json")["baseline"];
+  EXPECT_EQ(baseline["name"], "baseline");
+  EXPECT_TRUE(baseline["metrics"].contains("accuracy"));
+  EXPECT_TRUE(baseline["metrics"].contains("latency_ms@cortex_m7"));
+  EXPECT_TRUE(baseline["metrics"].contains("params"));
+}
+
+TEST_F(Search, AllTrialsFailing) {
+  Json config = small_run();
+  config["evaluator"] = {{"type", "command"}, {"argv", {"false"}}, {"metrics", {"accuracy"}}};
+  config["final"] = Json::object();
+  EXPECT_EQ(search(config), SearchEnd::all_failed);
+  EXPECT_EQ(read_json_file(out_ / "pareto.json")["trials"], Json::array());
+}
+
+TEST_F(Search, ProxiesScreenCandidates) {
+  Json config = small_run();
+  config["strategy"]["screen"] = {{"metric", "naswot"}, {"samples", 3}};
+  config["evaluator"] = {
+      {"type", "zero_cost"}, {"proxies", {"naswot", "macs"}}, {"batch_size", 16}};
+  config["objectives"] = {{{"metric", "naswot"}}, {{"metric", "macs"}, {"goal", "minimize"}}};
+  config["final"] = Json::object();
+  EXPECT_EQ(search(config), SearchEnd::finished);
+}
+
+TEST_F(Search, PartsThatDoNotFitAreFoundBeforeAnythingIsWritten) {
+  Json config = small_run();
+  config["space"]["input"] = {3, 8, 8};
+  EXPECT_THAT(config_error(config), HasSubstr("/space: its networks read images of 3 channels, but "
+                                              "synthetic has 1: set \"input\" to 1, 8, 8"));
+  config = small_run();
+  config["space"]["classes"] = 10;
+  EXPECT_THAT(config_error(config), HasSubstr("/space: its networks have 10 outputs, but synthetic "
+                                              "has 4 classes"));
+  config = small_run();
+  config["compute"]["device"] = "abacus";
+  EXPECT_THAT(config_error(config), HasSubstr("/compute/device: \"abacus\" is not a device"));
+  config["compute"]["device"] = "mkldnn";
+  EXPECT_THAT(config_error(config), HasSubstr("/compute/device: \"mkldnn\" is not supported"));
+  config = small_run();
+  config["objectives"][1] = {{"metric", "latency_ms@cortex_m8"}};
+  EXPECT_THAT(config_error(config), HasSubstr("/objectives/1/metric: unknown metric "
+                                              "\"latency_ms@cortex_m8\"; did you mean "
+                                              "\"latency_ms@cortex_m7\"?"));
+  config = small_run();
+  config["strategy"]["screen"] = {{"metric", "synflo"}};
+  EXPECT_THAT(config_error(config), HasSubstr("/strategy/screen/metric: unknown metric \"synflo\"; "
+                                              "did you mean \"synflow\"?"));
+  config = small_run();
+  config["strategy"]["initial"] = {"nonsense"};
+  EXPECT_THAT(config_error(config), HasSubstr("/strategy/initial/0"));
+  config = small_run();
+  config["baseline"] = {{"architecture", "nonsense"}};
+  EXPECT_THAT(config_error(config), HasSubstr("/baseline/architecture"));
+  config = small_run();
+  config["evaluator"] = {{"type", "zero_cost"}, {"proxies", {"macs"}}};
+  config["objectives"] = {{{"metric", "macs"}}};
+  EXPECT_EQ(search(config), SearchEnd::finished);  // macs are a cost: small is better
+  config = small_run();
+  config["evaluator"] = {
+      {"type", "command"}, {"argv", {"false"}}, {"metrics", {"accuracy", "beauty"}}};
+  config["objectives"] = {{{"metric", "beauty"}}};
+  std::filesystem::remove_all(out_);
+  EXPECT_THAT(config_error(config), HasSubstr("/objectives/0/goal: the metric \"beauty\" does not "
+                                              "say which values are better"));
+}
+
+}  // namespace
+}  // namespace espalier

@@ -1,0 +1,678 @@
+#include "study/study.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <condition_variable>
+#include <fstream>
+#include <limits>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <thread>
+
+#include "core/error.hpp"
+#include "core/json.hpp"
+#include "study/store.hpp"
+#include "tests/core/temporary_directory.hpp"
+#include "tests/core/throws.hpp"
+#include "tests/evaluators/toy_space.hpp"
+#include "tests/study/fakes.hpp"
+
+namespace espalier {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+StudyOptions trials(std::uint64_t count, std::size_t batch = 1, std::size_t workers = 1) {
+  return {.budget = {.trials = count}, .batch = batch, .workers = workers};
+}
+
+StudyOptions recorded(const std::filesystem::path& directory, std::uint64_t count,
+                      std::size_t batch = 1, std::size_t workers = 1) {
+  StudyOptions options = trials(count, batch, workers);
+  options.directory = directory;
+  options.resume = true;
+  return options;
+}
+
+std::vector<Trial> run(const StrategyFactory& strategy, StudyOptions options,
+                       FunctionEvaluator::Function function = toy_values) {
+  return Study(test_space({5, 5, 5, 5, 5}), strategy, evaluator_of(std::move(function)),
+               maximize_score(), {}, std::move(options))
+      .run();
+}
+
+TEST(Study, AsksForATrialOnceTheOneABatchBeforeItIsTold) {
+  std::vector<std::string> log;
+  run(logged(random_strategy(), log), trials(5, 3));
+  EXPECT_THAT(log, ElementsAre("ask 3", "tell 0", "ask 1", "tell 1", "ask 1", "tell 2", "tell 3",
+                               "tell 4"));
+  log.clear();
+  run(logged(random_strategy(), log), trials(2, 3));
+  EXPECT_THAT(log, ElementsAre("ask 2", "tell 0", "tell 1"));
+}
+
+TEST(Study, AStrategyMayWaitForTells) {
+  // Generations of two: no third candidate before both are told.
+  class Generations : public Strategy {
+   public:
+    std::vector<Candidate> ask(std::size_t max_count) override {
+      std::vector<Candidate> candidates;
+      while (candidates.size() < max_count && asked_ < told_ / 2 * 2 + 2) {
+        candidates.push_back({.trial_id = asked_++, .architecture = {{0, 0}}});
+      }
+      return candidates;
+    }
+    void tell(const Trial&) override { ++told_; }
+
+   private:
+    std::uint64_t asked_ = 0, told_ = 0;
+  };
+  std::vector<std::string> log;
+  const StrategyFactory factory =
+      logged([](const RunContext&) { return std::make_unique<Generations>(); }, log);
+  Study study(test_space({2, 2}), factory, evaluator_of(toy_values), maximize_score(), {},
+              trials(4, 4));
+  EXPECT_EQ(study.run().size(), 4u);
+  EXPECT_THAT(
+      log, ElementsAre("ask 4", "ask 2", "tell 0", "ask 2", "tell 1", "ask 2", "tell 2", "tell 3"));
+}
+
+TEST(Study, EvaluatesEachTrialWithAGeneratorOfItsOwn) {
+  StudyOptions options = trials(6, 2);
+  options.seed = 9;
+  const auto all = run(random_strategy(), options, [](const Candidate&, const Network&, Rng& rng) {
+    return std::vector<double>{rng.uniform(), 0};
+  });
+  for (const Trial& trial : all) {
+    Rng expected = Rng(9).fork("trial").fork(trial.candidate.trial_id);
+    EXPECT_EQ(trial.metrics.at("score"), expected.uniform());
+  }
+}
+
+TEST(Study, ResultsDependOnTheBatchAndNeverOnTheWorkers) {
+  const auto one = run(evolution_strategy(), trials(60, 4, 1));
+  EXPECT_EQ(one.size(), 60u);
+  EXPECT_EQ(run(evolution_strategy(), trials(60, 4, 2)), one);
+  EXPECT_EQ(run(evolution_strategy(), trials(60, 4, 4)), one);
+  EXPECT_NE(run(evolution_strategy(), trials(60, 1)), one);
+}
+
+TEST(Study, TellsInOrderWhateverIsFinishedFirst) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool one_done = false;
+  std::vector<std::string> log;
+  // Trial 0 waits for trial 1, so it is finished last.
+  run(logged(random_strategy(), log), trials(2, 2, 2),
+      [&](const Candidate& candidate, const Network&, Rng&) {
+        std::unique_lock lock(mutex);
+        if (candidate.trial_id == 0) changed.wait(lock, [&] { return one_done; });
+        one_done = one_done || candidate.trial_id == 1;
+        changed.notify_all();
+        return std::vector<double>{0, 0};
+      });
+  EXPECT_THAT(log, ElementsAre("ask 2", "tell 0", "tell 1"));
+}
+
+TEST(Study, AnEvaluatorThatIsNotThreadSafeIsCalledOnce) {
+  std::set<std::thread::id> threads;
+  const auto evaluator = evaluator_of([&](const Candidate& c, const Network& n, Rng& rng) {
+    threads.insert(std::this_thread::get_id());
+    return toy_values(c, n, rng);
+  });
+  evaluator->safe = false;
+  Study(test_space({5, 5}), random_strategy(), evaluator, maximize_score(), {}, trials(20, 4, 4))
+      .run();
+  EXPECT_EQ(threads, std::set{std::this_thread::get_id()});
+}
+
+TEST(Study, ExceptionsAndNumbersThatAreNotFiniteMakeFailedTrials) {
+  const auto all = run(random_strategy(), trials(6),
+                       [](const Candidate& c, const Network&, Rng&) -> std::vector<double> {
+                         switch (c.trial_id) {
+                           case 0:
+                             throw NumericalError("the loss is nan");
+                           case 1:
+                             throw std::runtime_error("a\nb\nException raised from x at 0x123");
+                           case 2:
+                             return {std::nan(""), 0};
+                           case 3:
+                             return {1, std::numeric_limits<double>::infinity()};
+                           case 4:
+                             throw std::runtime_error("");
+                           default:
+                             return {1, 2};
+                         }
+                       });
+  ASSERT_EQ(all.size(), 6u);
+  const std::vector<std::string> errors = {"the loss is nan", "a\nb", "score is nan", "size is inf",
+                                           "an exception without a text"};
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    EXPECT_EQ(all[i].state, TrialState::failed);
+    EXPECT_EQ(all[i].error, errors[i]);
+    EXPECT_EQ(all[i].metrics.find("score"), std::nullopt);
+  }
+  EXPECT_EQ(all[5].state, TrialState::complete);
+  EXPECT_EQ(all[5].error, "");
+}
+
+TEST(Study, BugsEndTheRunAndKeepWhatWasTold) {
+  for (const std::size_t workers : {1u, 2u}) {
+    TemporaryDirectory directory;
+    const auto evaluate = [](const Candidate& c, const Network&, Rng&) -> std::vector<double> {
+      if (c.trial_id == 3) throw std::out_of_range("vector::at");
+      return {1, 2};
+    };
+    EXPECT_EQ(throws<std::out_of_range>([&] {
+                run(random_strategy(), recorded(directory.path(), 9, 2, workers), evaluate);
+              }),
+              "vector::at");
+    const RunStore store = RunStore::open(directory.path(), RunStore::Access::read);
+    EXPECT_EQ(store.told().size(), 3u);
+  }
+  EXPECT_THROW(run(random_strategy(), trials(2),
+                   [](auto&&...) -> std::vector<double> { throw std::bad_alloc(); }),
+               std::bad_alloc);
+  EXPECT_THROW(run(random_strategy(), trials(2), [](auto&&...) -> std::vector<double> { throw 7; }),
+               int);
+  EXPECT_EQ(throws<std::logic_error>([] {
+              run(random_strategy(), trials(2), [](auto&&...) -> std::vector<double> {
+                return {1, 2, 3};
+              });
+            }),
+            "the evaluator gave 3 values for its 2 metrics");
+}
+
+TEST(Study, EndsWithItsBudgetOrTheSpace) {
+  EXPECT_EQ(run(random_strategy(), trials(17, 4)).size(), 17u);
+  Study small(test_space({2, 3}), random_strategy(), evaluator_of(toy_values), maximize_score(), {},
+              trials(100, 4));
+  EXPECT_EQ(small.run().size(), 6u);
+  EXPECT_FALSE(small.interrupted());
+  StudyOptions options = trials(1'000'000'000);
+  options.budget.minutes = 1e-6;
+  EXPECT_LT(run(evolution_strategy(), options).size(), 1'000'000'000u);
+}
+
+TEST(Study, ChecksItsOptions) {
+  const auto message = [](StudyOptions options) {
+    return throws<ConfigError>([&] { run(random_strategy(), options); });
+  };
+  EXPECT_EQ(message({}), "/budget: needs \"trials\" or \"minutes\"");
+  EXPECT_EQ(message({.budget = {.trials = 0}}), "/budget/trials: must be >= 1");
+  EXPECT_EQ(message({.budget = {.minutes = 0}}), "/budget/minutes: must be > 0");
+  EXPECT_EQ(message(trials(1, 0)), "/compute/batch: must be >= 1");
+  EXPECT_EQ(message(trials(1, 1, 0)), "/compute/workers: must be >= 1");
+  StudyOptions options = trials(1);
+  options.threads_per_trial = 0;
+  EXPECT_EQ(message(options), "/compute/threads_per_trial: must be >= 1");
+  options = trials(1);
+  options.snapshot_every = 0;
+  EXPECT_EQ(message(options), "snapshot_every must be >= 1");
+}
+
+// --- Strategies that break their contract
+
+class Scripted : public Strategy {
+ public:
+  explicit Scripted(std::vector<Candidate> answer) : answer_(std::move(answer)) {}
+  std::vector<Candidate> ask(std::size_t) override { return answer_; }
+  void tell(const Trial&) override {}
+
+ private:
+  std::vector<Candidate> answer_;
+};
+
+std::string scripted_error(const std::vector<Candidate>& answer) {
+  return throws<Error>([&] {
+    Study(
+        test_space({2, 2}), [&](const RunContext&) { return std::make_unique<Scripted>(answer); },
+        evaluator_of(toy_values), maximize_score(), {}, trials(4, 2))
+        .run();
+  });
+}
+
+TEST(Study, FindsStrategiesThatBreakTheirContract) {
+  EXPECT_EQ(scripted_error({{.trial_id = 1, .architecture = {{0, 0}}}}),
+            "the strategy gave the id 1 to its candidate 0");
+  EXPECT_EQ(scripted_error({{.trial_id = 0, .architecture = {{0, 2}}}}),
+            "candidate 0 of the strategy is not an architecture of the space");
+  EXPECT_EQ(scripted_error({{.trial_id = 0, .architecture = {{0, 0}}},
+                            {.trial_id = 1, .architecture = {{0, 0}}},
+                            {.trial_id = 2, .architecture = {{0, 0}}}}),
+            "the strategy gave 3 candidates where 2 were asked for");
+  EXPECT_EQ(scripted_error({}), "the strategy proposes nothing after trial 0, and is not finished");
+}
+
+// --- Metrics
+
+TEST(Study, MeasuresNetworkMetricsThatAreNamed) {
+  const std::shared_ptr<const SearchSpace> space = toy_space();
+  int calls = 0;
+  StudyOptions options = trials(30);
+  options.network_metrics.push_back(
+      {.info = {"calls"}, .value = [&](const Network&) -> double { return ++calls; }});
+  Study study(space, random_strategy(), evaluator_of([](auto&&...) {
+                return std::vector<double>{1, 2};
+              }),
+              {{"score", Direction::maximize}, {"macs", Direction::minimize}},
+              {{.metric = "params", .upper = 400}}, options);
+  std::vector<std::string> names;
+  for (const MetricInfo& info : study.metrics()->metrics()) names.push_back(info.name);
+  EXPECT_THAT(names, ElementsAre("score", "size", "params", "macs"));
+  for (const Trial& trial : study.run()) {
+    const Cost expected = cost(space->build(trial.candidate.architecture));
+    EXPECT_EQ(trial.metrics.at("params"), static_cast<double>(expected.params));
+    EXPECT_EQ(trial.metrics.at("macs"), static_cast<double>(expected.macs));
+    EXPECT_EQ(study.goals().feasible(trial), expected.params <= 400);
+  }
+  EXPECT_EQ(calls, 0);
+}
+
+TEST(Study, ANetworkMetricIsComputedOncePerArchitecture) {
+  int calls = 0;
+  StudyOptions options = trials(200);
+  options.network_metrics = {
+      {.info = {"calls"}, .value = [&](const Network&) -> double { return ++calls; }}};
+  const auto with_replacement = [](const RunContext& context) {
+    RandomOptions random;
+    random.replacement = true;
+    return std::make_unique<RandomSearch>(context, random);
+  };
+  Study(test_space({3, 3}), with_replacement, evaluator_of(toy_values),
+        {{"calls", Direction::minimize}}, {}, options)
+      .run();
+  EXPECT_EQ(calls, 9);
+}
+
+TEST(Study, StrategiesAreNotToldOfMetricsForReports) {
+  class Watching : public Strategy {
+   public:
+    Watching(std::unique_ptr<Strategy> inner, std::vector<std::vector<double>>& told)
+        : inner_(std::move(inner)), told_(&told) {}
+    std::vector<Candidate> ask(std::size_t n) override { return inner_->ask(n); }
+    void tell(const Trial& trial) override {
+      const auto values = trial.metrics.values();
+      told_->emplace_back(values.begin(), values.end());
+      inner_->tell(trial);
+    }
+
+   private:
+    std::unique_ptr<Strategy> inner_;
+    std::vector<std::vector<double>>* told_;
+  };
+  std::vector<std::vector<double>> told;
+  const auto evaluator = evaluator_of([](auto&&...) {
+    return std::vector<double>{std::nan(""), 3, 4};
+  });
+  evaluator->metrics_ = {{.name = "test", .report_only = true}, {"score"}, {"size"}};
+  const auto factory = [&](const RunContext& context) {
+    return std::make_unique<Watching>(random_strategy()(context), told);
+  };
+  Study study(test_space({5, 5}), factory, evaluator, maximize_score(), {}, trials(1));
+  const std::vector<Trial> all = study.run();
+  // What is only reported may be missing, and comes last.
+  EXPECT_EQ(all[0].state, TrialState::complete);
+  EXPECT_EQ(all[0].metrics.at("score"), 3);
+  EXPECT_EQ(all[0].metrics.find("test"), std::nullopt);
+  EXPECT_EQ(told, (std::vector<std::vector<double>>{{3, 4}}));
+  EXPECT_EQ(throws<ConfigError>([&] {
+              Study(test_space({5, 5}), factory, evaluator, {{"test", Direction::maximize}}, {},
+                    trials(1));
+            }),
+            "/objectives/0/metric: the metric \"test\" is for reports only");
+}
+
+TEST(Study, NamesTheNearestMetric) {
+  const auto make = [](std::vector<Objective> objectives, std::vector<Constraint> constraints) {
+    Study(test_space({5, 5}), random_strategy(), evaluator_of(toy_values), objectives, constraints,
+          trials(1));
+  };
+  EXPECT_EQ(throws<ConfigError>([&] {
+              make({{"scor", Direction::maximize}}, {});
+            }),
+            "/objectives/0/metric: unknown metric \"scor\"; did you mean \"score\"?");
+  EXPECT_EQ(throws<ConfigError>([&] { make(maximize_score(), {{.metric = "parms"}}); }),
+            "/constraints/0/metric: unknown metric \"parms\"; did you mean \"params\"?");
+}
+
+TEST(Study, ScreensByNetworkMetricsAndKeepsConstraints) {
+  const std::shared_ptr<const SearchSpace> space = toy_space();
+  const auto screened = [](const RunContext& context) {
+    RandomOptions options;
+    options.screen = ScreenOptions{.metric = "macs", .samples = 20, .goal = Direction::maximize};
+    return std::make_unique<RandomSearch>(context, options);
+  };
+  const auto mean_macs = [&](const StrategyFactory& strategy, std::vector<Constraint> constraints) {
+    const auto all = Study(space, strategy, evaluator_of([](auto&&...) {
+                             return std::vector<double>{0, 0};
+                           }),
+                           maximize_score(), constraints, trials(4))
+                         .run();
+    double sum = 0;
+    for (const Trial& trial : all) {
+      const Cost costs = cost(space->build(trial.candidate.architecture));
+      for (const Constraint& constraint : constraints) EXPECT_LE(costs.params, constraint.upper);
+      sum += static_cast<double>(costs.macs);
+    }
+    return sum / static_cast<double>(all.size());
+  };
+  const double free = mean_macs(screened, {});
+  EXPECT_GT(free, mean_macs(random_strategy(), {}));
+  // Of a space of 15 kinds of network, the larger ones are cut off.
+  std::vector<double> params;
+  enumerate(*space, [&](const Architecture& a) {
+    params.push_back(static_cast<double>(space->quick_cost(a).params));
+    return true;
+  });
+  std::ranges::sort(params);
+  EXPECT_LT(mean_macs(screened, {{.metric = "params", .upper = params[params.size() / 2]}}), free);
+}
+
+TEST(Study, KnowsItsScreens) {
+  const auto with = [](const std::string& metric) {
+    return [metric](const RunContext& context) {
+      RandomOptions options;
+      options.screen = ScreenOptions{.metric = metric, .samples = 2, .goal = Direction::maximize};
+      return std::make_unique<RandomSearch>(context, options);
+    };
+  };
+  EXPECT_EQ(throws<ConfigError>([&] { run(with("parms"), trials(1)); }),
+            "/screen/metric: unknown metric \"parms\"; did you mean \"params\"?");
+  StudyOptions options = trials(3);
+  int scored = 0;
+  options.screen = [&](const std::string& metric) -> Screen {
+    EXPECT_EQ(metric, "own");
+    return {.score = [&](std::span<const Architecture> a) {
+      scored += static_cast<int>(a.size());
+      return std::vector<double>(a.size(), 0);
+    }};
+  };
+  run(with("own"), options);
+  EXPECT_EQ(scored, 6);
+}
+
+// --- Stopping and resuming
+
+// A stop after some evaluations.
+StudyOptions stopping_after(StudyOptions options, std::atomic<int>& evaluations, int count) {
+  options.stop_requested = [&evaluations, count] { return evaluations >= count; };
+  return options;
+}
+
+TEST(Study, ResumedRunsEqualUninterruptedOnes) {
+  for (const std::size_t batch : {1u, 3u}) {
+    const auto whole = run(evolution_strategy(), trials(50, batch));
+    for (const std::size_t workers : {1u, 2u}) {
+      TemporaryDirectory directory;
+      std::vector<Trial> last;
+      for (int stop = 1; last.size() < 50; stop = stop * 2 + 1) {
+        std::atomic<int> evaluations = 0;
+        const auto counted = [&](const Candidate& c, const Network& n, Rng& rng) {
+          ++evaluations;
+          return toy_values(c, n, rng);
+        };
+        Study study(
+            test_space({5, 5, 5, 5, 5}), evolution_strategy(), evaluator_of(counted),
+            maximize_score(), {},
+            stopping_after(recorded(directory.path(), 50, batch, workers), evaluations, stop));
+        last = study.run();
+        EXPECT_EQ(study.interrupted(), last.size() < 50);
+        for (std::size_t i = 0; i < last.size(); ++i) EXPECT_EQ(last[i], whole[i]);
+      }
+      EXPECT_EQ(last, whole);
+    }
+  }
+}
+
+TEST(Study, AResumedRunEvaluatesOnlyWhatWasNotTold) {
+  TemporaryDirectory directory;
+  const auto whole = run(evolution_strategy(), recorded(directory.path(), 20, 4));
+  {  // As if a kill had taken the last tells.
+    RunStore store = RunStore::open(directory.path(), RunStore::Access::write);
+    EXPECT_EQ(store.asked().size(), 20u);
+  }
+  std::vector<std::uint64_t> evaluated;
+  const auto resumed = run(evolution_strategy(), recorded(directory.path(), 24, 4),
+                           [&](const Candidate& c, const Network& n, Rng& rng) {
+                             evaluated.push_back(c.trial_id);
+                             return toy_values(c, n, rng);
+                           });
+  EXPECT_THAT(evaluated, ElementsAre(20, 21, 22, 23));
+  EXPECT_EQ(std::vector<Trial>(resumed.begin(), resumed.begin() + 20), whole);
+}
+
+TEST(Study, AStopWaitsForWhatIsBeingEvaluated) {
+  // Both workers are busy when the stop comes; what waits behind them is not begun.
+  std::atomic<int> begun = 0;
+  TemporaryDirectory directory;
+  StudyOptions options = recorded(directory.path(), 100, 6, 2);
+  options.stop_requested = [&] { return begun >= 2; };
+  Study study(test_space({5, 5, 5, 5, 5}), random_strategy(),
+              evaluator_of([&](const Candidate& c, const Network& n, Rng& rng) {
+                ++begun;
+                while (begun < 2) std::this_thread::yield();
+                return toy_values(c, n, rng);
+              }),
+              maximize_score(), {}, options);
+  const auto told = study.run();
+  EXPECT_TRUE(study.interrupted());
+  EXPECT_GE(told.size(), 1u);
+  EXPECT_EQ(RunStore::open(directory.path(), RunStore::Access::read).told().size(), told.size());
+}
+
+TEST(Study, RefusesADirectoryThatIsInUse) {
+  TemporaryDirectory directory;
+  StudyOptions options = recorded(directory.path(), 3);
+  run(random_strategy(), options);
+  options.resume = false;
+  EXPECT_THAT(throws<IoError>([&] { run(random_strategy(), options); }),
+              HasSubstr("holds a run already; resume it, or choose another directory"));
+  TemporaryDirectory other;
+  std::ofstream(other.path() / "thesis.txt") << "do not lose me";
+  EXPECT_THAT(throws<IoError>([&] { check_run_directory(other.path(), false); }),
+              HasSubstr("exists already and is not an empty directory"));
+  EXPECT_THAT(throws<IoError>([&] { check_run_directory(other.path() / "thesis.txt", false); }),
+              HasSubstr("exists already and is not an empty directory"));
+  check_run_directory(other.path() / "new", false);
+  check_run_directory(other.path(), true);
+}
+
+TEST(Study, ADirectoryThatCannotBeMadeIsNamed) {
+  TemporaryDirectory directory;
+  std::ofstream(directory.path() / "file") << "";
+  EXPECT_THAT(throws<IoError>(
+                  [&] { run(random_strategy(), recorded(directory.path() / "file" / "run", 3)); }),
+              HasSubstr("file/run: cannot be created: "));
+}
+
+TEST(Study, OnlyTheBudgetMayChange) {
+  TemporaryDirectory directory;
+  StudyOptions options = recorded(directory.path(), 10);
+  options.config = {{"strategy", {{"population", 8}}},
+                    {"compute", {{"workers", 1}, {"batch", 1}}},
+                    {"budget", {{"trials", 10}}}};
+  run(evolution_strategy(), options);
+  EXPECT_EQ(read_json_file(directory.path() / "config.json"), options.config);
+  const auto message = [&](StudyOptions changed) {
+    return throws<ConfigError>([&] { run(evolution_strategy(), changed); });
+  };
+  StudyOptions changed = options;
+  changed.config["strategy"]["population"] = 9;
+  EXPECT_THAT(message(changed), HasSubstr("/strategy/population: was 8 when the run began and is "
+                                          "9 now; only the budget of a run may be extended"));
+  changed = options;
+  changed.config["strategy"]["sample"] = 9;
+  EXPECT_THAT(message(changed), HasSubstr("/strategy/sample: was nothing when"));
+  changed = options;
+  changed.config["compute"]["batch"] = 2;
+  EXPECT_THAT(message(changed), HasSubstr("/compute/batch: was 1"));
+  changed = options;
+  changed.seed = 2;
+  EXPECT_THAT(message(changed), HasSubstr("/seed: the study's value was 1"));
+  changed = options;
+  changed.budget.trials = 9;
+  EXPECT_THAT(message(changed), HasSubstr("/budget/trials: was 10 when the run began and is 9"));
+  changed = options;
+  changed.budget.minutes = 1000;
+  EXPECT_THAT(message(changed), HasSubstr("/budget/minutes: was nothing when"));
+  changed = options;
+  changed.config["compute"]["workers"] = 2;
+  changed.workers = 2;
+  changed.config["budget"]["trials"] = 12;
+  changed.budget.trials = 12;
+  EXPECT_EQ(run(evolution_strategy(), changed).size(), 12u);
+  EXPECT_EQ(read_json_file(directory.path() / "config.json"), changed.config);
+  changed.budget = {.minutes = 0.001};  // trials without bound
+  changed.budget.trials.reset();
+  EXPECT_THAT(message(changed), HasSubstr("/budget/minutes"));
+}
+
+TEST(Study, AnotherMachineIsNamed) {
+  TemporaryDirectory directory;
+  run(evolution_strategy(), recorded(directory.path(), 10));
+  {
+    RunStore store = RunStore::open(directory.path(), RunStore::Access::write);
+    Json meta = store.meta();
+    meta["environment"]["libtorch"] = "0.4";
+    store.set_meta(meta);
+  }
+  StudyOptions options = recorded(directory.path(), 20);
+  options.threads_per_trial = 2;
+  const std::string message = throws<ConfigError>([&] { run(evolution_strategy(), options); });
+  EXPECT_THAT(message, HasSubstr("libtorch was \"0.4\" and is \""));
+  EXPECT_THAT(message, HasSubstr("threads_per_trial was 1 and is 2 now"));
+  EXPECT_THAT(message, HasSubstr("--continue-as-new"));
+  options.continue_as_new = true;
+  EXPECT_EQ(run(evolution_strategy(), options).size(), 20u);
+  options.continue_as_new = false;  // from now on it is recorded here
+  EXPECT_EQ(run(evolution_strategy(), options).size(), 20u);
+}
+
+TEST(Study, AReplayThatDiffersNamesTheTrial) {
+  TemporaryDirectory directory;
+  run(random_strategy(), recorded(directory.path(), 10));
+  EXPECT_THAT(throws<Error>([&] { run(evolution_strategy(), recorded(directory.path(), 20)); }),
+              HasSubstr("the replay of the run differs at trial 8: recorded d1="));
+  class Silent : public Strategy {
+    std::vector<Candidate> ask(std::size_t) override { return {}; }
+    void tell(const Trial&) override {}
+  };
+  EXPECT_THAT(throws<Error>([&] {
+                run([](const RunContext&) { return std::make_unique<Silent>(); },
+                    recorded(directory.path(), 20));
+              }),
+              HasSubstr("now nothing"));
+}
+
+TEST(Study, FindsARecordThatContradictsItself) {
+  const auto damaged = [](const auto& record) {
+    TemporaryDirectory directory;
+    {
+      run(random_strategy(), recorded(directory.path(), 2));
+      RunStore store = RunStore::open(directory.path(), RunStore::Access::write);
+      record(store);
+      store.commit();
+    }
+    return throws<IoError>([&] { run(random_strategy(), recorded(directory.path(), 20)); });
+  };
+  const auto metrics =
+      std::make_shared<const MetricTable>(std::vector<MetricInfo>{{"score"}, {"size"}});
+  EXPECT_THAT(damaged([&](RunStore& store) {
+                Trial trial;
+                trial.candidate.trial_id = 2;
+                trial.metrics = Metrics(metrics, {1, 2});
+                store.add_told(trial, {});
+              }),
+              HasSubstr("it tells of trials that were not asked for"));
+  EXPECT_THAT(damaged([&](RunStore& store) {
+                store.add_asked({.trial_id = 2, .architecture = {{0, 0, 0, 0, 0}}}, 0, 9);
+              }),
+              HasSubstr("trial 2 was asked for after 0 tells"));
+}
+
+TEST(Study, PreparesTheEvaluatorOnceThereIsSomethingToEvaluate) {
+  TemporaryDirectory directory;
+  const auto evaluator = evaluator_of(toy_values);
+  const auto study = [&](StudyOptions options) {
+    Study(test_space({5, 5}), random_strategy(), evaluator, maximize_score(), {}, options).run();
+  };
+  study(recorded(directory.path(), 3));
+  study(recorded(directory.path(), 3));  // nothing is left to do
+  EXPECT_THAT(evaluator->prepared, ElementsAre(directory.path() / "checkpoints" / "evaluator"));
+  study(trials(3));
+  EXPECT_EQ(evaluator->prepared.back(), "");
+}
+
+// --- Snapshots
+
+// Draws from a generator whose state is in its snapshots, and counts its calls.
+class Saving : public Strategy {
+ public:
+  struct Calls {
+    int asks = 0, tells = 0, loads = 0;
+  };
+  Saving(const RunContext& context, Calls& calls)
+      : space_(context.space), rng_(context.rng), calls_(&calls) {}
+  std::vector<Candidate> ask(std::size_t max_count) override {
+    ++calls_->asks;
+    std::vector<Candidate> candidates;
+    for (std::size_t i = 0; i < max_count; ++i) {
+      candidates.push_back({.trial_id = next_++, .architecture = sample_uniform(*space_, rng_)});
+    }
+    return candidates;
+  }
+  void tell(const Trial& trial) override {
+    ++calls_->tells;
+    if (trial.metrics[0] > 20) rng_.next();  // it learns
+  }
+  bool save(const std::filesystem::path& directory) const override {
+    std::ofstream(directory / "state") << next_ << "\n" << rng_.to_string();
+    return true;
+  }
+  void load(const std::filesystem::path& directory) override {
+    ++calls_->loads;
+    std::ifstream in(directory / "state");
+    std::string line;
+    in >> next_ >> std::ws;
+    std::getline(in, line);
+    rng_ = Rng::from_string(line);
+  }
+
+ private:
+  std::shared_ptr<const SearchSpace> space_;
+  Rng rng_;
+  Calls* calls_;
+  std::uint64_t next_ = 0;
+};
+
+TEST(Study, SnapshotsSpareAStrategyTheReplay) {
+  Saving::Calls calls;
+  const auto saving = [&](const RunContext& context) {
+    return std::make_unique<Saving>(context, calls);
+  };
+  const auto whole = run(saving, trials(40, 3));
+  TemporaryDirectory directory;
+  std::atomic<int> evaluations = 0;
+  StudyOptions options = stopping_after(recorded(directory.path(), 40, 3), evaluations, 25);
+  const auto counted = [&](const Candidate& c, const Network& n, Rng& rng) {
+    ++evaluations;
+    return toy_values(c, n, rng);
+  };
+  EXPECT_EQ(run(saving, options, counted).size(), 25u);
+  const std::filesystem::path checkpoints = directory.path() / "checkpoints";
+  EXPECT_TRUE(std::filesystem::exists(checkpoints / "strategy-20" / "state"));
+  EXPECT_FALSE(std::filesystem::exists(checkpoints / "strategy-10"));  // the latest is enough
+  calls = {};
+  EXPECT_EQ(run(saving, recorded(directory.path(), 40, 3)), whole);
+  EXPECT_EQ(calls.loads, 1);
+  EXPECT_EQ(calls.tells, 20);  // of 40
+}
+
+}  // namespace
+}  // namespace espalier
