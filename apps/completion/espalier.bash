@@ -1,0 +1,64 @@
+# Completion of the program's arguments in bash: source this file, or put it where bash-completion
+# looks (share/bash-completion/completions/espalier). It is static: starting the program, which loads
+# LibTorch, would take most of a second at each press of the key.
+_espalier() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+  local verbs="search pareto trials describe estimate score export list schema report"
+  local verb="" i
+  for ((i = 1; i < COMP_CWORD; ++i)); do
+    if [[ " $verbs " == *" ${COMP_WORDS[i]} "* ]]; then
+      verb=${COMP_WORDS[i]}
+      break
+    fi
+  done
+
+  case $before in
+    --format)
+      COMPREPLY=($(compgen -W "json dot onnx torchscript" -- "$word"))
+      return
+      ;;
+    --net)
+      COMPREPLY=($(compgen -W "resnet18 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small" -- "$word"))
+      return
+      ;;
+    --space)
+      COMPREPLY=($(compgen -W "nasbench201 chain mobilenet_v3" -- "$word") $(compgen -f -- "$word"))
+      return
+      ;;
+    --proxy)
+      COMPREPLY=($(compgen -W "params macs synflow naswot" -- "$word"))
+      return
+      ;;
+    --hardware)
+      COMPREPLY=($(compgen -W "cortex_m7 cortex_a76 avx2_core rk3588_npu" -- "$word")
+        $(compgen -f -- "$word"))
+      return
+      ;;
+    --data)
+      COMPREPLY=($(compgen -W "fashion_mnist mnist cifar10 cifar100 synthetic" -- "$word"))
+      return
+      ;;
+  esac
+
+  local networks="--space --arch --arch-file --net --json"
+  local options=""
+  case $verb in
+    "") COMPREPLY=($(compgen -W "$verbs --help --version --quiet --verbose" -- "$word")); return ;;
+    search) options="--out --resume --continue-as-new --set --threads --json" ;;
+    pareto | trials) options="--json --csv" ;;
+    describe) options=$networks ;;
+    estimate) options="$networks --hardware" ;;
+    score) options="$networks --proxy --data --batch-size --seed --threads" ;;
+    export) options="--format --out --weights" ;;
+    list)
+      options="--json spaces strategies evaluators datasets hardware devices proxies nets formats"
+      ;;
+    report) options="--out" ;;
+  esac
+  if [[ $word == -* || $verb == list ]]; then
+    COMPREPLY=($(compgen -W "$options --help --quiet --verbose" -- "$word"))
+  else
+    COMPREPLY=($(compgen -f -- "$word"))
+  fi
+}
+complete -o filenames -F _espalier espalier

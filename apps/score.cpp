@@ -1,0 +1,74 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/verbs.hpp"
+#include "core/error.hpp"
+#include "evaluators/zero_cost.hpp"
+#include "study/chart.hpp"
+
+namespace espalier {
+namespace {
+
+struct Arguments {
+  NetworkArguments networks;
+  std::vector<std::string> proxies;
+  std::string data;
+  ZeroCostOptions options;
+  std::uint64_t seed = 1;
+  int threads = 1;
+  bool json = false;
+};
+
+int score(const Arguments& arguments, const Catalogue& catalogue) {
+  const Networks networks = read_networks(arguments.networks, catalogue);
+  if (networks.architectures.empty()) throw ConfigError("", "give --arch or --arch-file");
+  EvaluatorContext context{.space = networks.space,
+                           .proxies = catalogue.proxies,
+                           .threads_per_trial = arguments.threads};
+  if (!arguments.data.empty()) {
+    context.data = catalogue.datasets.create(dataset_config(arguments.data), "");
+  }
+  ZeroCostOptions options = arguments.options;
+  options.proxies = arguments.proxies;
+  ZeroCostEvaluator evaluator(context, options);
+  Json json = Json::array();
+  std::string text;
+  for (std::size_t i = 0; i < networks.architectures.size(); ++i) {
+    const Candidate candidate{.architecture = networks.architectures[i]};
+    Rng rng(arguments.seed);  // the same for all
+    const std::vector<double> scores =
+        evaluator.evaluate(candidate, Network(*networks.space, networks.architectures[i]), rng);
+    Json values = {{"arch", networks.names[i]}};
+    text += networks.names[i] + "\n";
+    for (std::size_t p = 0; p < scores.size(); ++p) {
+      values[evaluator.metrics()[p].name] = scores[p];
+      text += fmt::format("  {:<16} {}\n", evaluator.metrics()[p].name, short_number(scores[p]));
+    }
+    json.push_back(std::move(values));
+  }
+  arguments.json ? print_json(json) : print(text);
+  return exit_ok;
+}
+
+}  // namespace
+
+Verb add_score(CLI::App& app, const Catalogue& catalogue) {
+  CLI::App& verb = *app.add_subcommand("score", "zero-cost scores of untrained networks");
+  const auto arguments = std::make_shared<Arguments>();
+  arguments->networks.add_to(verb);
+  verb.add_option("--proxy", arguments->proxies, "scores (see espalier list proxies)")
+      ->required();
+  verb.add_option("--data", arguments->data,
+                  "images, for the scores that need them: TYPE or TYPE:DIR");
+  verb.add_option("--batch-size", arguments->options.batch_size, "images in the batch")
+      ->check(CLI::Range(2, 1 << 20));
+  verb.add_option("--seed", arguments->seed, "of the random weights");
+  verb.add_option("--threads", arguments->threads, "of LibTorch")->check(CLI::Range(1, 1024));
+  verb.add_flag("--json", arguments->json, "prints JSON");
+  return [arguments, &catalogue] { return score(*arguments, catalogue); };
+}
+
+}  // namespace espalier

@@ -1,0 +1,66 @@
+// The subcommands of the program.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/json.hpp"
+#include "search_spaces/search_space.hpp"
+#include "study/catalogue.hpp"
+
+namespace espalier {
+
+inline constexpr int exit_ok = 0;
+inline constexpr int exit_usage = 2;
+inline constexpr int exit_file = 3;
+inline constexpr int exit_failed = 4;
+inline constexpr int exit_interrupted = 130;
+
+/// What runs a subcommand once its arguments are read; returns the exit code.
+using Verb = std::function<int()>;
+
+/// Each adds one subcommand to the program, and returns what runs it. The catalogue outlives both.
+Verb add_search(CLI::App& app, const Catalogue& catalogue);
+Verb add_pareto(CLI::App& app, const Catalogue& catalogue);
+Verb add_trials(CLI::App& app, const Catalogue& catalogue);
+Verb add_describe(CLI::App& app, const Catalogue& catalogue);
+Verb add_estimate(CLI::App& app, const Catalogue& catalogue);
+Verb add_score(CLI::App& app, const Catalogue& catalogue);
+Verb add_export(CLI::App& app, const Catalogue& catalogue);
+Verb add_list(CLI::App& app, const Catalogue& catalogue);
+Verb add_schema(CLI::App& app, const Catalogue& catalogue);
+Verb add_report(CLI::App& app, const Catalogue& catalogue);
+
+/// Writes to stdout. Throws IoError.
+void print(const std::string& text);
+/// Writes one JSON document to stdout. Throws IoError.
+void print_json(const Json& json);
+
+/// Which networks the user means: architectures of a space, a reference network, or a file.
+struct NetworkArguments {
+  std::string space, net, file, arch_file;
+  std::vector<std::string> archs;
+
+  /// Adds --space, --arch, --arch-file, --net and the file to a subcommand.
+  void add_to(CLI::App& verb);
+};
+
+/// A space and some of its architectures, each with the text that stands for it in results.
+struct Networks {
+  std::shared_ptr<const SearchSpace> space;
+  std::vector<Architecture> architectures;
+  std::vector<std::string> names;
+};
+
+/// Reads what the user means; without an architecture, there are none. Throws ConfigError,
+/// InvalidArchitecture, IoError.
+Networks read_networks(const NetworkArguments& arguments, const Catalogue& catalogue);
+
+/// Sums up a run's best network after its table: what the final training came to and where its
+/// files are.
+std::string chosen_summary(const std::string& directory);
+
+}  // namespace espalier

@@ -1,0 +1,125 @@
+// Runs that are killed, stopped, and continued, in processes of their own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "study/store.hpp"
+#include "tests/apps/run_espalier.hpp"
+#include "tests/core/temporary_directory.hpp"
+#include "tests/study/small_run.hpp"
+
+namespace espalier {
+namespace {
+
+class Killed : public testing::Test {
+ protected:
+  Killed() : config_((directory_.path() / "run.json").string()) {}
+
+  // A run of short trainings: long enough to be killed in the middle.
+  void write_config(std::uint64_t trials) {
+    Json config = small_run();
+    config["strategy"] = {{"type", "regularized_evolution"}, {"population", 6}, {"sample", 3}};
+    config["compute"] = {{"batch", 3}};
+    config["budget"]["trials"] = trials;
+    config["final"] = Json::object();
+    write_file_atomically(config_, config.dump());
+  }
+  std::string path(const std::string& name) const { return (directory_.path() / name).string(); }
+
+  static std::uint64_t told(const std::string& out) {
+    if (!RunStore::exists(out)) return 0;
+    return RunStore::open(out, RunStore::Access::read).told().size();
+  }
+
+  // Waits until the run has recorded so many trials, or is over.
+  static void wait_for_trials(const EspalierProcess& process, const std::string& out,
+                              std::uint64_t count) {
+    while (told(out) < count && !process.ended()) std::this_thread::yield();
+  }
+
+  TemporaryDirectory directory_;
+  std::string config_;
+};
+
+TEST_F(Killed, AKilledRunEndsAsOneThatWasNot) {
+  constexpr std::uint64_t trials = 40;
+  write_config(trials);
+  ASSERT_EQ(espalier({"search", config_, "--out", path("whole")}).code, 0);
+  const Json whole = espalier({"trials", path("whole"), "--json"}).json();
+  for (const std::string workers : {"1", "2"}) {
+    const std::string out = path("killed" + workers);
+    const std::vector<std::string> arguments{
+        "-q", "search", config_, "--out", out, "--resume", "--set", "/compute/workers=" + workers};
+    for (const std::uint64_t count : {1u, 9u, 23u}) {
+      EspalierProcess process(arguments);
+      wait_for_trials(process, out, count);
+      process.send(SIGKILL);
+      EXPECT_EQ(process.wait(), 128 + SIGKILL);
+      EXPECT_LT(told(out), trials);
+    }
+    EXPECT_EQ(EspalierProcess(arguments).wait(), 0);
+    EXPECT_EQ(read_file(out + "/pareto.json"), read_file(path("whole/pareto.json")));
+    EXPECT_EQ(read_file(out + "/pareto.csv"), read_file(path("whole/pareto.csv")));
+    EXPECT_EQ(espalier({"trials", out, "--json"}).json(), whole);
+  }
+}
+
+TEST_F(Killed, CtrlCEndsWithACompleteStore) {
+  write_config(1000000);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string out = path("stopped" + std::to_string(signal));
+    EspalierProcess process({"-q", "search", config_, "--out", out, "--threads", "2"});
+    wait_for_trials(process, out, 5);
+    process.send(signal);
+    EXPECT_EQ(process.wait(), 130);
+    EXPECT_GE(told(out), 5u);
+    EXPECT_FALSE(std::filesystem::exists(out + "/run.db-wal"));  // it was closed
+    EXPECT_TRUE(std::filesystem::exists(out + "/pareto.json"));
+    EXPECT_TRUE(std::filesystem::exists(out + "/report.html"));
+    EXPECT_FALSE(std::filesystem::exists(out + "/best"));  // nothing is final yet
+  }
+}
+
+TEST_F(Killed, ASecondCtrlCEndsAtOnce) {
+  Json config = small_run();
+  const std::string release = path("release"), begun = path("begun");
+  config["evaluator"] = {
+      {"type", "command"},
+      {"argv", {"sh", "-c", "touch " + begun + "; while [ ! -e " + release + " ]; do :; done"}},
+      {"metrics", {"accuracy"}}};
+  config.erase("final");
+  write_file_atomically(config_, config.dump());
+  const std::string out = path("run");
+  EspalierProcess process({"-q", "search", config_, "--out", out});
+  while (!std::filesystem::exists(begun) && !process.ended()) std::this_thread::yield();
+  process.send(SIGINT);
+  // The first one waits for the trial; signals of one kind are not counted while one is pending.
+  while (!process.ended()) {
+    process.send(SIGINT);
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(process.wait(), 130);
+  std::ofstream(release) << "";  // ends the trial's process
+  // The candidate is on record, and nothing was told.
+  EXPECT_EQ(RunStore::open(out, RunStore::Access::read).asked().size(), 1u);
+  EXPECT_EQ(told(out), 0u);
+}
+
+TEST_F(Killed, TwoProcessesDoNotWriteOneRun) {
+  write_config(1000000);
+  const std::string out = path("run");
+  EspalierProcess process({"-q", "search", config_, "--out", out});
+  wait_for_trials(process, out, 2);
+  const Outcome second = espalier({"search", config_, "--out", out, "--resume"});
+  EXPECT_EQ(second.code, 3);
+  EXPECT_THAT(second.err, testing::HasSubstr("another process is writing this run"));
+  EXPECT_EQ(espalier({"trials", out, "--json"}).code, 0);  // but others may read it
+  process.send(SIGKILL);
+  EXPECT_EQ(process.wait(), 128 + SIGKILL);
+}
+
+}  // namespace
+}  // namespace espalier

@@ -1,0 +1,494 @@
+#include "apps/program.hpp"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <regex>
+
+#include "core/csv.hpp"
+#include "exporters/architecture_file.hpp"
+#include "search_spaces/sampling.hpp"
+#include "search_spaces/supergraph.hpp"
+#include "tests/apps/run_espalier.hpp"
+#include "tests/core/temporary_directory.hpp"
+#include "tests/study/small_run.hpp"
+
+namespace espalier {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+std::vector<std::string> keys(const Json& json) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : json.items()) keys.push_back(key);
+  return keys;
+}
+
+constexpr const char* cell =
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|"
+    "nor_conv_3x3~2|";
+
+// --- Describe
+
+TEST(Describe, CountsTheReferenceNetworks) {
+  const std::vector<std::pair<std::string, std::pair<std::int64_t, std::int64_t>>> published{
+      {"resnet18", {11689512, 1814073344}},
+      {"mobilenet_v2", {3504872, 300774272}},
+      {"mobilenet_v3_large", {5483032, 216589760}},
+      {"mobilenet_v3_small", {2542856, 56510400}}};
+  for (const auto& [net, counts] : published) {
+    const Outcome outcome = espalier({"describe", "--net", net, "--json"});
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_EQ(outcome.err, "");
+    const Json json = outcome.json();
+    EXPECT_EQ(json["params"], counts.first);
+    EXPECT_EQ(json["macs"], counts.second);
+    EXPECT_THAT(keys(json), ElementsAre("params", "macs", "storage_bytes", "peak_memory_bytes",
+                                        "nodes", "space_size", "decisions"));
+    std::int64_t params = 0, macs = 0;
+    for (const Json& node : json["nodes"]) {
+      params += node["params"].get<std::int64_t>();
+      macs += node["macs"].get<std::int64_t>();
+    }
+    EXPECT_EQ(params, counts.first);
+    EXPECT_EQ(macs, counts.second);
+  }
+}
+
+TEST(Describe, ShowsASpaceAndItsArchitectures) {
+  const Json space = espalier({"describe", "--space", "nasbench201", "--json"}).json();
+  EXPECT_EQ(space["space_size"], "15625");
+  EXPECT_EQ(space["decisions"].size(), 6u);
+  EXPECT_EQ(space["decisions"][0]["options"].size(), 5u);
+  EXPECT_FALSE(space.contains("params"));
+  const Json one =
+      espalier({"describe", "--space", "nasbench201", "--arch", cell, "--json"}).json();
+  EXPECT_GT(one["params"], 800000);
+  EXPECT_EQ(one["space_size"], "15625");
+  // The same network by labels and in a space written as JSON.
+  Json labels = Json::object();
+  const auto nasbench = space_registry().create({{"type", "nasbench201"}}, "");
+  labels = architecture_to_json(*nasbench, nasbench->parse(cell));
+  EXPECT_EQ(espalier({"describe", "--space", R"({"type": "nasbench201"})", "--arch", labels.dump(),
+                      "--json"})
+                .json(),
+            one);
+  const Outcome text = espalier({"describe", "--space", "nasbench201", "--arch", cell});
+  EXPECT_THAT(text.out, HasSubstr("peak_memory_bytes"));
+  EXPECT_THAT(espalier({"describe", "--space", "nasbench201"}).out,
+              HasSubstr("architectures  15625\n"));
+}
+
+TEST(Describe, ReadsFiles) {
+  TemporaryDirectory directory;
+  const auto space = space_registry().create({{"type", "nasbench201"}}, "");
+  const ArchitectureFile file{.space = Json{{"type", "nasbench201"}},
+                              .architecture = architecture_to_json(*space, space->parse(cell)),
+                              .graph = space->build(space->parse(cell))};
+  const std::string path = (directory.path() / "architecture.json").string();
+  write_file_atomically(path, to_json(file).dump());
+  const Json expected =
+      espalier({"describe", "--space", "nasbench201", "--arch", cell, "--json"}).json();
+  EXPECT_EQ(espalier({"describe", path, "--json"}).json()["params"], expected["params"]);
+  // The file names its space and holds its architecture.
+  EXPECT_EQ(espalier({"describe", "--space", path, "--arch-file", path, "--json"}).json(),
+            expected);
+  write_file_atomically(path, to_json(file)["graph"].dump());
+  EXPECT_EQ(espalier({"describe", path, "--json"}).json()["macs"], expected["macs"]);
+  write_file_atomically(path, std::string(cell) + "\n");
+  EXPECT_EQ(espalier({"describe", "--space", "nasbench201", "--arch-file", path, "--json"}).json(),
+            expected);
+}
+
+// --- Estimate and score
+
+TEST(Estimate, GivesOneEntryForEachArchitecture) {
+  const Outcome outcome = espalier({"estimate", "--space", "nasbench201", "--arch", cell, "--arch",
+                                    "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|",
+                                    "--hardware", "cortex_a76", "rk3588_npu", "--json"});
+  EXPECT_EQ(outcome.code, 0);
+  const Json json = outcome.json();
+  ASSERT_EQ(json.size(), 2u);
+  EXPECT_EQ(json[0]["arch"], cell);
+  EXPECT_GT(json[0]["latency_ms@cortex_a76"], json[1]["latency_ms@cortex_a76"]);
+  EXPECT_TRUE(json[0].contains("energy_mj@rk3588_npu"));
+  EXPECT_TRUE(json[0].contains("params"));
+  EXPECT_THAT(espalier({"estimate", "--net", "resnet18", "--hardware", "cortex_m7"}).out,
+              HasSubstr("latency_ms@cortex_m7"));
+}
+
+TEST(Score, GivesProxiesWithAndWithoutData) {
+  const std::vector<std::string> space{"--space", small_run()["space"].dump(), "--arch",
+                                       R"({"stage1.depth": "1"})", "--json"};
+  const auto score = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "score");
+    arguments.insert(arguments.end(), space.begin(), space.end());
+    return espalier(arguments);
+  };
+  const Json json = score({"--proxy", "synflow", "--proxy", "params"}).json();
+  ASSERT_EQ(json.size(), 1u);
+  EXPECT_THAT(keys(json[0]), ElementsAre("arch", "synflow", "params"));
+  EXPECT_EQ(score({"--proxy", "synflow", "--proxy", "params"}).json(), json);
+  EXPECT_EQ(score({"--proxy", "synflow", "params"}).json(), json);
+  EXPECT_NE(score({"--proxy", "synflow", "--proxy", "params", "--seed", "2"}).json(), json);
+  const Outcome without = score({"--proxy", "naswot"});
+  EXPECT_EQ(without.code, 2);
+  EXPECT_THAT(without.err, HasSubstr("needs images"));
+}
+
+// --- List and schema
+
+TEST(List, TellsAllThatAConfigCanName) {
+  EXPECT_THAT(espalier({"list"}).out, HasSubstr("strategies: random regularized_evolution"));
+  const Json all = espalier({"list", "--json"}).json();
+  EXPECT_THAT(keys(all), ElementsAre("spaces", "strategies", "evaluators", "datasets", "hardware",
+                                     "devices", "proxies", "nets", "formats"));
+  for (const auto& [kind, entries] : all.items()) {
+    EXPECT_EQ(espalier({"list", kind, "--json"}).json(), entries);
+    for (const Json& entry : entries) {
+      EXPECT_THAT(keys(entry), ElementsAre("name", "doc", "options"));
+      EXPECT_FALSE(entry["doc"].get<std::string>().empty()) << entry["name"];
+      const std::string name = entry["name"].get<std::string>();
+      EXPECT_THAT(espalier({"list", kind, name}).out, StartsWith(name + "\n"));
+    }
+  }
+  const Json one = espalier({"list", "strategies", "random", "--json"}).json();
+  EXPECT_EQ(one["sample"]["type"], "random");
+  EXPECT_THAT(espalier({"list", "strategies", "randm"}).err,
+              HasSubstr("no \"randm\" among strategies; did you mean \"random\"?"));
+  EXPECT_THAT(espalier({"list", "strategie"}).err, HasSubstr("did you mean \"strategies\"?"));
+  EXPECT_EQ(espalier({"list", "strategie"}).code, 2);
+}
+
+TEST(Schema, IsOneDocument) {
+  const Json schema = espalier({"schema"}).json();
+  EXPECT_EQ(schema["type"], "object");
+  EXPECT_TRUE(schema["$defs"].contains("strategy"));
+}
+
+// --- A run and what shows it
+
+class ARun : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    directory_ = new TemporaryDirectory;
+    config_ = (directory_->path() / "run.json").string();
+    out_ = (directory_->path() / "run").string();
+    write_file_atomically(config_, small_run().dump());
+    search_ = espalier({"search", config_, "--out", out_});
+  }
+  static void TearDownTestSuite() { delete directory_; }
+
+  static TemporaryDirectory* directory_;
+  static std::string config_, out_;
+  static Outcome search_;
+};
+TemporaryDirectory* ARun::directory_ = nullptr;
+std::string ARun::config_, ARun::out_;
+Outcome ARun::search_;
+
+TEST_F(ARun, EndsWellAndSaysWhereThingsAre) {
+  EXPECT_EQ(search_.code, 0) << search_.err;
+  EXPECT_EQ(search_.out, "");
+  EXPECT_THAT(search_.err, HasSubstr("finished; see " + out_ + "/report.html"));
+  for (const char* name : {"config.json", "run.db", "pareto.json", "pareto.csv", "report.html",
+                           "best/architecture.json", "best/network.pt", "best/final.json"}) {
+    EXPECT_TRUE(std::filesystem::exists(std::filesystem::path(out_) / name)) << name;
+  }
+}
+
+TEST_F(ARun, IsShownAsJsonCsvAndText) {
+  const Json pareto = espalier({"pareto", out_, "--json"}).json();
+  EXPECT_EQ(pareto, read_json_file(out_ + "/pareto.json"));
+  const Json trials = espalier({"trials", out_, "--json"}).json();
+  EXPECT_EQ(trials["trials"].size(), 4u);
+  for (const Json& trial : trials["trials"]) {
+    EXPECT_THAT(keys(trial),
+                ElementsAre("id", "state", "architecture", "arch", "metrics", "feasible"));
+  }
+  const Outcome csv = espalier({"trials", out_, "--csv"});
+  EXPECT_EQ(CsvTable::parse(csv.out, "csv").row_count(), 4u);
+  const Outcome text = espalier({"pareto", out_});
+  EXPECT_EQ(text.code, 0);
+  EXPECT_THAT(text.out, HasSubstr("accuracy"));
+  EXPECT_THAT(text.out, HasSubstr("of the test images after 2 epochs"));
+  EXPECT_THAT(text.out, HasSubstr(out_ + "/best/network.pt"));
+  EXPECT_EQ(espalier({"trials", out_, "--json", "--csv"}).code, 2);
+}
+
+TEST_F(ARun, IsReportedAndExportedAgain) {
+  const std::filesystem::path path = directory_->path();
+  EXPECT_EQ(espalier({"report", out_, "--out", (path / "page.html").string()}).code, 0);
+  EXPECT_EQ(read_file(path / "page.html"), read_file(out_ + "/report.html"));
+  const auto export_to = [&](const std::string& format, const std::string& name,
+                             std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments{"export", out_,    "--format",
+                                       format,   "--out", (path / name).string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return espalier(arguments);
+  };
+  EXPECT_EQ(export_to("torchscript", "again.pt").code, 0);
+  EXPECT_TRUE(std::filesystem::exists(path / "again.pt"));
+  EXPECT_EQ(export_to("dot", "again.dot").code, 0);
+  EXPECT_THAT(read_file(path / "again.dot"), StartsWith("digraph network {"));
+  EXPECT_EQ(export_to("json", "again.json").code, 0);
+  EXPECT_EQ(read_file(path / "again.json"), read_file(out_ + "/best/architecture.json"));
+  EXPECT_THAT(export_to("onx", "x").err, HasSubstr("did you mean \"onnx\"?"));
+  // From the network's file, which has no weights.
+  const std::string file = out_ + "/best/architecture.json";
+  const Outcome bare =
+      espalier({"export", file, "--format", "torchscript", "--out", (path / "y.pt").string()});
+  EXPECT_EQ(bare.code, 2);
+  EXPECT_THAT(bare.err, HasSubstr("give --weights"));
+  EXPECT_EQ(espalier({"export", file, "--format", "torchscript", "--out", (path / "y.pt").string(),
+                      "--weights", out_ + "/best/weights.safetensors"})
+                .code,
+            0);
+  // Another network's weights.
+  const auto other = space_registry().create(small_run()["space"], "");
+  Architecture a = other->canonical({std::vector<std::uint32_t>(other->decisions().size(), 0)});
+  if (architecture_to_json(*other, a) == read_json_file(file)["architecture"]) {
+    a = neighbours(*other, a)[0];
+  }
+  write_file_atomically(path / "other.json",
+                        to_json(ArchitectureFile{.graph = other->build(a)}).dump());
+  const Outcome wrong =
+      espalier({"export", (path / "other.json").string(), "--format", "torchscript", "--out",
+                (path / "z.pt").string(), "--weights", out_ + "/best/weights.safetensors"});
+  EXPECT_EQ(wrong.code, 3);
+  EXPECT_THAT(wrong.err, HasSubstr("holds the weights of another network"));
+  EXPECT_FALSE(std::filesystem::exists(path / "z.pt"));
+}
+
+TEST_F(ARun, IsNotOverwritten) {
+  const std::string before = read_file(out_ + "/run.db");
+  const Outcome again = espalier({"search", config_, "--out", out_});
+  EXPECT_EQ(again.code, 3);
+  EXPECT_THAT(again.err, HasSubstr("holds a run already; resume it, or choose another directory"));
+  EXPECT_EQ(read_file(out_ + "/run.db"), before);
+  const Outcome changed =
+      espalier({"search", config_, "--out", out_, "--resume", "--set", "/seed=4"});
+  EXPECT_EQ(changed.code, 2);
+  EXPECT_THAT(changed.err, HasSubstr("/seed: was 3 when the run began and is 4 now"));
+}
+
+TEST_F(ARun, ADamagedSummaryIsNamed) {
+  const std::string file = out_ + "/best/final.json", before = read_file(file);
+  write_file_atomically(file, "{\"trial\": 1}");
+  const Outcome outcome = espalier({"pareto", out_});
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_THAT(outcome.err, HasSubstr("final.json: is damaged"));
+  write_file_atomically(file, before);
+  write_file_atomically(directory_->path() / "empty", " \n");
+  EXPECT_THAT(espalier({"describe", "--space", "nasbench201", "--arch-file",
+                        (directory_->path() / "empty").string()})
+                  .err,
+              HasSubstr("empty: is empty; expected an architecture"));
+}
+
+TEST_F(ARun, IsExtended) {
+  TemporaryDirectory other;
+  const std::string copy = (other.path() / "copy").string();
+  std::filesystem::copy(out_, copy, std::filesystem::copy_options::recursive);
+  const Outcome extended = espalier({"search", config_, "--out", copy, "--resume", "--threads", "2",
+                                     "--set", "/budget/trials=6", "--json"});
+  EXPECT_EQ(extended.code, 0) << extended.err;
+  EXPECT_EQ(extended.json(), read_json_file(copy + "/pareto.json"));
+  EXPECT_EQ(espalier({"trials", copy, "--json"}).json()["trials"].size(), 6u);
+}
+
+// --- Arguments and exit codes
+
+TEST(Program, MistakesInArgumentsAreCode2) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> mistakes{
+      {{}, "subcommand is required"},
+      {{"serach"}, "unknown subcommand \"serach\"; did you mean \"search\"?"},
+      {{"-q", "serach", "--out", "x"}, "did you mean \"search\"?"},
+      {{"search"}, "config is required"},
+      {{"search", "x.json"}, "--out is required"},
+      {{"search", "x.json", "--out", "y", "--treads", "2"}, "--treads"},
+      {{"search", "x.json", "--out", "y", "--threads", "0"}, "--threads"},
+      {{"list", "--quiet", "--verbose"}, "excludes"},
+      {{"describe"}, "give one of --space, --net, and a network's file"},
+      {{"describe", "--net", "resnet18", "--space", "chain"}, "give one of --space"},
+      {{"describe", "--net", "resnet19"}, "did you mean \"resnet18\"?"},
+      {{"describe", "--space", "nasbench20"}, "did you mean \"nasbench201\"?"},
+      {{"describe", "--space", "{\"type\": \"chain\", \"clases\": 3}"},
+       "/clases: unknown key \"clases\"; did you mean \"classes\"?"},
+      {{"describe", "--space", "{\"type\""}, "--space: not valid JSON at line 1"},
+      {{"describe", "--space", "nasbench201", "--arch", "|x~0|"}, "unknown operator 'x'"},
+      {{"describe", "--space", "nasbench201", "--arch", cell, "--arch", cell},
+       "give one architecture"},
+      {{"describe", "--net", "resnet18", "--arch", "x"}, "--arch and --arch-file go with --space"},
+      {{"estimate", "--net", "resnet18", "--hardware", "cortex_a77"},
+       "did you mean \"cortex_a76\"?"},
+      {{"estimate", "--space", "nasbench201", "--hardware", "cortex_a76"},
+       "give --arch or --arch-file"},
+      {{"score", "--space", "nasbench201", "--arch", cell, "--proxy", "synflo"},
+       "did you mean \"synflow\"?"},
+      {{"score", "--space", "nasbench201", "--arch", cell, "--proxy", "naswot", "--data", "x:"},
+       "is not TYPE or TYPE:DIR"},
+  };
+  for (const auto& [arguments, message] : mistakes) {
+    const Outcome outcome = espalier(arguments);
+    EXPECT_EQ(outcome.code, 2) << testing::PrintToString(arguments);
+    EXPECT_THAT(outcome.err, HasSubstr(message)) << testing::PrintToString(arguments);
+    EXPECT_THAT(outcome.out, IsEmpty());
+  }
+}
+
+TEST(Program, FilesThatCannotBeReadAreCode3) {
+  TemporaryDirectory directory;
+  const std::string missing = (directory.path() / "missing").string();
+  const std::vector<std::vector<std::string>> commands{
+      {"search", missing + ".json", "--out", missing},
+      {"pareto", missing},
+      {"trials", missing, "--json"},
+      {"report", missing, "--out", missing + ".html"},
+      {"describe", missing + ".json"},
+      {"describe", "--space", missing + ".json"},
+      {"describe", "--space", "nasbench201", "--arch-file", missing},
+      {"estimate", "--net", "resnet18", "--hardware", missing + ".csv"},
+      {"export", missing + ".json", "--format", "dot", "--out", missing + ".dot"},
+      {"export", directory.path().string(), "--format", "dot", "--out", missing + ".dot"},
+  };
+  for (const auto& arguments : commands) {
+    const Outcome outcome = espalier(arguments);
+    EXPECT_EQ(outcome.code, 3) << testing::PrintToString(arguments);
+    EXPECT_THAT(outcome.err, HasSubstr(directory.path().string()));
+    EXPECT_THAT(outcome.out, IsEmpty());
+  }
+  EXPECT_THAT(directory.names(), IsEmpty());
+}
+
+TEST(Program, AnswersAreCode0) {
+  EXPECT_EQ(espalier({"--help"}).code, 0);
+  EXPECT_THAT(espalier({"search", "--help"}).out, HasSubstr("--resume"));
+  EXPECT_THAT(espalier({"--version"}).out, StartsWith("espalier 0."));
+}
+
+TEST(Program, CompletionKnowsEveryOption) {
+  const std::string completion =
+      read_file(std::string(ESPALIER_SOURCE_DIR) + "/apps/completion/espalier.bash");
+  const std::regex option("--[a-z-]+");
+  for (const char* verb : {"search", "pareto", "trials", "describe", "estimate", "score", "export",
+                           "list", "schema", "report"}) {
+    EXPECT_THAT(completion, HasSubstr(verb));
+    const std::string help = espalier({verb, "--help"}).out;
+    for (std::sregex_iterator found(help.begin(), help.end(), option), end; found != end; ++found) {
+      EXPECT_THAT(completion, HasSubstr(found->str())) << verb;
+    }
+  }
+  const Json all = espalier({"list", "--json"}).json();
+  for (const char* kind : {"spaces", "proxies", "nets", "devices", "datasets", "formats"}) {
+    for (const Json& entry : all[kind]) {
+      EXPECT_THAT(completion, HasSubstr(entry["name"].get<std::string>()));
+    }
+  }
+}
+
+TEST(Program, AFullDiskOnStdoutIsCode3) {
+  // A pipe's reader that is gone ends the program; a full disk must not look like success.
+  TemporaryDirectory directory;
+  const int saved = ::dup(1);
+  std::fflush(stdout);
+  const int full = ::open("/dev/full", O_WRONLY);
+  ASSERT_GE(full, 0);
+  ::dup2(full, 1);
+  std::vector<std::string> arguments{"espalier", "schema"};
+  std::vector<char*> argv{arguments[0].data(), arguments[1].data()};
+  testing::internal::CaptureStderr();
+  const int code = run_program(2, argv.data(), Catalogue::standard());
+  const std::string err = testing::internal::GetCapturedStderr();
+  ::dup2(saved, 1);
+  ::close(saved);
+  ::close(full);
+  std::clearerr(stdout);
+  EXPECT_EQ(code, 3);
+  EXPECT_THAT(err, HasSubstr("stdout: cannot be written: No space left on device"));
+}
+
+TEST(Program, ARunInWhichAllTrialsFailIsCode4) {
+  TemporaryDirectory directory;
+  Json config = small_run();
+  config["evaluator"] = {{"type", "command"}, {"argv", {"false"}}, {"metrics", {"accuracy"}}};
+  config.erase("final");
+  const std::string file = (directory.path() / "run.json").string();
+  const std::string out = (directory.path() / "run").string();
+  write_file_atomically(file, config.dump());
+  const Outcome outcome = espalier({"search", file, "--out", out});
+  EXPECT_EQ(outcome.code, 4);
+  EXPECT_THAT(outcome.err, HasSubstr("all trials failed"));
+  const Json trials = espalier({"trials", out, "--json"}).json()["trials"];
+  ASSERT_EQ(trials.size(), 4u);
+  EXPECT_EQ(trials[0]["state"], "failed");
+  EXPECT_THAT(trials[0]["error"].get<std::string>(), HasSubstr("exit code 1"));
+  EXPECT_THAT(espalier({"trials", out}).out, HasSubstr("failed: false: exit code 1"));
+  EXPECT_THAT(espalier({"pareto", out}).err, HasSubstr("no trial keeps the constraints yet"));
+}
+
+TEST(Program, ARunWithoutAFeasibleTrialIsCode0WithAWarning) {
+  TemporaryDirectory directory;
+  Json config = small_run();
+  config["constraints"] = {{{"metric", "params"}, {"max", 1}}};
+  const std::string file = (directory.path() / "run.json").string();
+  write_file_atomically(file, config.dump());
+  const Outcome outcome = espalier({"search", file, "--out", (directory.path() / "run").string()});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("no trial keeps the constraints, so nothing was chosen"));
+}
+
+// --- A program of the user's
+
+class OneDecision : public SearchSpace {
+ public:
+  OneDecision() : SearchSpace({{.name = "width", .options = {"4", "8"}}}) {}
+  Graph build(const Architecture& a) const override {
+    require_valid(a);
+    GraphBuilder builder;
+    const NodeId input = builder.input(1, 8, 8);
+    const NodeId x = builder.conv(input, a.choices[0] == 0 ? 4 : 8, {.kernel = 3});
+    builder.output(builder.linear(builder.flatten(builder.global_avg_pool(x)), 4));
+    return builder.build();
+  }
+};
+
+TEST(Program, KnowsWhatAUsersMainAdds) {
+  struct NoOptions {};
+  Catalogue catalogue = Catalogue::standard();
+  catalogue.spaces.add("mine", OptionTable<NoOptions>("a space of my own"),
+                       [](const NoOptions&) { return std::make_unique<OneDecision>(); });
+  catalogue.proxies["width"] = {
+      .doc = "the width", .score = [](const ProxyInput& input) {
+        return static_cast<double>(input.network.architecture().choices[0]);
+      }};
+  Device device = catalogue.devices[0];
+  device.name = "my_board";
+  catalogue.add_device(device);
+  TemporaryDirectory directory;
+  const std::string file = (directory.path() / "run.json").string();
+  const std::string out = (directory.path() / "run").string();
+  write_file_atomically(
+      file, Json{{"space", {{"type", "mine"}}},
+                 {"evaluator", {{"type", "zero_cost"}, {"proxies", {"width"}}}},
+                 {"strategy", {{"type", "random"}}},
+                 {"hardware", {{{"type", "roofline"}, {"device", "my_board"}}}},
+                 {"objectives", {{{"metric", "width"}}, {{"metric", "latency_ms@my_board"}}}},
+                 {"budget", {{"trials", 10}}}}
+                .dump());
+  const Outcome outcome = espalier({"search", file, "--out", out}, catalogue);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(espalier({"pareto", out, "--json"}, catalogue).json()["trials"].size(), 2u);
+  EXPECT_EQ(espalier({"pareto", out}).code, 2);  // the standard program lacks the space
+  EXPECT_THAT(espalier({"list", "spaces"}, catalogue).out, HasSubstr("a space of my own"));
+}
+
+}  // namespace
+}  // namespace espalier
