@@ -62,13 +62,29 @@ void fold(InferenceTensors& t, const State& state, const std::string& name, doub
   const at::Tensor bias = t.bias.defined() ? t.bias.to(at::kDouble) : at::zeros_like(factor);
   t.bias = values(".bias", 0) + (bias - values(".running_mean", 0)) * factor;
   if (t.integers.defined()) {
-    // Scales stay positive: signs go to the integers, and a factor of 0 turns them to 0.
+    // Scales are positive: signs go to the integers, and a factor of 0 turns them to 0.
     t.integers = t.integers * over_rows(factor.sign(), t.weight);
-    const at::Tensor scale = t.scale.to(at::kDouble) * factor.abs();
-    t.scale = at::where(scale == 0, at::ones_like(scale), scale);
+    t.scale = t.scale.to(at::kDouble) * factor.abs();
   } else {
     t.weight = t.weight.to(at::kDouble) * over_rows(factor, t.weight);
   }
+}
+
+/// Runtimes that compute in integers hold a bias in 32 bits, as a multiple of the row's scale times
+/// the input's. A row too small for that beside its bias (a batch norm's weight near 0) gets a
+/// larger scale, which loses less than 2^-22 of the bias for each input; so does a row of zeros,
+/// for which any scale is right.
+void make_room_for_bias(InferenceTensors& t) {
+  at::Tensor smallest = at::zeros_like(t.scale, at::kDouble);
+  if (t.bias.defined() && t.input_grid) {
+    const at::Tensor ratio = t.bias.to(at::kDouble).abs() / t.input_grid->scale;
+    smallest = at::exp2(at::ceil(at::log2(ratio)) - 30);  // a power of two: a product stays exact
+  }
+  const at::Tensor zeros = t.integers.flatten(1).eq(0).all(1);
+  at::Tensor scale = at::maximum(t.scale.to(at::kDouble).masked_fill(zeros, 0), smallest);
+  scale = scale.masked_fill(scale.eq(0), 1);
+  t.integers = at::round(t.integers * over_rows(t.scale / scale, t.weight));
+  t.scale = scale;
 }
 
 at::Tensor final(const at::Tensor& tensor, at::ScalarType dtype) {
@@ -116,8 +132,9 @@ InferenceNet inference_net(const GraphModule& module, BatchNormFolding folding) 
       fold(t, state, batch_norm, eps_of.at(batch_norm));
       net.module_node.back() = batch_norm;
     }
-    t.scale = final(t.scale, at::kFloat);
     if (t.integers.defined()) {
+      make_room_for_bias(t);
+      t.scale = final(t.scale, at::kFloat);
       t.integers = final(t.integers, at::kChar);
       t.weight = t.integers.to(at::kFloat) * over_rows(t.scale, t.weight);
     }
