@@ -9,11 +9,7 @@ espalier=build/release/bin/espalier
 
 scripts/install_dependencies.sh
 scripts/build.sh program
-if [[ -e $run ]]; then
-  "$espalier" search configs/quickstart.json --out "$run" --resume
-else
-  "$espalier" search configs/quickstart.json --out "$run"
-fi
+"$espalier" search configs/quickstart.json --out "$run" --resume  # or start, where there is none
 "$espalier" pareto "$run"
 
 echo
