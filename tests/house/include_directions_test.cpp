@@ -122,6 +122,12 @@ std::vector<std::string> violations(const Sources& sources) {
   return lines;
 }
 
+std::string read_text(const std::filesystem::path& path) {
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
 Sources read_sources() {
   Sources sources;
   const std::filesystem::path root = ESPALIER_SOURCE_DIR;
@@ -129,9 +135,7 @@ Sources read_sources() {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(root / directory)) {
       const std::string extension = entry.path().extension().string();
       if (extension != ".hpp" && extension != ".cpp") continue;
-      std::stringstream text;
-      text << std::ifstream(entry.path()).rdbuf();
-      sources[std::filesystem::relative(entry.path(), root).string()] = text.str();
+      sources[std::filesystem::relative(entry.path(), root).string()] = read_text(entry.path());
     }
   }
   return sources;
@@ -145,14 +149,34 @@ TEST(IncludeDirectionsTest, TheTreeKeepsToTheTable) {
 
 TEST(IncludeDirectionsTest, EveryDirectoryWithALibraryIsInTheTable) {
   for (const auto& entry : std::filesystem::directory_iterator(ESPALIER_SOURCE_DIR)) {
-    std::ifstream file(entry.path() / "CMakeLists.txt");
-    std::stringstream text;
-    text << file.rdbuf();
+    const std::string text = read_text(entry.path() / "CMakeLists.txt");
     const std::string name = entry.path().filename().string();
-    if (text.str().find("espalier_add_library(" + name) != std::string::npos) {
+    if (text.find("espalier_add_library(" + name) != std::string::npos) {
       EXPECT_TRUE(may_use.contains(name)) << name;
     }
   }
+}
+
+TEST(IncludeDirectionsTest, TheTableIsTheOneOfContributing) {
+  const std::string text = read_text(ESPALIER_SOURCE_DIR "/CONTRIBUTING.md");
+  const std::string title = "| directory | may use | what lives there |\n";
+  const std::size_t begin = text.find(title);
+  ASSERT_NE(begin, std::string::npos);
+  std::istringstream lines(text.substr(begin + title.size()));
+  std::string line;
+  std::getline(lines, line);  // the rule below the title
+  std::map<std::string, std::vector<std::string>> table;
+  while (std::getline(lines, line) && line.starts_with("| ")) {
+    std::istringstream cells(line.substr(2));
+    std::string directory, uses;
+    std::getline(cells, directory, '|');
+    std::getline(cells, uses, '|');
+    directory.pop_back();
+    std::vector<std::string>& used = table[directory];
+    std::istringstream words(uses);
+    for (std::string word; words >> word;) used.push_back(word.substr(0, word.find(',')));
+  }
+  EXPECT_EQ(table, may_use);
 }
 
 TEST(IncludeDirectionsTest, FindsEachKindOfViolation) {
