@@ -1,7 +1,6 @@
 // Trials a second through the whole loop, with and without a run store, and loading of the table.
 #include <benchmark/benchmark.h>
 
-#include <filesystem>
 #include <memory>
 
 #include "evaluators/table.hpp"
@@ -9,6 +8,7 @@
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
 #include "study/study.hpp"
+#include "tests/core/temporary_directory.hpp"
 
 namespace espalier {
 namespace {
@@ -43,17 +43,15 @@ std::unique_ptr<Strategy> evolution(const RunContext& context) {
 
 void run_trials(benchmark::State& state, const StrategyFactory& strategy, bool store) {
   const auto trials = static_cast<std::uint64_t>(state.range(0));
-  const auto directory = std::filesystem::temp_directory_path() / "espalier_study_benchmark";
   for (auto _ : state) {
-    std::filesystem::remove_all(directory);
+    const TemporaryDirectory directory;
     StudyOptions options;
     options.budget.trials = trials;
     options.batch = static_cast<std::size_t>(state.range(1));
-    if (store) options.directory = directory;
+    if (store) options.directory = directory.path();
     Study study(space(), strategy, table(), {{"accuracy", Direction::maximize}}, {}, options);
     benchmark::DoNotOptimize(study.run().size());
   }
-  std::filesystem::remove_all(directory);
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(trials));
 }
 
