@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -119,9 +120,26 @@ std::string read_file(const std::filesystem::path& path) {
   return text;
 }
 
+std::filesystem::path replaceable_file(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
+      !std::filesystem::is_directory(status)) {
+    throw IoError(path.string(), "is not a regular file; write to another one");
+  }
+  std::filesystem::path target = path;
+  for (int links = 0; std::filesystem::is_symlink(target, error); ++links) {
+    if (links == 40)
+      throw IoError(path.string(), "is a symbolic link that leads nowhere; write to another file");
+    target = target.parent_path() / std::filesystem::read_symlink(target, error);
+  }
+  return target;
+}
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
   static std::atomic<unsigned> count = 0;  // two threads may write the same file
-  const std::string temporary = fmt::format("{}.{}-{}.tmp", path.string(), ::getpid(), count++);
+  const std::filesystem::path target = replaceable_file(path);
+  const std::string temporary = fmt::format("{}.{}-{}.tmp", target.string(), ::getpid(), count++);
   Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (file.get() < 0) throw IoError(path.string(), "cannot create: " + errno_text());
   const auto fail = [&](const std::string& what) {
@@ -132,9 +150,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
   if (!write_all(file.get(), text)) fail("cannot write");
   if (::fsync(file.get()) != 0) fail("cannot write to the disk");
   if (!file.close()) fail("cannot write");
-  if (::rename(temporary.c_str(), path.c_str()) != 0) fail("cannot replace");
+  if (::rename(temporary.c_str(), target.c_str()) != 0) fail("cannot replace");
   // The rename itself reaches the disk with the directory.
-  const std::filesystem::path parent = path.has_parent_path() ? path.parent_path() : ".";
+  const std::filesystem::path parent = target.has_parent_path() ? target.parent_path() : ".";
   const Descriptor directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() >= 0) ::fsync(directory.get());
 }

@@ -22,8 +22,14 @@ Json read_json_file(const std::filesystem::path& path);
 /// The whole of a file. Throws IoError.
 std::string read_file(const std::filesystem::path& path);
 
+/// The file that a rename may replace to write `path`: itself, or where its symbolic links lead to,
+/// whether it exists or not. Throws IoError for what is not a regular file, such as a device or a
+/// pipe (a directory is left to the rename, which fails), and for links that lead nowhere.
+std::filesystem::path replaceable_file(const std::filesystem::path& path);
+
 /// Replaces a file as a whole: a reader, or a machine that loses power, sees the old text or the
-/// new one, never a part. Throws IoError and leaves the old file, and nothing else, behind.
+/// new one, never a part. What is replaced is replaceable_file(path). Throws IoError and leaves the
+/// old file, and nothing else, behind.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
 /// A JSON pointer extended by one step (RFC 6901: "~" and "/" in a key are escaped).

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "core/error.hpp"
+#include "core/json.hpp"
 #include "core/rng.hpp"
 
 namespace espalier {
@@ -36,13 +37,14 @@ void require_agreement(const std::string& what, const at::Tensor& expected,
 void write_verified(const std::filesystem::path& path,
                     const std::function<void(const std::filesystem::path&)>& write,
                     const std::function<void(const std::filesystem::path&)>& verify) {
-  std::filesystem::path temporary = path;
+  const std::filesystem::path target = replaceable_file(path);
+  std::filesystem::path temporary = target;
   temporary += ".unverified";
   try {
     write(temporary);
     verify(temporary);
     std::error_code error;
-    std::filesystem::rename(temporary, path, error);
+    std::filesystem::rename(temporary, target, error);
     if (error) throw IoError(path.string(), "cannot be written: " + error.message());
   } catch (...) {
     std::error_code ignored;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -83,6 +84,38 @@ TEST(JsonTest, AWriteIntoNoDirectoryOrOverADirectoryFails) {
   EXPECT_THAT(throws<IoError>([&] { write_file_atomically(taken, ""); }),
               HasSubstr("cannot replace"));
   EXPECT_EQ(directory.names(), std::vector<std::string>{"taken"});
+}
+
+TEST(JsonTest, ASymbolicLinkStaysAndItsTargetIsReplaced) {
+  const TemporaryDirectory directory;
+  const auto link = directory.path() / "link", file = directory.path() / "file";
+  std::filesystem::create_symlink("second", link);  // beside the link
+  std::filesystem::create_symlink(file, directory.path() / "second");
+  for (const char* text : {"new", "newer"}) {  // where nothing is yet, and over the old file
+    write_file_atomically(link, text);
+    EXPECT_TRUE(std::filesystem::is_symlink(link));
+    EXPECT_TRUE(std::filesystem::is_regular_file(std::filesystem::symlink_status(file)));
+    EXPECT_EQ(read_file(file), text);
+  }
+  EXPECT_EQ(directory.names(), (std::vector<std::string>{"file", "link", "second"}));
+  const auto circle = directory.path() / "circle";
+  std::filesystem::create_symlink("circle", circle);
+  EXPECT_THAT(throws<IoError>([&] { write_file_atomically(circle, "new"); }),
+              HasSubstr("circle: is a symbolic link that leads nowhere"));
+}
+
+TEST(JsonTest, WhatIsNoFileIsNotReplaced) {
+  const TemporaryDirectory directory;
+  const auto pipe = directory.path() / "pipe", link = directory.path() / "link";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::filesystem::create_symlink(pipe, link);
+  for (const auto& path : {pipe, link}) {
+    EXPECT_THAT(throws<IoError>([&] { write_file_atomically(path, "new"); }),
+                HasSubstr("is not a regular file"));
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(directory.names(), (std::vector<std::string>{"link", "pipe"}));
 }
 
 TEST(JsonTest, PointersEscapeTheirKeys) {

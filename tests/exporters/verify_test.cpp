@@ -1,6 +1,7 @@
 #include "exporters/verify.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 #include <torch/torch.h>
 
 #include <cmath>
@@ -79,6 +80,20 @@ TEST(Verify, APlaceThatCannotBeTakenIsAnIoError) {
         [](const auto&) {});
   });
   std::filesystem::remove_all(file.path());
+}
+
+TEST(Verify, LinksAreFollowedAndPipesStay) {
+  const TemporaryFile file("target"), link("link"), pipe("pipe");
+  const auto write = [](const auto& path) { write_file_atomically(path, "new"); };
+  const auto accept = [](const auto&) {};
+  std::filesystem::create_symlink(file.path(), link.path());
+  write_verified(link.path(), write, accept);
+  EXPECT_TRUE(std::filesystem::is_symlink(link.path()));
+  EXPECT_EQ(read_file(file.path()), "new");
+  ASSERT_EQ(::mkfifo(pipe.path().c_str(), 0600), 0);
+  EXPECT_THAT(throws<IoError>([&] { write_verified(pipe.path(), write, accept); }),
+              HasSubstr("is not a regular file"));
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe.path()));
 }
 
 TEST(Verify, TheBatchIsTheSameEachTime) {
