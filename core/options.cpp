@@ -63,6 +63,19 @@ void throw_type_error(const std::string& expected, const Json& json, const std::
                                 expected.find_first_of("aeio") == 0 ? "an" : "a", expected, found));
 }
 
+std::int64_t read_integer(const Json& json, const std::string& pointer, std::int64_t low,
+                          std::int64_t high) {
+  if (!is_whole(json)) throw_type_error("integer", json, pointer);
+  const bool fits =
+      !json.is_number_unsigned() || json.get<std::uint64_t>() <= static_cast<std::uint64_t>(high);
+  const std::int64_t value = fits ? json.get<std::int64_t>() : 0;
+  if (!fits || value < low || value > high) {
+    throw ConfigError(pointer,
+                      fmt::format("expected a value {} to {}, got {}", low, high, json.dump()));
+  }
+  return value;
+}
+
 Codec<bool> bool_codec() {
   return {
       .read =
@@ -83,14 +96,7 @@ Codec<std::int64_t> integer_codec(const Attributes& attributes, std::int64_t low
   return {
       .read =
           [attributes, low, high](const Json& json, const std::string& pointer) {
-            if (!is_whole(json)) throw_type_error("integer", json, pointer);
-            const bool fits = !json.is_number_unsigned() ||
-                              json.get<std::uint64_t>() <= static_cast<std::uint64_t>(high);
-            const std::int64_t value = fits ? json.get<std::int64_t>() : 0;
-            if (!fits || value < low || value > high) {
-              throw ConfigError(pointer, fmt::format("expected a value {} to {}, got {}", low, high,
-                                                     json.dump()));
-            }
+            const std::int64_t value = read_integer(json, pointer, low, high);
             check_range(attributes, static_cast<double>(value), json, pointer);
             return value;
           },
@@ -235,7 +241,8 @@ Json describe_fields(const std::vector<Field>& fields, const void* defaults) {
     }
     if (field.attributes.range) entry["range"] = field.attributes.range->to_string();
     if (!field.attributes.unit.empty()) entry["unit"] = field.attributes.unit;
-    if (field.schema.contains("enum")) entry["choices"] = field.schema["enum"];
+    const Json& value = field.schema.contains("items") ? field.schema["items"] : field.schema;
+    if (value.contains("enum")) entry["choices"] = value["enum"];
     if (field.fields) entry["options"] = *field.fields;
     list.push_back(std::move(entry));
   }

@@ -128,6 +128,9 @@ void check_items(const Attributes&, std::size_t count, const std::string& pointe
 void add_items_to_schema(const Attributes&, Json& schema);
 [[noreturn]] void throw_type_error(const std::string& expected, const Json&,
                                    const std::string& pointer);
+/// A whole number (2.0 is one, too) of [low, high]. Throws ConfigError.
+std::int64_t read_integer(const Json&, const std::string& pointer, std::int64_t low,
+                          std::int64_t high);
 
 /// One option of a table, with the struct's type erased.
 struct Field {
@@ -374,6 +377,10 @@ class OptionTable {
     }
     return options;
   }
+
+  /// Checks options that were made in C++ as read() checks those from JSON. Throws ConfigError with
+  /// a pointer relative to the struct.
+  void validate(const T& options) const { read(write(options), ""); }
 
   /// The options as JSON, with every default; optional members without a value are left out.
   /// read(write(x)) == x.

@@ -18,7 +18,7 @@ bool RegistryBase::contains(const std::string& name) const {
 }
 
 Json RegistryBase::resolve(const Json& json, const std::string& pointer) const {
-  const Entry& entry = entries_[find(json, pointer)];
+  const Entry& entry = find(json, pointer);
   Json resolved = {{"type", entry.name}};
   resolved.update(entry.resolve(without_type(json), pointer));
   return resolved;
@@ -26,12 +26,12 @@ Json RegistryBase::resolve(const Json& json, const std::string& pointer) const {
 
 Json RegistryBase::sample(const std::string& name) const {
   Json sample = {{"type", name}};
-  sample.update(entries_[find_name(name, "")].sample);
+  sample.update(find_name(name, "").sample);
   return sample;
 }
 
 Json RegistryBase::describe(const std::string& name) const {
-  const Entry& entry = entries_[find_name(name, "")];
+  const Entry& entry = find_name(name, "");
   return {{"name", entry.name}, {"doc", entry.doc}, {"options", entry.options}};
 }
 
@@ -76,7 +76,7 @@ void RegistryBase::add_entry(Entry entry) {
   }
 }
 
-std::size_t RegistryBase::find(const Json& json, const std::string& pointer) const {
+const RegistryBase::Entry& RegistryBase::find(const Json& json, const std::string& pointer) const {
   if (!json.is_object()) throw_type_error("object", json, pointer);
   const auto type = json.find("type");
   if (type == json.end()) {
@@ -88,13 +88,14 @@ std::size_t RegistryBase::find(const Json& json, const std::string& pointer) con
   return find_name(type->get<std::string>(), type_pointer);
 }
 
-std::size_t RegistryBase::find_name(const std::string& name, const std::string& pointer) const {
+const RegistryBase::Entry& RegistryBase::find_name(const std::string& name,
+                                                   const std::string& pointer) const {
   const auto found = std::ranges::find(entries_, name, &Entry::name);
   if (found == entries_.end()) {
     throw ConfigError(pointer,
                       fmt::format("unknown {} \"{}\"{}", kind_, name, suggestion(name, names())));
   }
-  return static_cast<std::size_t>(found - entries_.begin());
+  return *found;
 }
 
 Json RegistryBase::without_type(const Json& json) {

@@ -55,9 +55,9 @@ class RegistryBase {
   };
 
   void add_entry(Entry entry);
-  /// The position of the entry that "type" names.
-  std::size_t find(const Json& json, const std::string& pointer) const;
-  std::size_t find_name(const std::string& name, const std::string& pointer) const;
+  /// The entry that "type" names.
+  const Entry& find(const Json& json, const std::string& pointer) const;
+  const Entry& find_name(const std::string& name, const std::string& pointer) const;
   /// The options without "type".
   static Json without_type(const Json& json);
 
@@ -97,9 +97,8 @@ class Registry<Product(Args...)> : public detail::RegistryBase {
         .options = table.describe(),
         .schema = table.schema(),
     });
-    factories_[name] = [table, factory](const Json& json, const std::string& pointer,
-                                        Args... args) -> Product {
-      return factory(table.read(json, pointer), std::forward<Args>(args)...);
+    factories_[name] = [table, factory](const Json& json, Args... args) -> Product {
+      return factory(table.read(json, ""), std::forward<Args>(args)...);
     };
     return *this;
   }
@@ -107,19 +106,16 @@ class Registry<Product(Args...)> : public detail::RegistryBase {
   /// Reads the config and makes the product. `pointer` is where `json` stands in its document.
   /// Throws ConfigError, and what the factory throws.
   Product create(const Json& json, const std::string& pointer, Args... args) const {
-    const std::string name = names()[find(json, pointer)];
-    const auto& factory = factories_.at(name);
-    const Json options = without_type(json);
+    const auto& factory = factories_.at(find(json, pointer).name);
     try {
-      return factory(options, "", std::forward<Args>(args)...);
+      return factory(without_type(json), std::forward<Args>(args)...);
     } catch (const ConfigError& error) {
       throw ConfigError(pointer + error.pointer(), error.message());
     }
   }
 
  private:
-  std::map<std::string, std::function<Product(const Json&, const std::string&, Args...)>>
-      factories_;
+  std::map<std::string, std::function<Product(const Json&, Args...)>> factories_;
 };
 
 }  // namespace espalier

@@ -145,20 +145,8 @@ const OptionTable<DocumentFields>& document_table() {
   return table;
 }
 
-std::int64_t read_integer(const Json& json, const std::string& pointer, std::int64_t low,
-                          std::int64_t high) {
-  if (!json.is_number_integer()) detail::throw_type_error("integer", json, pointer);
-  const bool too_large =
-      json.is_number_unsigned() && json.get<std::uint64_t>() > static_cast<std::uint64_t>(high);
-  if (too_large || json.get<std::int64_t>() < low || json.get<std::int64_t>() > high) {
-    throw ConfigError(pointer,
-                      fmt::format("expected a value {} to {}, got {}", low, high, json.dump()));
-  }
-  return json.get<std::int64_t>();
-}
-
 Dim read_dim(const Json& json, const std::string& pointer) {
-  return read_integer(json, pointer, 0, max_attribute);
+  return detail::read_integer(json, pointer, 0, max_attribute);
 }
 
 const std::string& read_string(const Json& json, const std::string& pointer) {
@@ -213,7 +201,7 @@ void read_value(const Json& json, const std::string& pointer, PoolKind& value) {
 
 void read_value(const Json& json, const std::string& pointer, std::uint32_t& value) {
   value = static_cast<std::uint32_t>(
-      read_integer(json, pointer, 0, std::numeric_limits<std::uint32_t>::max()));
+      detail::read_integer(json, pointer, 0, std::numeric_limits<std::uint32_t>::max()));
 }
 
 void read_attributes(const Json& json, const std::string& pointer, Op& op) {
@@ -285,9 +273,9 @@ ScopeIds read_scopes(const std::vector<Json>& list, const std::string& pointer, 
       detail::throw_type_error("object", fields.attributes, inside);
     }
     for (const auto& [key, value] : fields.attributes.items()) {
-      attributes.emplace_back(key, read_integer(value, pointer_to(inside, key),
-                                                std::numeric_limits<std::int64_t>::min(),
-                                                std::numeric_limits<std::int64_t>::max()));
+      attributes.emplace_back(key, detail::read_integer(value, pointer_to(inside, key),
+                                                        std::numeric_limits<std::int64_t>::min(),
+                                                        std::numeric_limits<std::int64_t>::max()));
     }
     const ScopeId id = graph.add_scope(local, fields.kind, parent, std::move(attributes));
     if (graph.scope(id).name != fields.name) {

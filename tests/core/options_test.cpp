@@ -222,6 +222,15 @@ TEST(OptionsTest, ChecksOfTheWholeArePlaced) {
             "/a/part/sample: is larger than the population");
 }
 
+TEST(OptionsTest, OptionsMadeInCodeAreCheckedToo) {
+  const auto error_of = [](const Sampled& options) {
+    return throws<ConfigError>([&] { sampled_table().validate(options); });
+  };
+  EXPECT_NO_THROW(sampled_table().validate({.file = "f"}));
+  EXPECT_EQ(error_of({.file = "f", .population = 1}), "/population: expected a value >= 2, got 1");
+  EXPECT_EQ(error_of({.file = "f", .sample = 11}), "/sample: is larger than the population");
+}
+
 TEST(OptionsTest, ComponentsAreResolvedWhereTheyStand) {
   struct Holder {
     Json part = {{"type", "a"}};
@@ -263,6 +272,8 @@ TEST(OptionsTest, DescribesItself) {
   EXPECT_EQ(find("rate")["unit"], "1/s");
   EXPECT_EQ(find("rate")["range"], "> 0");
   EXPECT_EQ(find("mode")["choices"], Json({"slow_start", "steady"}));
+  EXPECT_EQ(find("rules")["choices"], Json({"sum", "mean"}));
+  EXPECT_FALSE(find("sizes").contains("choices"));
   EXPECT_EQ(find("mode")["default"], "steady");
   EXPECT_FALSE(find("limit").contains("default"));
   EXPECT_EQ(find("inners")["type"], "array of object");

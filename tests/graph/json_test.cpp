@@ -256,6 +256,13 @@ TEST(GraphJson, MistakesAreNamedWithTheirPointer) {
   }
 }
 
+TEST(GraphJson, WholeNumbersMayHaveAPoint) {
+  Json json = parse_json(small_text, "text");
+  const Graph graph = graph_from_json(json);
+  json["nodes"][1]["attributes"]["out_channels"] = 4.0;
+  EXPECT_TRUE(same(graph_from_json(json), graph));
+}
+
 TEST(GraphJson, NumbersThatNoTextHolds) {
   for (const double number :
        {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
