@@ -46,7 +46,7 @@ Rng Rng::fork(std::string_view name) const noexcept {
 Rng Rng::fork(std::uint64_t id) const noexcept { return Rng(combine(Hash128{key_, 2}, id).low); }
 
 double Rng::normal() noexcept {
-  // The midpoints of 2^53 intervals: never 0 and never 1.
+  // The midpoints of 2^52 intervals: never 0 and never 1.
   return normal_quantile((static_cast<double>(next() >> 12) + 0.5) * 0x1.0p-52);
 }
 
@@ -97,16 +97,19 @@ std::string Rng::to_string() const {
 }
 
 Rng Rng::from_string(std::string_view text) {
-  std::array<std::uint64_t, 5> words;
+  std::array<std::uint64_t, 5> words{};
   bool good = text.size() == 81 && text[16] == '-';
   for (std::size_t i = 0; good && i < words.size(); ++i) {
     const char* begin = text.data() + 16 * i + (i > 0 ? 1 : 0);
     const auto [end, error] = std::from_chars(begin, begin + 16, words[i], 16);
     good = error == std::errc() && end == begin + 16;
   }
-  if (!good) throw Error(fmt::format("\"{}\" is not the state of a random generator", text));
   Rng rng(words[0]);
   std::copy(words.begin() + 1, words.end(), rng.state_.begin());
+  // The state of zeros, which no key gives, would draw zeros for ever.
+  if (!good || rng.to_string() != text || rng.state_ == decltype(state_){}) {
+    throw Error(fmt::format("\"{}\" is not the state of a random generator", text));
+  }
   return rng;
 }
 

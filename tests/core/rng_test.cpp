@@ -90,7 +90,9 @@ TEST(RngTest, TheStateIsSavedAndRestored) {
 TEST(RngTest, ABadStateIsRefused) {
   const std::string good = Rng(5).to_string();
   for (const std::string& bad : {std::string(), good + "0", good.substr(1), "x" + good.substr(1),
-                                 good.substr(0, 16) + " " + good.substr(17)}) {
+                                 good.substr(0, 16) + " " + good.substr(17),
+                                 good.substr(0, 16) + "-ABCDEF" + good.substr(23),
+                                 good.substr(0, 16) + "-" + std::string(64, '0')}) {
     EXPECT_THAT(throws<Error>([&] { Rng::from_string(bad); }),
                 testing::HasSubstr("is not the state of a random generator"));
   }
