@@ -11,9 +11,7 @@ Extent same_padding(Extent kernel, Extent dilation) {
 }
 
 op::Pool2d pool_op(PoolKind kind, const PoolOptions& options) {
-  const auto half = [](std::int64_t k) { return k / 2; };
-  const Extent padding =
-      options.padding.value_or(Extent(map(half, options.kernel.h), map(half, options.kernel.w)));
+  const Extent padding = options.padding ? *options.padding : same_padding(options.kernel, 1);
   return {kind,    options.kernel,    options.stride,
           padding, options.ceil_mode, options.count_include_pad};
 }
@@ -59,8 +57,9 @@ NodeId GraphBuilder::activation(NodeId x, ActivationKind kind, std::string_view 
   return append(op::Activation{kind}, std::array{x}, name);
 }
 
-NodeId GraphBuilder::linear(NodeId x, Dim out_features, bool bias, std::string_view name) {
-  return append(op::Linear{out_features, bias}, std::array{x}, name);
+NodeId GraphBuilder::linear(NodeId x, Dim out_features, const LinearOptions& options,
+                            std::string_view name) {
+  return append(op::Linear{out_features, options.bias}, std::array{x}, name);
 }
 
 NodeId GraphBuilder::max_pool(NodeId x, const PoolOptions& options, std::string_view name) {

@@ -25,11 +25,16 @@ struct ConvOptions {
   bool bias = false;
 };
 
-/// Options of GraphBuilder::pool. Padding is kernel / 2 rounded down unless given.
+/// Options of GraphBuilder::linear.
+struct LinearOptions {
+  bool bias = true;
+};
+
+/// Options of GraphBuilder::max_pool and avg_pool. Padding is "same" for odd kernels unless given.
 struct PoolOptions {
   Extent kernel = 2;
   Extent stride = 2;
-  std::optional<Extent> padding = {};
+  std::optional<Extent> padding = {};  ///< default (kernel - 1) / 2, rounded down
   bool ceil_mode = false;
   bool count_include_pad = false;
 };
@@ -65,7 +70,8 @@ class GraphBuilder {
   NodeId depthwise(NodeId x, ConvOptions options, std::string_view name = "depthwise");
   NodeId batch_norm(NodeId x, op::BatchNorm2d options = {}, std::string_view name = "bn");
   NodeId activation(NodeId x, ActivationKind kind, std::string_view name = "act");
-  NodeId linear(NodeId x, Dim out_features, bool bias = true, std::string_view name = "linear");
+  NodeId linear(NodeId x, Dim out_features, const LinearOptions& options = {},
+                std::string_view name = "linear");
   NodeId max_pool(NodeId x, const PoolOptions& options, std::string_view name = "pool");
   NodeId avg_pool(NodeId x, const PoolOptions& options, std::string_view name = "pool");
   NodeId global_avg_pool(NodeId x, std::string_view name = "pool");

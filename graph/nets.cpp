@@ -92,21 +92,26 @@ struct Bottleneck {
   ActivationKind activation;
   int stride;
 };
-constexpr auto RE = ActivationKind::relu;
-constexpr auto HS = ActivationKind::hard_swish;
+constexpr auto relu = ActivationKind::relu;
+constexpr auto hard_swish = ActivationKind::hard_swish;
 
 constexpr Bottleneck v3_large_rows[] = {
-    {3, 16, 16, false, RE, 1},  {3, 64, 24, false, RE, 2},  {3, 72, 24, false, RE, 1},
-    {5, 72, 40, true, RE, 2},   {5, 120, 40, true, RE, 1},  {5, 120, 40, true, RE, 1},
-    {3, 240, 80, false, HS, 2}, {3, 200, 80, false, HS, 1}, {3, 184, 80, false, HS, 1},
-    {3, 184, 80, false, HS, 1}, {3, 480, 112, true, HS, 1}, {3, 672, 112, true, HS, 1},
-    {5, 672, 160, true, HS, 2}, {5, 960, 160, true, HS, 1}, {5, 960, 160, true, HS, 1},
+    {3, 16, 16, false, relu, 1},        {3, 64, 24, false, relu, 2},
+    {3, 72, 24, false, relu, 1},        {5, 72, 40, true, relu, 2},
+    {5, 120, 40, true, relu, 1},        {5, 120, 40, true, relu, 1},
+    {3, 240, 80, false, hard_swish, 2}, {3, 200, 80, false, hard_swish, 1},
+    {3, 184, 80, false, hard_swish, 1}, {3, 184, 80, false, hard_swish, 1},
+    {3, 480, 112, true, hard_swish, 1}, {3, 672, 112, true, hard_swish, 1},
+    {5, 672, 160, true, hard_swish, 2}, {5, 960, 160, true, hard_swish, 1},
+    {5, 960, 160, true, hard_swish, 1},
 };
 constexpr Bottleneck v3_small_rows[] = {
-    {3, 16, 16, true, RE, 2},  {3, 72, 24, false, RE, 2}, {3, 88, 24, false, RE, 1},
-    {5, 96, 40, true, HS, 2},  {5, 240, 40, true, HS, 1}, {5, 240, 40, true, HS, 1},
-    {5, 120, 48, true, HS, 1}, {5, 144, 48, true, HS, 1}, {5, 288, 96, true, HS, 2},
-    {5, 576, 96, true, HS, 1}, {5, 576, 96, true, HS, 1},
+    {3, 16, 16, true, relu, 2},        {3, 72, 24, false, relu, 2},
+    {3, 88, 24, false, relu, 1},       {5, 96, 40, true, hard_swish, 2},
+    {5, 240, 40, true, hard_swish, 1}, {5, 240, 40, true, hard_swish, 1},
+    {5, 120, 48, true, hard_swish, 1}, {5, 144, 48, true, hard_swish, 1},
+    {5, 288, 96, true, hard_swish, 2}, {5, 576, 96, true, hard_swish, 1},
+    {5, 576, 96, true, hard_swish, 1},
 };
 
 Graph mobilenet_v3(std::span<const Bottleneck> rows, std::int64_t head_channels,
@@ -116,9 +121,10 @@ Graph mobilenet_v3(std::span<const Bottleneck> rows, std::int64_t head_channels,
   NodeId x = input_of(b, options);
   {
     const auto features = b.scope("features");
-    x = conv_layer(b, x, 16,
-                   {.conv = {.kernel = 3, .stride = 2}, .activation = HS, .batch_norm = batch_norm},
-                   "0");
+    x = conv_layer(
+        b, x, 16,
+        {.conv = {.kernel = 3, .stride = 2}, .activation = hard_swish, .batch_norm = batch_norm},
+        "0");
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const Bottleneck& row = rows[i];
       MbconvOptions block{.expanded_channels = row.expanded,
@@ -129,17 +135,17 @@ Graph mobilenet_v3(std::span<const Bottleneck> rows, std::int64_t head_channels,
       if (row.squeeze_excitation) block.squeeze_excitation.emplace();
       x = mbconv(b, x, row.out, block, std::to_string(i + 1));
     }
-    x = conv_layer(b, x, 6 * rows.back().out, {.activation = HS, .batch_norm = batch_norm},
+    x = conv_layer(b, x, 6 * rows.back().out, {.activation = hard_swish, .batch_norm = batch_norm},
                    std::to_string(rows.size() + 1));
   }
   x = b.global_avg_pool(x, "avgpool");
   x = b.flatten(x);
   {
     const auto classifier = b.scope("classifier");
-    x = b.linear(x, head_channels, true, "0");
-    x = b.activation(x, HS, "1");
+    x = b.linear(x, head_channels, {}, "0");
+    x = b.activation(x, hard_swish, "1");
     x = b.dropout(x, 0.2f, "2");
-    x = b.linear(x, options.classes, true, "3");
+    x = b.linear(x, options.classes, {}, "3");
   }
   b.output(x);
   return renamed(b.build(), "block");
@@ -173,7 +179,7 @@ Graph resnet18(const NetOptions& options) {
   }
   x = b.global_avg_pool(x, "avgpool");
   x = b.flatten(x);
-  b.output(b.linear(x, options.classes, true, "fc"));
+  b.output(b.linear(x, options.classes, {}, "fc"));
   return renamed(b.build(), "");
 }
 
@@ -205,7 +211,7 @@ Graph mobilenet_v2(const NetOptions& options) {
   {
     const auto classifier = b.scope("classifier");
     x = b.dropout(x, 0.2f, "0");
-    x = b.linear(x, options.classes, true, "1");
+    x = b.linear(x, options.classes, {}, "1");
   }
   b.output(x);
   return renamed(b.build(), "conv");

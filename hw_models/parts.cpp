@@ -16,8 +16,6 @@ std::string text(Dim d) { return std::to_string(d.value()); }
 std::string text(bool b) { return b ? "1" : "0"; }
 std::string text(Extent e) { return e.h == e.w ? text(e.h) : text(e.h) + "x" + text(e.w); }
 
-Extent map_extent(auto f, Extent a, Extent b) { return {map(f, a.h, b.h), map(f, a.w, b.w)}; }
-
 std::string joined(const std::vector<std::string>& values) {
   std::string all;
   for (const std::string& value : values) all += (all.empty() ? "" : "+") + value;
@@ -67,6 +65,10 @@ std::vector<Feature> operator_features(const Graph& graph, const Part& part) {
     add("activation", part.activation ? std::string(activation_name(*part.activation)) : "none",
         "none");
   };
+  const auto usual_padding = [](Extent kernel, Extent dilation) {
+    const auto same = [](std::int64_t k, std::int64_t d) { return d * (k - 1) / 2; };
+    return Extent(map(same, kernel.h, dilation.h), map(same, kernel.w, dilation.w));
+  };
   if (in.rank == 3) {
     std::string channels = text(in[0]);
     if (std::holds_alternative<op::Concat>(node.op)) {
@@ -85,14 +87,11 @@ std::vector<Feature> operator_features(const Graph& graph, const Part& part) {
       [&](const auto& o) {
         using T = std::remove_cvref_t<decltype(o)>;
         if constexpr (std::is_same_v<T, op::Conv2d>) {
-          const auto same = [](std::int64_t kernel, std::int64_t dilation) {
-            return dilation * (kernel - 1) / 2;
-          };
           add("out_channels", text(node.shape[0]));
           add("kernel", text(o.kernel));
           add("stride", text(o.stride));
           add("dilation", text(o.dilation), "1");
-          add("padding", text(o.padding), text(map_extent(same, o.kernel, o.dilation)));
+          add("padding", text(o.padding), text(usual_padding(o.kernel, o.dilation)));
           add("group_width", text(o.group_width), "0");
           const bool folded_batch_norm = std::ranges::any_of(part.nodes, [&](NodeId id) {
             return std::holds_alternative<op::BatchNorm2d>(graph.node(id).op);
@@ -108,11 +107,10 @@ std::vector<Feature> operator_features(const Graph& graph, const Part& part) {
         } else if constexpr (std::is_same_v<T, op::Activation>) {
           add("activation", std::string(activation_name(o.kind)));
         } else if constexpr (std::is_same_v<T, op::Pool2d>) {
-          const auto half = [](std::int64_t kernel, std::int64_t) { return kernel / 2; };
           add("pool", std::string(pool_name(o.kind)));
           add("kernel", text(o.kernel));
           add("stride", text(o.stride));
-          add("padding", text(o.padding), text(map_extent(half, o.kernel, o.kernel)));
+          add("padding", text(o.padding), text(usual_padding(o.kernel, 1)));
           add("ceil_mode", text(o.ceil_mode), "0");
         } else if constexpr (std::is_same_v<T, op::Add> || std::is_same_v<T, op::Multiply>) {
           add("inputs", std::to_string(inputs.size()), "2");

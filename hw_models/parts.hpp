@@ -46,7 +46,7 @@ std::string part_kind(const Graph& graph, const Part& part);
 ///                 batch norm)
 ///   linear        out_features, bias (optional)
 ///   activation    activation
-///   pool2d        pool, kernel, stride, padding (default kernel / 2), ceil_mode (default 0)
+///   pool2d        pool, kernel, stride, padding (default (kernel - 1) / 2), ceil_mode (default 0)
 ///   add, multiply inputs (default 2), broadcast (default 0; 1: the second input is {C,1,1})
 ///   concat        in_channels has one value per input
 ///   zero          stride

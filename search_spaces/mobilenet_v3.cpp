@@ -134,7 +134,7 @@ std::unique_ptr<SupergraphSpace> make_mobilenet_v3(const MobileNetV3Options& opt
     x = builder.activation(x, ActivationKind::hard_swish);
     x = builder.flatten(x);
     if (options.dropout > 0) x = builder.dropout(x, static_cast<float>(options.dropout));
-    x = builder.linear(x, options.classes, true, "classifier");
+    x = builder.linear(x, options.classes, {}, "classifier");
   }
   builder.output(x);
   Supergraph supergraph = builder.finish();

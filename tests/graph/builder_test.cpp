@@ -50,8 +50,10 @@ TEST(GraphBuilder, PaddingIsSameForOddKernelsUnlessGiven) {
   EXPECT_EQ(b.shape(b.conv(x, 4, {.kernel = 3, .stride = 2})), Shape({4, 6, 5}));
   EXPECT_EQ(b.shape(b.depthwise(x, {.kernel = 7})), Shape({3, 11, 9}));
   EXPECT_EQ(b.shape(b.max_pool(x, {.kernel = 3, .stride = 2})), Shape({3, 6, 5}));
-  EXPECT_EQ(b.shape(b.avg_pool(x, {.kernel = 2, .stride = 2, .padding = Extent(0)})),
-            Shape({3, 5, 4}));
+  EXPECT_EQ(b.shape(b.max_pool(x, {})), Shape({3, 5, 4}));
+  EXPECT_EQ(b.shape(b.avg_pool(x, {.kernel = 4, .stride = 1})), Shape({3, 10, 8}));
+  EXPECT_EQ(b.shape(b.avg_pool(x, {.kernel = 2, .stride = 2, .padding = Extent(1)})),
+            Shape({3, 6, 5}));
   const Dim kernel = Dim::select(0, std::array{Dim(3), Dim(5), Dim(7)});
   EXPECT_EQ(b.shape(b.conv(x, 4, {.kernel = kernel})), Shape({4, 11, 9}));
 }
@@ -67,7 +69,7 @@ TEST(GraphBuilder, EveryMethodAppendsItsOperator) {
             Op(op::Conv2d{.kernel = 3, .padding = 1, .group_width = 1}));
   EXPECT_EQ(op(b.batch_norm(x, {.eps = 1e-3f})), Op(op::BatchNorm2d{.eps = 1e-3f}));
   EXPECT_EQ(op(b.activation(x, ActivationKind::gelu)), Op(op::Activation{ActivationKind::gelu}));
-  EXPECT_EQ(op(b.max_pool(x, {})), Op(op::Pool2d{PoolKind::max, 2, 2, 1, false, false}));
+  EXPECT_EQ(op(b.max_pool(x, {})), Op(op::Pool2d{PoolKind::max, 2, 2, 0, false, false}));
   EXPECT_EQ(op(b.avg_pool(x, {.kernel = 3, .ceil_mode = true, .count_include_pad = true})),
             Op(op::Pool2d{PoolKind::average, 3, 2, 1, true, true}));
   const auto pooled = b.global_avg_pool(x);
@@ -80,7 +82,7 @@ TEST(GraphBuilder, EveryMethodAppendsItsOperator) {
   EXPECT_EQ(op(b.zero(x, 2)), Op(op::Zero{2}));
   const auto flat = b.flatten(pooled);
   EXPECT_EQ(op(flat), Op(op::Flatten{}));
-  const auto logits = b.linear(flat, 10, false);
+  const auto logits = b.linear(flat, 10, {.bias = false});
   EXPECT_EQ(op(logits), Op(op::Linear{10, false}));
   b.output(logits);
   const Graph graph = b.build();

@@ -35,7 +35,7 @@ TEST(Dot, Golden) {
   const auto pooled = b.max_pool(x, {.kernel = 3, .stride = 1});
   x = b.concat(std::array{pooled, x});
   x = b.add(x, x);
-  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 10, false));
+  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 10, {.bias = false}));
   EXPECT_EQ(to_dot(b.build()), R"dot(digraph network {
   node [shape=box, fontname="Helvetica"];
   n0 [label="input\ninput channels 3 height 8 width 8\n{3, 8, 8}"];

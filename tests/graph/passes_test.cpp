@@ -149,9 +149,9 @@ TEST_F(Passes, SimplifyKeepsOneZeroOfAShape) {
   const auto v = b.batch_norm(second, {}, "v");
   const auto w = b.flatten(b.batch_norm(smaller, {}, "w"), "flat");
   const auto t = b.flatten(b.batch_norm(wide, {}, "t"), "flat_wide");
-  const auto s = b.linear(w, 3, true, "s");
-  b.output(b.add(std::array{b.linear(b.flatten(b.add(u, v, "sum"), "flat_sum"), 3, true, "end"), s,
-                            b.linear(t, 3, true, "r")},
+  const auto s = b.linear(w, 3, {}, "s");
+  b.output(b.add(std::array{b.linear(b.flatten(b.add(u, v, "sum"), "flat_sum"), 3, {}, "end"), s,
+                            b.linear(t, 3, {}, "r")},
                  "total"));
   const Graph graph = simplify(b.build());
   EXPECT_THAT(names_of(graph),

@@ -32,7 +32,7 @@ TEST(Parts, NamesEveryOperatorByWhatItCostDependsOn) {
   const NodeId gate = b.activation(b.global_avg_pool(y), ActivationKind::sigmoid);
   y = b.multiply(y, gate);
   y = b.batch_norm(b.add(std::array{y, y, y}));
-  y = b.avg_pool(y, {.kernel = 2, .stride = 1, .padding = Extent(0), .ceil_mode = true});
+  y = b.avg_pool(y, {.kernel = 2, .stride = 1, .padding = Extent(1), .ceil_mode = true});
   y = b.concat(std::array{b.zero(y), y});
   y = b.linear(b.flatten(y), 10);
   b.output(y);
@@ -52,10 +52,10 @@ TEST(Parts, NamesEveryOperatorByWhatItCostDependsOn) {
                   "op:add in_channels=8 in_height=4 in_width=2 inputs=3",
                   "op:batch_norm2d in_channels=8 in_height=4 in_width=2",
                   "op:pool2d in_channels=8 in_height=4 in_width=2 pool=average kernel=2 stride=1 "
-                  "padding=0 ceil_mode=1",
-                  "op:zero in_channels=8 in_height=3 in_width=1 stride=1",
-                  "op:concat in_channels=8+8 in_height=3 in_width=1",
-                  "op:linear in_features=48 out_features=10 bias=1?"));
+                  "padding=1 ceil_mode=1",
+                  "op:zero in_channels=8 in_height=5 in_width=3 stride=1",
+                  "op:concat in_channels=8+8 in_height=5 in_width=3",
+                  "op:linear in_features=240 out_features=10 bias=1?"));
 }
 
 TEST(Parts, AScopeCoversItsNodesAndKeepsOthersOut) {
@@ -124,7 +124,7 @@ TEST(Parts, AnAttributeWinsOverADerivedFeature) {
 TEST(Parts, TokensCountForLinearLayers) {
   // {tokens, features} comes from no operator yet but from linear itself, so the shape is given.
   GraphBuilder b;
-  b.output(b.linear(b.flatten(b.input(2, 1, 1)), 3, false));
+  b.output(b.linear(b.flatten(b.input(2, 1, 1)), 3, {.bias = false}));
   const Graph graph = b.build();
   const auto features = part_features(graph, split_into_parts(graph, {})[0], 1);
   EXPECT_EQ(features[1].name, "tokens");

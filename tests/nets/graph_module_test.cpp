@@ -178,7 +178,7 @@ TEST(GraphModule, EqualSeedsGiveEqualNetworks) {
 TEST(GraphModule, WeightsDependOnTheNameAloneAndHaveTheirVariance) {
   GraphBuilder b;
   NodeId x = b.conv(b.input(64, 4, 4), 128, {.kernel = 3, .bias = true}, "first");
-  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 300, true, "last"));
+  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 300, {}, "last"));
   GraphModule big(b.build());
   big.reset_parameters(Rng(5));
   const at::Tensor w = big.tensor("first.weight");

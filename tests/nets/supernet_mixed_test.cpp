@@ -339,9 +339,10 @@ TEST(SupernetMixed, RefusesWhatHasNoRelaxation) {
   {
     SupergraphBuilder b;
     const NodeId x = b.input(3, 8, 8);
-    EXPECT_EQ(refused(b, b.max_pool(x, {.kernel = b.number("k", mixed), .stride = 1})),
-              "pool2d 'pool': open kernels k{2|3} with padding 1 have no relaxation; they must be "
-              "all odd or all even, with same padding");
+    EXPECT_EQ(
+        refused(b, b.max_pool(x, {.kernel = b.number("k", mixed), .stride = 1})),
+        "pool2d 'pool': open kernels k{2|3} with padding k{0|1} have no relaxation; they must be "
+        "all odd or all even, with same padding");
   }
   {
     SupergraphBuilder b;

@@ -29,7 +29,7 @@ Supergraph residual() {
   y = b.conv(y, 16, {}, "project");
   y = b.add(x, y);
   y = b.conv(b.global_avg_pool(y), 24, {}, "mix");
-  b.output(b.linear(b.flatten(y), 10, true, "classifier"));
+  b.output(b.linear(b.flatten(y), 10, {}, "classifier"));
   return b.finish();
 }
 
