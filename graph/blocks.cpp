@@ -62,8 +62,9 @@ NodeId mbconv(GraphBuilder& builder, NodeId x, Dim out_channels, const MbconvOpt
     // be the same with the gate before it.
     y = builder.activation(y, options.activation);
   }
-  if (options.squeeze_excitation) {
-    const NodeId gated = squeeze_excitation(builder, y, *options.squeeze_excitation);
+  if (options.squeeze_excitation || options.squeeze_excitation_choice) {
+    const NodeId gated = squeeze_excitation(
+        builder, y, options.squeeze_excitation.value_or(SqueezeExcitationOptions{}));
     y = options.squeeze_excitation_choice
             ? builder.append(op::Choice{*options.squeeze_excitation_choice, 1},
                              std::array{y, gated}, "se_choice")

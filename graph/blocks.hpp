@@ -41,7 +41,7 @@ struct MbconvOptions {
   Dim stride = 1;
   ActivationKind activation = ActivationKind::relu6;
   std::optional<SqueezeExcitationOptions> squeeze_excitation = {};
-  /// A decision with options {no SE, SE}, where squeeze_excitation is itself searched.
+  /// A decision with options {no SE, SE}; the SE is `squeeze_excitation`, or the default one.
   std::optional<DecisionId> squeeze_excitation_choice = {};
   bool residual = true;  ///< allows the shortcut
   op::BatchNorm2d batch_norm = {};

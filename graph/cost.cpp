@@ -1,11 +1,19 @@
 #include "graph/cost.hpp"
 
 #include <algorithm>
+#include <string>
 #include <type_traits>
+
+#include "core/error.hpp"
 
 namespace espalier {
 
 namespace {
+
+[[noreturn]] void throw_open(const Graph& graph, NodeId id) {
+  throw InvalidArchitecture("choice '" + graph.name(id) +
+                            "' is open: close the graph with an architecture to count its costs");
+}
 
 // One formula for two number types: std::int64_t on a concrete graph (fast), Dim on an open one.
 template <class N>
@@ -73,6 +81,8 @@ Costs<N> costs_of(const Graph& graph, NodeId id) {
   } else if (const auto* norm = std::get_if<op::BatchNorm2d>(&node.op)) {
     c.params = norm->affine ? N(2) * number<N>(node.shape[0]) : N(0);
     c.storage_bytes = c.params * N(4);
+  } else if constexpr (!std::is_same_v<N, Dim>) {
+    if (std::holds_alternative<op::Choice>(node.op)) throw_open(graph, id);
   }
   return c;
 }
@@ -114,6 +124,7 @@ std::int64_t peak_memory_bytes(const Graph& graph) {
   }
   std::int64_t alive = 0, peak = 0;
   for (NodeId i = 0; i < n; ++i) {
+    if (std::holds_alternative<op::Choice>(graph.node(i).op)) throw_open(graph, i);
     const std::int64_t size = graph.node(i).shape.elements();
     const auto inputs = graph.inputs(i);
     owned[i] = size;

@@ -16,10 +16,12 @@ struct Cost {
   friend bool operator==(const Cost&, const Cost&) = default;
 };
 
-/// All costs of a concrete graph. Linear in its size. Throws InvalidArchitecture on an open graph.
+/// All costs of a concrete graph. Linear in its size. This and the functions below, node_cost()
+/// apart, throw InvalidArchitecture for open Dims and for a Choice.
 Cost cost(const Graph& graph);
 
-/// Costs of one operator, which may be open: its output and its inputs' shapes are Dims.
+/// Costs of one operator, which may be open: its output and its inputs' shapes are Dims. A Choice
+/// itself costs nothing.
 struct NodeCost {
   Dim params, macs, storage_bytes;
 };

@@ -14,7 +14,7 @@ struct Decision {
   std::string name;
   std::vector<std::string> options;  ///< labels, distinct, at least `pick` of them
   int pick = 1;                      ///< options chosen at once, >= 1
-  bool ordinal = false;              ///< the options are ordered: neighbours are adjacent ones
+  bool ordinal = false;              ///< the options are numbers on one scale
 
   friend bool operator==(const Decision&, const Decision&) = default;
 };

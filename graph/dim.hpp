@@ -38,7 +38,8 @@ class Dim {
 
   /// The Dim that equals `branches[k]` where option k of `decision` is chosen. Branches may read
   /// any decisions, `decision` too. Throws UnsupportedError where the diagram passes the limit, and
-  /// InvalidArchitecture for no branches or a decision with two different numbers of options.
+  /// InvalidArchitecture for no branches, or where it has to merge switches over one decision that
+  /// have different numbers of options (a Supergraph holds all of them against its decisions).
   static Dim select(DecisionId decision, std::span<const Dim> branches);
 
   constexpr bool constant() const { return (bits_ & 1) == 0 || big_constant(); }
@@ -125,7 +126,8 @@ Dim map_rec(F& f, const std::array<Dim, N>& key, DimMemo<N>& memo, std::index_se
 
 /// Lifts an integer function to Dims: the Dim that equals `f(dims...)` for every architecture.
 /// `f` must be pure. Throws UnsupportedError where the diagram passes Dim::max_nodes, and
-/// InvalidArchitecture where two Dims give one decision different numbers of options.
+/// InvalidArchitecture where it has to merge switches over one decision that have different numbers
+/// of options.
 template <class F, class... Dims>
 Dim map(F&& f, Dims... dims) {
   const std::array<Dim, sizeof...(Dims)> key{Dim(dims)...};
@@ -149,7 +151,9 @@ inline Dim operator*(Dim a, Dim b) {
 /// `expect(dim, weights, leaf)`: the sum over the diagram of the products of option weights times
 /// `leaf(value)`. `weights(decision, option)` gives a factor; a factor for which `is_zero` holds
 /// is not descended (so that 0 x inf never appears). `T` needs `+` and `weight * T`.
-/// Returns an empty optional-like default `T{}` only when every weight is zero.
+/// Returns an empty optional-like default `T{}` only when every weight is zero. Takes a call of
+/// `leaf` for each path, not for each node, of the diagram: up to the product of the numbers of
+/// options of the decisions that it reads.
 template <class T, class Weight, class IsZero, class Leaf>
 T expect(Dim dim, Weight&& weight, IsZero&& is_zero, Leaf&& leaf) {
   if (dim.constant()) return leaf(dim.value());

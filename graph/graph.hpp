@@ -151,8 +151,8 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
 
 /// Checks everything that every pass must keep: inputs come before their readers, one Output and it
 /// is last, unique names, valid scopes, stored shapes equal inferred ones, attributes in range,
-/// compression only on conv2d and linear with bits in range, one number of options for each
-/// decision. Throws ShapeError.
+/// compression only on conv2d and linear with bits in range, equally many inputs for all Choices of
+/// one decision. Throws ShapeError.
 void verify(const Graph& graph);
 
 }  // namespace espalier

@@ -128,12 +128,14 @@ TEST(Blocks, MbconvLeavesOutWhatIsNotNeeded) {
 TEST(Blocks, MbconvOpensToASupergraph) {
   const Dim expanded = Dim::select(0, std::array{Dim(48), Dim(64), Dim(96)});
   const Dim kernel = Dim::select(1, std::array{Dim(3), Dim(5)});
-  const auto build = [](Dim channels, Dim k, std::optional<DecisionId> se) {
+  const auto build = [](Dim channels, Dim k, std::optional<DecisionId> se,
+                        std::optional<SqueezeExcitationOptions> options =
+                            SqueezeExcitationOptions{}) {
     GraphBuilder b;
     const auto y = mbconv(b, b.input(16, 8, 8), 16,
                           {.expanded_channels = channels,
                            .kernel = k,
-                           .squeeze_excitation = SqueezeExcitationOptions{},
+                           .squeeze_excitation = options,
                            .squeeze_excitation_choice = se},
                           "block");
     b.output(y);
@@ -160,6 +162,9 @@ TEST(Blocks, MbconvOpensToASupergraph) {
   EXPECT_EQ(node->op, Op(op::Choice{2, 1}));
   EXPECT_EQ(node->input_count, 2u);
   verify(choice);
+  const Graph implied = build(expanded, kernel, 2, std::nullopt);  // a choice of the default SE
+  ASSERT_EQ(implied.size(), choice.size());
+  for (NodeId i = 0; i < choice.size(); ++i) EXPECT_EQ(implied.node(i).op, choice.node(i).op);
 }
 
 TEST(Blocks, BasicBlock) {

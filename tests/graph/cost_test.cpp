@@ -1,9 +1,11 @@
 #include "graph/cost.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/error.hpp"
 #include "graph/blocks.hpp"
+#include "tests/core/throws.hpp"
 #include "tests/graph/test_graphs.hpp"
 
 namespace espalier {
@@ -92,6 +94,23 @@ TEST(Cost, OpenCostsCloseToConcreteOnes) {
   }
   EXPECT_THROW(cost(graph), InvalidArchitecture);
   EXPECT_THROW((void)node_macs(graph, 1), InvalidArchitecture);
+}
+
+TEST(Cost, AChoiceIsOpenThoughItsInputsHaveOneShape) {
+  GraphBuilder b;
+  const auto x = b.input(3, 4, 4);
+  const auto choice = b.append(op::Choice{0, 1}, std::array{b.conv(x, 3), b.zero(x)}, "pick");
+  b.output(choice);
+  const Graph graph = b.build();
+  const auto refused = [](auto action) {
+    EXPECT_THAT(throws<InvalidArchitecture>(action), testing::HasSubstr("choice 'pick' is open"));
+  };
+  refused([&] { cost(graph); });
+  refused([&] { peak_memory_bytes(graph); });
+  refused([&] { node_macs(graph, choice); });
+  refused([&] { node_params(graph, choice); });
+  refused([&] { node_storage_bytes(graph, choice); });
+  EXPECT_EQ(node_cost(graph, choice).params, Dim(0));
 }
 
 /// The definition, step by step: at each step every value lives that is computed by then and still
