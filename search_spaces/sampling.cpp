@@ -55,6 +55,7 @@ Architecture mutate(const SearchSpace& space, const Architecture& a, Rng& rng) {
   // Drawing one decision and one option costs far less than listing all neighbours; the list is
   // the fallback where constraints reject most draws.
   const auto& counts = space.choice_counts();
+  if (counts.empty()) return a;
   for (int draw = 0; draw < 100; ++draw) {
     const auto d = static_cast<DecisionId>(rng.below(counts.size()));
     if (counts[d] < 2 || !space.active(a, d)) continue;

@@ -85,15 +85,16 @@ std::size_t find_decision(const SearchSpace& space, const std::string& name) {
 Architecture SearchSpace::parse(std::string_view text) const {
   Architecture a{std::vector<std::uint32_t>(decisions_.size(), 0)};
   std::vector<bool> seen(decisions_.size(), false);
-  std::size_t begin = 0;
-  while (begin < text.size()) {
+  // A comma at the end leaves an empty last part, which is refused like any other.
+  for (std::size_t begin = 0; !text.empty() && begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     const std::string_view part = text.substr(begin, end - begin);
     const std::size_t equals = part.find('=');
     if (equals == std::string_view::npos) {
       throw InvalidArchitecture("'" + std::string(part) +
                                 "' is not of the form decision=label; an architecture of this "
-                                "space looks like " + to_string(a));
+                                "space looks like " +
+                                to_string(a));
     }
     const std::size_t d = find_decision(*this, std::string(part.substr(0, equals)));
     if (seen[d]) throw InvalidArchitecture("decision '" + decisions_[d].name + "' is given twice");
@@ -140,9 +141,9 @@ Architecture parse_architecture(const SearchSpace& space, std::string_view text)
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos || text[first] != '{') return space.parse(text);
   try {
-    return architecture_from_json(space, Json::parse(text));
-  } catch (const Json::parse_error& e) {
-    throw InvalidArchitecture(std::string("the architecture is not valid JSON: ") + e.what());
+    return architecture_from_json(space, parse_json(text, "the architecture"));
+  } catch (const ConfigError& error) {
+    throw InvalidArchitecture(error.what());
   }
 }
 

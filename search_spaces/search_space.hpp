@@ -60,16 +60,19 @@ class SearchSpace {
 
 /// {decision: label} of every decision.
 Json architecture_to_json(const SearchSpace& space, const Architecture& a);
-/// Inverse; a decision that is left out takes its first option. Throws InvalidArchitecture naming an
-/// unknown decision or label and the nearest known one.
+/// Inverse; a decision that is left out takes its first option. Throws InvalidArchitecture naming
+/// an unknown decision or label and the nearest known one.
 Architecture architecture_from_json(const SearchSpace& space, const Json& json);
-/// Reads what a user may write: the space's own string or a JSON object of labels.
+/// Reads what a user may write: the space's own string or a JSON object of labels. Throws
+/// InvalidArchitecture.
 Architecture parse_architecture(const SearchSpace& space, std::string_view text);
 
-/// The number of different canonical architectures.
+/// The number of different canonical architectures. It is an estimate where decisions that depend
+/// on each other have more than 2,000,000 combinations: with a supergraph their canonical share is
+/// that of a million random ones (fixed seed), without one all combinations count.
 struct SpaceSize {
-  std::string decimal;    ///< exact digits, or an estimate's
-  bool estimate = false;  ///< counted by sampling (fixed seed)
+  std::string decimal;    ///< all digits
+  bool estimate = false;  ///< else exact
 };
 SpaceSize space_size(const SearchSpace& space);
 

@@ -1,5 +1,6 @@
 #include "search_spaces/sampling.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -11,9 +12,12 @@
 #include "search_spaces/chain.hpp"
 #include "search_spaces/encodings.hpp"
 #include "search_spaces/nasbench201.hpp"
+#include "tests/core/throws.hpp"
 
 namespace espalier {
 namespace {
+
+using testing::HasSubstr;
 
 /// Three decisions, the last active only where the first is 1; one pick-2; (0, 0, *) is invalid.
 class ConstrainedSpace : public SearchSpace {
@@ -144,6 +148,47 @@ TEST(Sampling, AnArchitectureWithoutNeighboursStaysItself) {
   EXPECT_EQ(mutate(Single(), {{0}}, rng), (Architecture{{0}}));
 }
 
+TEST(Sampling, ASpaceWithoutDecisionsHasOneArchitecture) {
+  class Fixed : public SearchSpace {
+   public:
+    Fixed() : SearchSpace(std::vector<Decision>()) {}
+    Graph build(const Architecture&) const override { return Graph(); }
+  };
+  const Fixed space;
+  const Architecture only;
+  Rng rng(1);
+  EXPECT_EQ(sample_uniform(space, rng), only);
+  EXPECT_EQ(mutate(space, only, rng), only);
+  EXPECT_EQ(crossover(space, only, only, rng), only);
+  EXPECT_TRUE(neighbours(space, only).empty());
+  EXPECT_EQ(all_of(space), std::set<Architecture>{only});
+  EXPECT_EQ(space_size(space).decimal, "1");
+  EXPECT_EQ(space.parse(space.to_string(only)), only);
+  EXPECT_THROW(space.parse(","), InvalidArchitecture);
+}
+
+TEST(SearchSpace, NamesOfDecisionsAndOptionsAreUnique) {
+  class Made : public SearchSpace {
+   public:
+    explicit Made(std::vector<Decision> decisions) : SearchSpace(std::move(decisions)) {}
+    Graph build(const Architecture&) const override { return Graph(); }
+  };
+  const Decision good{.name = "d", .options = {"a", "b"}}, bad{.name = "d", .options = {"a", "a"}};
+  EXPECT_EQ(throws<ConfigError>([&] {
+              Made(std::vector{good, good});
+            }),
+            "two decisions are named 'd'");
+  EXPECT_EQ(throws<ConfigError>([&] { Made(std::vector{bad}); }),
+            "decision 'd' has two equal options");
+}
+
+TEST(SearchSpace, ABrokenConstraintIsRefused) {
+  EXPECT_EQ(throws<InvalidArchitecture>([] {
+              ConstrainedSpace().build({{0, 0, 0}});
+            }),
+            "the architecture breaks a constraint of the space: gate=off,pair=a+b,inner=x");
+}
+
 TEST(Encodings, OneHotMarksEveryPickOfActiveDecisions) {
   const ConstrainedSpace space;
   EXPECT_EQ(encode_one_hot(space, {{1, rank_subset(std::array<std::uint32_t, 2>{0, 2}), 2}}),
@@ -180,16 +225,23 @@ TEST(ArchitectureStrings, RoundTripAndRefuseWhatIsWrong) {
     EXPECT_EQ(parse_architecture(*space, architecture_to_json(*space, a).dump()), a);
     EXPECT_EQ(parse_architecture(*space, space->to_string(a)), a);
   }
-  for (const char* text : {"", "stage1.width=16", "stage1.widht=16", "stage1.width=17", "x",
-                           "stage1.width=16,stage1.width=16", "{\"stage1.width\": 16}", "{\"a\":",
-                           "{\"stage1.widht\": \"16\"}"}) {
-    EXPECT_THROW(parse_architecture(*space, text), InvalidArchitecture) << text;
+  const auto error_of = [&](const std::string& text) {
+    return throws<InvalidArchitecture>([&] { parse_architecture(*space, text); });
+  };
+  for (const char* text :
+       {"", "stage1.width=16", "stage1.widht=16", "stage1.width=17", "x",
+        "stage1.width=16,stage1.width=16", R"({"stage1.width": 16})", R"({"a":)"}) {
+    SCOPED_TRACE(text);
+    error_of(text);
   }
-  try {
-    parse_architecture(*space, "{\"stage1.widht\": \"16\"}");
-  } catch (const InvalidArchitecture& e) {
-    EXPECT_NE(std::string(e.what()).find("stage1.width"), std::string::npos) << e.what();
-  }
+  const std::string good = space->to_string(sample_uniform(*space, rng));
+  EXPECT_THAT(error_of(good + ","), HasSubstr("'' is not of the form decision=label"));
+  EXPECT_THAT(error_of("," + good), HasSubstr("'' is not of the form decision=label"));
+  EXPECT_THAT(error_of(R"({"stage1.widht": "16"})"), HasSubstr("did you mean \"stage1.width\"?"));
+  EXPECT_THAT(error_of(R"({"stage1.width": 1e999})"),
+              HasSubstr("the architecture: not valid JSON"));
+  EXPECT_THAT(error_of(R"({"stage1.width": "16", "stage1.width": "32"})"),
+              HasSubstr("the key \"stage1.width\" occurs twice"));
   EXPECT_THROW(architecture_from_json(*space, Json::array()), InvalidArchitecture);
 }
 

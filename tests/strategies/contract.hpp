@@ -121,10 +121,13 @@ TEST_P(StrategyContract, OneOptionDecisionsAreKept) {
 }
 
 TEST_P(StrategyContract, ASpaceOfOneArchitectureIsAskedForItOnceOrForEver) {
-  const auto space = test_space({1, 1});
-  const auto strategy = GetParam()(space);
-  const auto trials = drive(*strategy, 30);
-  EXPECT_TRUE(trials.size() == 30 || (trials.size() == 1 && strategy->finished()));
+  for (const std::vector<int>& counts : {std::vector<int>{1, 1}, std::vector<int>{}}) {
+    const auto space = test_space(counts);
+    const auto strategy = GetParam()(space);
+    const auto trials = drive(*strategy, 30);
+    expect_good(trials, *space);
+    EXPECT_TRUE(trials.size() == 30 || (trials.size() == 1 && strategy->finished()));
+  }
 }
 
 TEST_P(StrategyContract, AnExhaustedSpaceEndsTheSearchOrIsAskedForAgain) {
