@@ -41,9 +41,7 @@ void append(Layout& layout, const Segment& segment) {
   }
 }
 
-Layout single(Dim size) {
-  return {{Segment{size, size.max()}}, 1};
-}
+Layout single(Dim size) { return {{Segment{size, size.max()}}, 1}; }
 
 [[noreturn]] void layout_error(const Graph& graph, NodeId id, const std::string& what) {
   throw ShapeError(std::string(op_name(graph.node(id).op)) + " '" + graph.name(id) + "': " + what);
@@ -84,6 +82,7 @@ std::vector<Layout> channel_layouts(const Graph& graph) {
               throw UnsupportedError("flatten '" + graph.name(id) +
                                      "': height and width are open; pool to a fixed size first");
             }
+            if (in(0).closed()) return single(node.shape[0]);
             Layout layout = in(0);
             layout.inner = shape[1].value() * shape[2].value();
             return layout;

@@ -18,7 +18,7 @@ struct Segment {
 /// channels are not "the first c": each segment has its own prefix.
 struct Layout {
   std::vector<Segment> segments;  ///< neighbouring closed segments are merged
-  std::int64_t inner = 1;         ///< values per channel on the last axis (after a flatten: H*W)
+  std::int64_t inner = 1;         ///< values per channel: H*W after a flatten, unless closed
 
   bool closed() const;
   /// Channels times inner at full width.

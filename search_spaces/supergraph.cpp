@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <unordered_set>
 
 #include "core/error.hpp"
 
@@ -43,13 +44,27 @@ Supergraph::Supergraph(Graph graph, std::vector<Decision> decisions)
   graph_.output();
   std::vector<std::uint32_t> counts;
   for (const Decision& d : decisions_) counts.push_back(choice_count(d));
+  std::unordered_set<Dim> checked;
   const auto check = [&](Dim dim, NodeId id) {
-    for (DecisionId d : dim.support()) {
-      if (d >= decisions_.size() || decisions_[d].pick != 1) {
-        throw ShapeError("node '" + graph_.name(id) + "': the dimension " +
-                         dim.to_string(graph_.decision_names()) +
-                         " must read pick-1 decisions of this supergraph");
+    const auto fail = [&](const std::string& what) {
+      throw ShapeError("node '" + graph_.name(id) + "': the dimension " +
+                       dim.to_string(graph_.decision_names()) + what);
+    };
+    std::vector<Dim> rest{dim};
+    while (!rest.empty()) {
+      const Dim d = rest.back();
+      rest.pop_back();
+      if (d.constant() || !checked.insert(d).second) continue;
+      if (d.decision() >= decisions_.size() || decisions_[d.decision()].pick != 1) {
+        fail(" must read pick-1 decisions of this supergraph");
       }
+      const Decision& decision = decisions_[d.decision()];
+      if (d.branches().size() != decision.options.size()) {
+        fail(" has " + std::to_string(d.branches().size()) + " values for decision '" +
+             decision.name + "', which has " + std::to_string(decision.options.size()) +
+             " options");
+      }
+      for (Dim branch : d.branches()) rest.push_back(branch);
     }
   };
   closed_.resize(n);
@@ -68,10 +83,9 @@ Supergraph::Supergraph(Graph graph, std::vector<Decision> decisions)
       const Decision& decision = decisions_[choice->decision];
       if (decision.options.size() != node.input_count ||
           static_cast<std::uint32_t>(decision.pick) != choice->pick) {
-        throw ShapeError("choice '" + graph_.name(id) + "': picks " +
-                         std::to_string(choice->pick) + " of " + std::to_string(node.input_count) +
-                         " inputs, but decision '" + decision.name + "' picks " +
-                         std::to_string(decision.pick) + " of " +
+        throw ShapeError("choice '" + graph_.name(id) + "': picks " + std::to_string(choice->pick) +
+                         " of " + std::to_string(node.input_count) + " inputs, but decision '" +
+                         decision.name + "' picks " + std::to_string(decision.pick) + " of " +
                          std::to_string(decision.options.size()) + " options");
       }
     }

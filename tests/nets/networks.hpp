@@ -129,6 +129,15 @@ inline std::vector<std::pair<std::string, Supergraph>> hole_supergraphs() {
   }
   {
     SupergraphBuilder b;
+    const NodeId x = b.conv(b.input(3, 8, 8), 4, {.kernel = b.number("k", kernels), .stride = 4});
+    const NodeId flat = b.flatten(x);  // {16}, closed: like any other 16 channels
+    const DecisionId d = b.decide({.name = "path", .options = {"flat", "sum", "narrow"}});
+    const std::array paths{flat, b.add(flat, b.linear(flat, 16)), b.linear(flat, 6)};
+    b.output(b.linear(b.choice(d, paths), 5));
+    result.emplace_back("closed flatten", b.finish());
+  }
+  {
+    SupergraphBuilder b;
     NodeId x = conv_bn_act(b, b.input(3, 8, 8), b.number("a", widths));
     const Dim width = b.channels(x);
     const DecisionId pick = b.decide({.name = "pick", .options = {"p", "q", "r", "s"}, .pick = 2});

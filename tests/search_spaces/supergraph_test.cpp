@@ -1,5 +1,7 @@
 #include "search_spaces/supergraph.hpp"
 
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -13,6 +15,7 @@
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/sampling.hpp"
+#include "tests/core/throws.hpp"
 
 namespace espalier {
 namespace {
@@ -142,6 +145,36 @@ TEST(Supergraph, RejectsChoicesThatDoNotFitTheirDecision) {
   EXPECT_THROW(c.finish(), ShapeError);
 }
 
+TEST(Supergraph, ChoicesReadDecisionsOfTheSupergraph) {
+  SupergraphBuilder b;
+  const NodeId x = b.input(3, 8, 8);
+  b.output(b.append(op::Choice{7, 1}, std::array{x}, "pick"));
+  EXPECT_EQ(throws<ShapeError>([&] { b.finish(); }), "choice 'pick': decision 7 does not exist");
+}
+
+TEST(Supergraph, DimsHaveOneValuePerOption) {
+  // Behind a switch over another decision, too, where no union of diagrams would notice.
+  for (const std::size_t count : {1u, 2u, 3u}) {
+    for (const bool nested : {false, true}) {
+      SupergraphBuilder b;
+      const DecisionId first = b.decide({.name = "first", .options = {"a", "b"}});
+      const DecisionId width = b.decide({.name = "width", .options = {"a", "b", "c"}});
+      std::vector<Dim> values(count + 1, Dim(8));
+      values[0] = 4;
+      Dim open = Dim::select(width, values);
+      if (nested) open = Dim::select(first, std::array{open, Dim(16)});
+      b.output(b.conv(b.input(3, 8, 8), open));
+      if (count + 1 == 3) {
+        EXPECT_NO_THROW(b.finish());
+      } else {
+        EXPECT_THAT(throws<ShapeError>([&] { b.finish(); }),
+                    testing::HasSubstr(fmt::format(
+                        "has {} values for decision 'width', which has 3 options", count + 1)));
+      }
+    }
+  }
+}
+
 TEST(Supergraph, DimsReadPickOneDecisionsOnly) {
   SupergraphBuilder b;
   const NodeId x = b.input(3, 8, 8);
@@ -167,6 +200,18 @@ TEST(Layout, ConcatKeepsOnePrefixPerPart) {
   EXPECT_EQ(s.layout(flat).inner, 4);
   EXPECT_EQ(s.layout(flat).width(), 68);
   EXPECT_EQ(s.layout(flat).indices(choices).size(), 60u);
+}
+
+TEST(Layout, ClosedMapsFlattenToPlainChannels) {
+  SupergraphBuilder b;
+  const NodeId x = b.conv(b.input(3, 2, 2), 4);
+  const NodeId flat = b.flatten(x);
+  const NodeId sum = b.add(flat, b.linear(flat, 16));
+  b.output(sum);
+  const Supergraph s = b.finish();
+  EXPECT_EQ(s.layout(sum), s.layout(flat));
+  EXPECT_EQ(s.layout(sum).width(), 16);
+  EXPECT_EQ(s.layout(sum).indices({}).size(), 16u);
 }
 
 TEST(Layout, EqualWidthsOfDifferentMakeUpAreNotAdded) {
