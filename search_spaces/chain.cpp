@@ -14,15 +14,15 @@ namespace espalier {
 const OptionTable<ChainOptions>& chain_options() {
   static const auto stage =
       OptionTable<ChainStage>("blocks of one width")
-          .add("block", &ChainStage::block, "kind of block",
-               named<ChainBlock>(
-                   {{"plain", ChainBlock::plain}, {"residual", ChainBlock::residual}}))
+          .add(
+              "block", &ChainStage::block, "kind of block",
+              named<ChainBlock>({{"plain", ChainBlock::plain}, {"residual", ChainBlock::residual}}))
           .add("widths", &ChainStage::widths, "channels to choose from", between(1, 65536),
                non_empty())
           .add("depths", &ChainStage::depths, "numbers of blocks to choose from, ascending",
                between(1, 100), non_empty())
-          .add("kernels", &ChainStage::kernels, "kernel sizes to choose from, odd",
-               between(1, 63), non_empty())
+          .add("kernels", &ChainStage::kernels, "kernel sizes to choose from, odd", between(1, 63),
+               non_empty())
           .add("stride", &ChainStage::stride, "of the first block", between(1, 8))
           .check([](const ChainStage& s) {
             check_distinct("/widths", s.widths);
@@ -36,8 +36,7 @@ const OptionTable<ChainOptions>& chain_options() {
           .add("classes", &ChainOptions::classes, "of the task", at_least(2))
           .add("stem_channels", &ChainOptions::stem_channels, "of the first convolution",
                at_least(1))
-          .add("stem_stride", &ChainOptions::stem_stride, "of the first convolution",
-               between(1, 8))
+          .add("stem_stride", &ChainOptions::stem_stride, "of the first convolution", between(1, 8))
           .add("stages", &ChainOptions::stages, "in order", stage, non_empty())
           .add("compression", &ChainOptions::compression, "what else is searched",
                compression_options());
@@ -45,6 +44,7 @@ const OptionTable<ChainOptions>& chain_options() {
 }
 
 std::unique_ptr<SupergraphSpace> make_chain(const ChainOptions& options) {
+  chain_options().validate(options);
   SupergraphBuilder builder;
   NodeId x = builder.input(options.input[0], options.input[1], options.input[2]);
   {

@@ -35,6 +35,8 @@ const OptionTable<ChainOptions>& chain_options();
 /// kernel, then global pooling and a classifier. A plain block is convolution, batch norm, ReLU; a
 /// residual one is the basic block of ResNet.
 /// Decisions: stage1.width, stage1.depth, stage1.block1.kernel, ...; lists of one value open none.
+/// Throws ConfigError for options that chain_options() refuses, and ShapeError for
+/// networks above the limits of graph/graph.hpp.
 std::unique_ptr<SupergraphSpace> make_chain(const ChainOptions& options = {});
 
 }  // namespace espalier

@@ -10,6 +10,7 @@
 
 #include "core/error.hpp"
 #include "graph/blocks.hpp"
+#include "search_spaces/stages.hpp"
 
 namespace espalier {
 
@@ -37,22 +38,15 @@ const OptionTable<CompressionOptions>& compression_options() {
                 if (bits[i] > 8 && bits[i] != 32) {
                   throw ConfigError(fmt::format("/{}/{}", key, i),
                                     fmt::format("{} bits are not supported; write 2 to 8, or 32 "
-                                                "for float", bits[i]));
+                                                "for float",
+                                                bits[i]));
                 }
               }
-              auto sorted = bits;
-              std::sort(sorted.begin(), sorted.end());
-              if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
-                throw ConfigError(fmt::format("/{}", key), "lists a value twice");
-              }
+              check_distinct(fmt::format("/{}", key), bits);
             };
             check_bits(o.weight_bits, "weight_bits");
             check_bits(o.activation_bits, "activation_bits");
-            auto sorted = o.channels;
-            std::sort(sorted.begin(), sorted.end());
-            if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
-              throw ConfigError("/channels", "lists a value twice");
-            }
+            check_distinct("/channels", o.channels);
           });
   return table;
 }
@@ -90,23 +84,51 @@ struct Widths {
   std::map<NodeId, std::size_t> group_of;  // of the width that a convolution or linear layer makes
 };
 
+Dim width_of(const Node& node) {
+  return node.shape[node.shape.rank == 3 ? 0 : node.shape.rank - 1];
+}
+
+/// What the channels of a node consist of.
+struct Channels {
+  struct Part {
+    std::size_t group;
+    Dim width;
+  };
+  std::vector<Part> parts;  ///< more than one after a concat
+  std::int64_t inner = 1;   ///< values per channel: H*W after a flatten
+};
+
+/// Whether the two still fit together when the widths of each pair of parts change alike. Single
+/// parts always do: where their widths differ, a pick-1 choice joins them.
+bool change_alike(const Channels& a, const Channels& b) {
+  if (a.parts.size() != b.parts.size() || a.inner != b.inner) return false;
+  if (a.parts.size() == 1 && a.inner == 1) return true;
+  return std::ranges::equal(a.parts, b.parts, {}, &Channels::Part::width, &Channels::Part::width);
+}
+
 Widths find_ties(const Graph& graph) {
   Widths result;
   WidthGroups& groups = result.groups;
-  std::vector<std::vector<std::size_t>> parts(graph.size());  // group of each segment of a node
+  std::vector<Channels> channels(graph.size());
+  const auto fix = [&](const Channels& all) {
+    for (const Channels::Part& part : all.parts) groups.fix(part.group);
+  };
   const auto tie_inputs = [&](NodeId id) {
     const auto inputs = graph.inputs(id);
+    Channels tied = channels[inputs[0]];
     for (NodeId input : inputs) {
-      const auto& a = parts[inputs[0]];
-      const auto& b = parts[input];
-      if (a.size() == b.size()) {
-        for (std::size_t i = 0; i < a.size(); ++i) groups.tie(a[i], b[i]);
+      const Channels& other = channels[input];
+      if (change_alike(tied, other)) {
+        for (std::size_t i = 0; i < tied.parts.size(); ++i) {
+          groups.tie(tied.parts[i].group, other.parts[i].group);
+        }
       } else {
-        for (std::size_t g : a) groups.fix(g);
-        for (std::size_t g : b) groups.fix(g);
+        fix(tied);
+        fix(other);
       }
     }
-    return parts[inputs[0]];
+    if (tied.parts.size() == 1 && tied.inner == 1) tied.parts[0].width = width_of(graph.node(id));
+    return tied;
   };
   std::vector<bool> spatial;  // of a group's convolutions, does one see more than a 1x1 map
   for (NodeId id = 0; id < graph.size(); ++id) {
@@ -116,45 +138,50 @@ Widths find_ties(const Graph& graph) {
       const std::size_t g = groups.add();
       result.group_of[id] = g;
       spatial.push_back(is_spatial);
-      return std::vector<std::size_t>{g};
+      return Channels{{{g, width_of(node)}}};
     };
-    parts[id] = std::visit(
-        [&](const auto& o) -> std::vector<std::size_t> {
+    channels[id] = std::visit(
+        [&](const auto& o) -> Channels {
           using T = std::remove_cvref_t<decltype(o)>;
           if constexpr (std::is_same_v<T, op::Input>) {
             const std::size_t g = groups.add();
             spatial.push_back(false);
             groups.fix(g);
-            return {g};
+            return {{{g, width_of(node)}}};
           } else if constexpr (std::is_same_v<T, op::Conv2d>) {
-            if (o.group_width == Dim(1)) return parts[inputs[0]];
+            if (o.group_width == Dim(1)) return channels[inputs[0]];
             const bool seen = node.shape[1].max() * node.shape[2].max() > 1;
-            auto part = fresh(seen);
+            const Channels made = fresh(seen);
             if (o.group_width != Dim(0)) {
-              groups.fix(part[0]);
-              for (std::size_t g : parts[inputs[0]]) groups.fix(g);
+              fix(made);
+              fix(channels[inputs[0]]);
             }
-            return part;
+            return made;
           } else if constexpr (std::is_same_v<T, op::Linear>) {
             return fresh(false);
           } else if constexpr (std::is_same_v<T, op::Add> || std::is_same_v<T, op::Multiply> ||
                                std::is_same_v<T, op::Choice>) {
             return tie_inputs(id);
           } else if constexpr (std::is_same_v<T, op::Concat>) {
-            std::vector<std::size_t> joined;
+            Channels joined;
             for (NodeId input : inputs) {
-              joined.insert(joined.end(), parts[input].begin(), parts[input].end());
+              const auto& parts = channels[input].parts;
+              joined.parts.insert(joined.parts.end(), parts.begin(), parts.end());
             }
             return joined;
+          } else if constexpr (std::is_same_v<T, op::Flatten>) {
+            const Shape& shape = graph.node(inputs[0]).shape;  // a Supergraph's H and W are closed
+            Channels flat = channels[inputs[0]];
+            flat.inner = shape[1].value() * shape[2].value();
+            return flat;
           } else if constexpr (std::is_same_v<T, op::Output>) {
-            for (std::size_t g : parts[inputs[0]]) groups.fix(g);
-            return parts[inputs[0]];
+            fix(channels[inputs[0]]);
+            return channels[inputs[0]];
           } else {
             static_assert(std::is_same_v<T, op::BatchNorm2d> || std::is_same_v<T, op::Activation> ||
                           std::is_same_v<T, op::Pool2d> || std::is_same_v<T, op::GlobalAvgPool> ||
-                          std::is_same_v<T, op::Flatten> || std::is_same_v<T, op::Dropout> ||
-                          std::is_same_v<T, op::Zero>);
-            return parts[inputs[0]];
+                          std::is_same_v<T, op::Dropout> || std::is_same_v<T, op::Zero>);
+            return channels[inputs[0]];
           }
         },
         node.op);
@@ -213,12 +240,12 @@ ScopeWidths scope_widths(const Graph& graph, ScopeId scope) {
 }  // namespace
 
 Supergraph open_compression(const Supergraph& supergraph, const CompressionOptions& options) {
+  compression_options().validate(options);
   const Graph& old = supergraph.graph();
   std::vector<Decision> decisions = supergraph.decisions();
   std::map<std::string, DecisionId> opened;
   const auto decide = [&](const std::string& name, const std::vector<std::string>& labels) {
-    const auto [it, inserted] =
-        opened.try_emplace(name, static_cast<DecisionId>(decisions.size()));
+    const auto [it, inserted] = opened.try_emplace(name, static_cast<DecisionId>(decisions.size()));
     if (inserted) decisions.push_back({.name = name, .options = labels, .ordinal = true});
     return it->second;
   };
@@ -227,8 +254,9 @@ Supergraph open_compression(const Supergraph& supergraph, const CompressionOptio
   for (double r : options.channels) ratio_labels.push_back(fmt::format("{}", r));
 
   const auto kept = [&](std::int64_t width, std::int64_t k) {
-    const double wanted = static_cast<double>(width) * options.channels[static_cast<std::size_t>(k)];
-    return std::min(width, make_divisible(wanted, options.divisor));
+    const double share = options.channels[static_cast<std::size_t>(k)];
+    if (share == 1) return width;
+    return std::min(width, make_divisible(static_cast<double>(width) * share, options.divisor));
   };
   const auto ratio = [&](DecisionId d) {
     std::vector<Dim> index;
@@ -243,11 +271,11 @@ Supergraph open_compression(const Supergraph& supergraph, const CompressionOptio
   for (const auto& [id, g] : widths.group_of) {
     const std::size_t root = widths.groups.find(g);
     first_node.try_emplace(root, id);
-    const Shape& shape = old.node(id).shape;
-    const Dim width = shape[shape.rank == 3 ? 0 : shape.rank - 1];
+    const Dim width = width_of(old.node(id));
     for (std::size_t k = 1; k < options.channels.size(); ++k) {
       const Dim a = map([&](std::int64_t c) { return kept(c, 0); }, width);
-      const Dim b = map([&](std::int64_t c) { return kept(c, static_cast<std::int64_t>(k)); }, width);
+      const Dim b =
+          map([&](std::int64_t c) { return kept(c, static_cast<std::int64_t>(k)); }, width);
       if (a != b) changes[root] = true;
     }
     if (options.channels.size() == 1) changes[root] = true;

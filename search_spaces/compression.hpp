@@ -15,7 +15,8 @@ enum class BitsGranularity { layer, block, network };
 struct CompressionOptions {
   /// Shares of the channels that may be kept, in (0, 1]; empty: widths stay as they are.
   std::vector<double> channels = {};
-  /// Kept channels are rounded to a multiple of this, and never above the original width.
+  /// Kept channels are rounded to a multiple of this, and never above the original width, which a
+  /// share of 1 keeps as it is.
   int divisor = 8;
   /// Bits of the weights of convolutions and linear layers: 2 to 8, or 32 for float; empty: 32.
   std::vector<std::int64_t> weight_bits = {};
@@ -30,9 +31,10 @@ const OptionTable<CompressionOptions>& compression_options();
 /// Widths that must agree (through Add, Multiply, Choice and per-channel operators) are found by
 /// union-find and get one decision "channels.<first convolution>"; the new width is a function of
 /// the old one, which may itself be open. The network's input and output, grouped convolutions and
-/// what they read, widths tied across concats of different make-up, and convolutions that only see
-/// 1x1 maps (the squeeze of SE, the head after the global pool) stay as they are.
-/// A single value in `weight_bits` or `activation_bits` is fixed and opens no decision.
+/// what they read, widths tied across concats or flattened maps of different make-up, and
+/// convolutions that only see 1x1 maps (the squeeze of SE, the head after the global pool) stay as
+/// they are. A single value in `weight_bits` or `activation_bits` is fixed and opens no decision.
+/// Throws ConfigError for options that compression_options() refuses.
 Supergraph open_compression(const Supergraph& supergraph, const CompressionOptions& options);
 
 }  // namespace espalier

@@ -1,6 +1,5 @@
 #include "search_spaces/mobilenet_v3.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -55,8 +54,7 @@ const OptionTable<MobileNetV3Options>& mobilenet_v3_options() {
           .add("head_expansion", &MobileNetV3Options::head_expansion,
                "width of the last convolution over the last stage's", between(1, 32))
           .add("last_channels", &MobileNetV3Options::last_channels,
-               "of the layer before the classifier, before the width multiplier",
-               between(1, 65536))
+               "of the layer before the classifier, before the width multiplier", between(1, 65536))
           .add("dropout", &MobileNetV3Options::dropout, "probability before the classifier",
                between(0, 0.95))
           .add("compression", &MobileNetV3Options::compression, "what else is searched",
@@ -64,16 +62,13 @@ const OptionTable<MobileNetV3Options>& mobilenet_v3_options() {
           .check([](const MobileNetV3Options& o) {
             check_odd_distinct("/kernels", o.kernels);
             check_distinct("/resolutions", o.resolutions);
-            auto sorted = o.expansions;
-            std::sort(sorted.begin(), sorted.end());
-            if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
-              throw ConfigError("/expansions", "lists a value twice");
-            }
+            check_distinct("/expansions", o.expansions);
           });
   return table;
 }
 
 std::unique_ptr<SupergraphSpace> make_mobilenet_v3(const MobileNetV3Options& options) {
+  mobilenet_v3_options().validate(options);
   const auto scaled = [&](int channels) { return make_divisible(channels * options.width); };
   SupergraphBuilder builder;
   Dim height = options.input[1], width = options.input[2];
@@ -88,8 +83,7 @@ std::unique_ptr<SupergraphSpace> make_mobilenet_v3(const MobileNetV3Options& opt
                      .activation = ActivationKind::hard_swish});
   }
   x = mbconv(builder, x, scaled(options.stem_channels),
-             {.expanded_channels = builder.channels(x),
-              .activation = ActivationKind::relu},
+             {.expanded_channels = builder.channels(x), .activation = ActivationKind::relu},
              "first");
   for (std::size_t s = 0; s < options.stages.size(); ++s) {
     const MobileNetV3Stage& stage = options.stages[s];
@@ -119,7 +113,7 @@ std::unique_ptr<SupergraphSpace> make_mobilenet_v3(const MobileNetV3Options& opt
                        .stride = block == 1 ? stage.stride : 1,
                        .activation = stage.activation,
                        .squeeze_excitation_choice = se_choice};
-      if (stage.se != SqueezeExcitation::no) mb.squeeze_excitation = SqueezeExcitationOptions{};
+      if (stage.se == SqueezeExcitation::yes) mb.squeeze_excitation = SqueezeExcitationOptions{};
       return mbconv(builder, in, channels, mb, block_name);
     });
   }
@@ -127,8 +121,7 @@ std::unique_ptr<SupergraphSpace> make_mobilenet_v3(const MobileNetV3Options& opt
     const auto scope = builder.scope("head");
     const std::int64_t expanded =
         make_divisible(static_cast<double>(builder.channels(x).value() * options.head_expansion));
-    x = conv_bn_act(builder, x, expanded,
-                    {.activation = ActivationKind::hard_swish});
+    x = conv_bn_act(builder, x, expanded, {.activation = ActivationKind::hard_swish});
     x = builder.global_avg_pool(x);
     x = builder.conv(x, scaled(options.last_channels), {}, "mix");
     x = builder.activation(x, ActivationKind::hard_swish);

@@ -30,7 +30,7 @@ struct MobileNetV3Options {
   double width = 1.0;                          ///< multiplies every width
   std::vector<std::int64_t> kernels{3, 5, 7};  ///< one decision a block
   std::vector<double> expansions{3, 4, 6};     ///< one decision a block
-  std::vector<std::int64_t> resolutions = {};       ///< height = width of the input; none: as `input`
+  std::vector<std::int64_t> resolutions = {};  ///< height = width of the input; none: as `input`
   int stem_channels = 16;
   int stem_stride = 2;
   std::vector<MobileNetV3Stage> stages{
@@ -54,12 +54,15 @@ const OptionTable<MobileNetV3Options>& mobilenet_v3_options();
 
 /// The MobileNetV3 space of Once-for-All: a stem, one fixed separable block, stages of inverted
 /// residual blocks with elastic kernel, expansion and depth, and MobileNetV3's efficient head.
-/// Decisions: resolution, stage1.depth, stage1.se, stage1.block1.kernel, stage1.block1.expansion...
+/// Decisions: resolution, stage1.se, stage1.depth, stage1.block1.kernel, stage1.block1.expansion...
 /// Source: Cai et al., Once-for-All, ICLR 2020, arXiv 1908.09791, section 4.1 and its code's
 /// OFAMobileNetV3; Howard et al., arXiv 1905.02244.
 /// Batch norms have eps 1e-5 and momentum 0.1 as in that code.
 /// Differs from the source: SE may be searched per stage; widths are the unrounded widths times
 /// `width`, rounded to 8.
+/// Test: SpaceCatalogue.SizesAreThePublishedOnes.
+/// Throws ConfigError for options that mobilenet_v3_options() refuses, and ShapeError for
+/// networks above the limits of graph/graph.hpp.
 std::unique_ptr<SupergraphSpace> make_mobilenet_v3(const MobileNetV3Options& options = {});
 
 }  // namespace espalier

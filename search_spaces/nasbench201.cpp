@@ -4,6 +4,8 @@
 #include <array>
 #include <string>
 
+#include <fmt/format.h>
+
 #include "core/error.hpp"
 #include "graph/blocks.hpp"
 
@@ -12,14 +14,22 @@ namespace espalier {
 const OptionTable<Nasbench201Options>& nasbench201_options() {
   static const auto table =
       OptionTable<Nasbench201Options>("NAS-Bench-201: 15,625 cells of 6 edges with 5 operators")
-          .add("input", &Nasbench201Options::input, "channels, height and width of the images",
-               at_least(1), Items{3, 3})
+          .add("input", &Nasbench201Options::input,
+               "channels, height and width of the images, the last two multiples of 4", at_least(1),
+               Items{3, 3})
           .add("classes", &Nasbench201Options::classes, "of the task", at_least(2))
           .add("channels", &Nasbench201Options::channels, "of the first of three stages",
                between(1, 4096))
           .add("cells", &Nasbench201Options::cells, "in each stage", between(1, 100))
           .add("compression", &Nasbench201Options::compression, "what else is searched",
-               compression_options());
+               compression_options())
+          .check([](const Nasbench201Options& o) {  // else the two halves of a reduction disagree
+            if (o.input[1] % 4 != 0 || o.input[2] % 4 != 0) {
+              throw ConfigError(
+                  "/input", fmt::format("height and width must be multiples of 4, got {} and {}",
+                                        o.input[1], o.input[2]));
+            }
+          });
   return table;
 }
 
@@ -44,14 +54,27 @@ NodeId relu_conv_bn(GraphBuilder& builder, NodeId x, Dim channels, int kernel, i
 
 NodeId cell(SupergraphBuilder& builder, NodeId x, const std::vector<DecisionId>& edges,
             const std::string& name) {
-  const auto scope = builder.scope(name, "cell");
+  // What tells cells and edges apart in a look-up table.
+  const auto operator_of = [&](std::size_t edge) {
+    return builder.dim(edges[edge], std::array<std::int64_t, 5>{0, 1, 2, 3, 4});
+  };
+  const ScopeAttributes input{{"in_channels", builder.channels(x)},
+                              {"in_height", builder.shape(x)[1]},
+                              {"in_width", builder.shape(x)[2]}};
+  ScopeAttributes attributes = input;
+  for (std::size_t edge = 0; edge < edge_count; ++edge) {
+    attributes.emplace_back("operator" + std::to_string(edge), operator_of(edge));
+  }
+  const auto scope = builder.scope(name, "cell", attributes);
   std::vector<NodeId> nodes{x};
   std::size_t edge = 0;
   for (int to = 1; to < 4; ++to) {
     std::vector<NodeId> terms;
     for (int from = 0; from < to; ++from) {
-      const auto part =
-          builder.scope("edge" + std::to_string(from) + "_" + std::to_string(to), "edge");
+      attributes = input;
+      attributes.emplace_back("operator", operator_of(edge));
+      const auto part = builder.scope("edge" + std::to_string(from) + "_" + std::to_string(to),
+                                      "edge", attributes);
       const NodeId in = nodes[static_cast<std::size_t>(from)];
       const Dim channels = builder.channels(in);
       const std::array<NodeId, 5> options{
@@ -63,8 +86,7 @@ NodeId cell(SupergraphBuilder& builder, NodeId x, const std::vector<DecisionId>&
       };
       terms.push_back(builder.choice(edges[edge++], options));
     }
-    nodes.push_back(terms.size() == 1 ? terms[0]
-                                      : builder.add(terms, "node" + std::to_string(to)));
+    nodes.push_back(terms.size() == 1 ? terms[0] : builder.add(terms, "node" + std::to_string(to)));
   }
   return nodes.back();
 }
@@ -73,7 +95,7 @@ NodeId reduction(GraphBuilder& builder, NodeId x, Dim channels, const std::strin
   const auto scope = builder.scope(name, "reduction");
   NodeId y = relu_conv_bn(builder, x, channels, 3, 2, "conv_a");
   y = relu_conv_bn(builder, y, channels, 3, 1, "conv_b");
-  NodeId shortcut = builder.avg_pool(x, {.kernel = 2, .stride = 2, .padding = Extent(0)});
+  NodeId shortcut = builder.avg_pool(x, {.kernel = 2, .stride = 2});
   shortcut = builder.conv(shortcut, channels, {}, "downsample");
   return builder.add(shortcut, y);
 }
@@ -139,8 +161,7 @@ class Nasbench201Space : public SupergraphSpace {
         const auto it = std::find(operators.begin(), operators.end(), name);
         if (it == operators.end()) {
           throw InvalidArchitecture("'" + std::string(text) + "': unknown operator '" +
-                                    std::string(name) + "'" +
-                                    suggestion(name, operators));
+                                    std::string(name) + "'" + suggestion(name, operators));
         }
         a.choices.push_back(static_cast<std::uint32_t>(it - operators.begin()));
         rest.remove_prefix(tilde + 1);
@@ -156,13 +177,14 @@ class Nasbench201Space : public SupergraphSpace {
 }  // namespace
 
 std::unique_ptr<SupergraphSpace> make_nasbench201(const Nasbench201Options& options) {
+  nasbench201_options().validate(options);
   SupergraphBuilder builder;
   std::vector<DecisionId> edges;
   for (int to = 1; to < 4; ++to) {
     for (int from = 0; from < to; ++from) {
-      edges.push_back(builder.decide(
-          {.name = "edge" + std::to_string(from) + "_" + std::to_string(to),
-           .options = operators}));
+      edges.push_back(
+          builder.decide({.name = "edge" + std::to_string(from) + "_" + std::to_string(to),
+                          .options = operators}));
     }
   }
   NodeId x = builder.input(options.input[0], options.input[1], options.input[2]);

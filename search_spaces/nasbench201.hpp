@@ -12,7 +12,7 @@
 namespace espalier {
 
 struct Nasbench201Options {
-  std::vector<std::int64_t> input{3, 32, 32};  ///< {C, H, W}
+  std::vector<std::int64_t> input{3, 32, 32};  ///< {C, H, W}, H and W multiples of 4
   int classes = 10;
   int channels = 16;  ///< of the first stage; doubled in each of the two others
   int cells = 5;      ///< per stage
@@ -25,6 +25,9 @@ const OptionTable<Nasbench201Options>& nasbench201_options();
 /// Architecture strings are the benchmark's: "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|", followed by
 /// ",decision=label" for every decision on compression.
 /// Source: Dong & Yang, NAS-Bench-201, ICLR 2020, arXiv 2001.00326, section 2.
+/// Test: Nasbench201.CostsOfAllCellsEqualThePublishedOnes.
+/// Throws ConfigError for options that nasbench201_options() refuses, and ShapeError for
+/// networks above the limits of graph/graph.hpp.
 std::unique_ptr<SupergraphSpace> make_nasbench201(const Nasbench201Options& options = {});
 
 }  // namespace espalier

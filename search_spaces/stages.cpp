@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "core/error.hpp"
-
 namespace espalier {
 
 NodeId elastic_depth(SupergraphBuilder& builder, NodeId x, const std::string& name,
@@ -19,15 +17,6 @@ NodeId elastic_depth(SupergraphBuilder& builder, NodeId x, const std::string& na
     if (std::find(depths.begin(), depths.end(), i) != depths.end()) taps.push_back(x);
   }
   return open ? builder.choice(decision, taps, "depth") : x;
-}
-
-void check_distinct(const std::string& pointer, const std::vector<std::int64_t>& values) {
-  auto sorted = values;
-  std::sort(sorted.begin(), sorted.end());
-  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
-  if (twice != sorted.end()) {
-    throw ConfigError(pointer, "lists " + std::to_string(*twice) + " twice");
-  }
 }
 
 void check_ascending(const std::string& pointer, const std::vector<std::int64_t>& values) {

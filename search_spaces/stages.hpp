@@ -1,10 +1,14 @@
 #pragma once
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "core/error.hpp"
 #include "search_spaces/supergraph.hpp"
 
 namespace espalier {
@@ -16,7 +20,14 @@ NodeId elastic_depth(SupergraphBuilder& builder, NodeId x, const std::string& na
                      const std::function<NodeId(NodeId, std::int64_t)>& block);
 
 /// Checks of option lists. Throw ConfigError at `pointer`.
-void check_distinct(const std::string& pointer, const std::vector<std::int64_t>& values);
+template <class T>
+void check_distinct(const std::string& pointer, std::vector<T> values) {
+  std::ranges::sort(values);
+  const auto twice = std::ranges::adjacent_find(values);
+  if (twice != values.end()) {
+    throw ConfigError(pointer, fmt::format("lists {} twice; write each value once", *twice));
+  }
+}
 void check_ascending(const std::string& pointer, const std::vector<std::int64_t>& values);
 void check_odd_distinct(const std::string& pointer, const std::vector<std::int64_t>& values);
 

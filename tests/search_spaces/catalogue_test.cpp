@@ -59,6 +59,13 @@ TEST(SpaceCatalogue, ErrorsNameThePlace) {
   EXPECT_EQ(pointer_of(stage({{"depths", {2, 1}}})), "/space/stages/0/depths");
   EXPECT_EQ(pointer_of(stage({{"widths", {8, 8}}})), "/space/stages/0/widths");
   EXPECT_EQ(pointer_of({{"type", "mobilenet_v3"}, {"expansions", {3, 3}}}), "/space/expansions");
+  EXPECT_EQ(pointer_of({{"type", "mobilenet_v3"}, {"kernels", {3, 4}}}), "/space/kernels");
+  EXPECT_EQ(pointer_of({{"type", "mobilenet_v3"}, {"kernels", {3, 3}}}), "/space/kernels");
+  EXPECT_EQ(pointer_of({{"type", "mobilenet_v3"}, {"resolutions", {96, 96}}}),
+            "/space/resolutions");
+  EXPECT_EQ(pointer_of({{"type", "nasbench201"}, {"input", {3, 30, 32}}}), "/space/input");
+  EXPECT_EQ(pointer_of({{"type", "nasbench201"}, {"input", {3, 32, 30}}}), "/space/input");
+  EXPECT_EQ(pointer_of({{"type", "nasbench201"}, {"input", {1, 28, 4}}}), "no error");
   const auto compression = [](Json c) {
     return Json{{"type", "nasbench201"}, {"compression", std::move(c)}};
   };
@@ -66,6 +73,37 @@ TEST(SpaceCatalogue, ErrorsNameThePlace) {
   EXPECT_EQ(pointer_of(compression({{"weight_bits", {4, 4}}})), "/space/compression/weight_bits");
   EXPECT_EQ(pointer_of(compression({{"channels", {0.5, 0.5}}})), "/space/compression/channels");
   EXPECT_EQ(pointer_of(compression({{"channels", {0.0}}})), "/space/compression/channels/0");
+}
+
+TEST(SpaceCatalogue, OptionsMadeInCodeAreCheckedToo) {
+  const auto pointer_of = [](auto make) {
+    try {
+      make();
+    } catch (const ConfigError& e) {
+      return e.pointer();
+    }
+    return std::string("no error");
+  };
+  const auto chain = [&](const ChainOptions& o) { return pointer_of([&] { make_chain(o); }); };
+  EXPECT_EQ(chain({.input = {3}}), "/input");
+  EXPECT_EQ(chain({.stages = {}}), "/stages");
+  EXPECT_EQ(chain({.stages = {{.depths = {}}}}), "/stages/0/depths");
+  EXPECT_EQ(chain({.stages = {{.depths = {2, 1}}}}), "/stages/0/depths");
+  EXPECT_EQ(chain({.stages = {{.widths = {}}}}), "/stages/0/widths");
+  const auto mobile = [&](const MobileNetV3Options& o) {
+    return pointer_of([&] { make_mobilenet_v3(o); });
+  };
+  EXPECT_EQ(mobile({.input = {3, 32}}), "/input");
+  EXPECT_EQ(mobile({.expansions = {}}), "/expansions");
+  EXPECT_EQ(mobile({.stages = {{.depths = {3, 2}}}}), "/stages/0/depths");
+  const auto cells = [&](const Nasbench201Options& o) {
+    return pointer_of([&] { make_nasbench201(o); });
+  };
+  EXPECT_EQ(cells({.input = {}}), "/input");
+  EXPECT_EQ(cells({.input = {3, 32, 31}}), "/input");
+  EXPECT_EQ(cells({.channels = 0}), "/channels");
+  EXPECT_EQ(cells({.compression = CompressionOptions{.channels = {0.5, 0.5}}}),
+            "/compression/channels");
 }
 
 TEST(Chain, DepthWidthAndKernelAreDecisions) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/error.hpp"
 #include "graph/blocks.hpp"
 #include "search_spaces/chain.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
@@ -110,8 +111,7 @@ TEST(Compression, BitsAreAnnotatedByLayerBlockOrNetwork) {
 }
 
 TEST(Compression, BlockAttributesFollowTheOpenedWidths) {
-  const auto space =
-      make_mobilenet_v3({.compression = CompressionOptions{.channels = {0.5, 1.0}}});
+  const auto space = make_mobilenet_v3({.compression = CompressionOptions{.channels = {0.5, 1.0}}});
   Rng rng(4);
   for (int i = 0; i < 20; ++i) {
     const Graph g = space->build(sample_uniform(*space, rng));
@@ -141,9 +141,86 @@ TEST(Compression, WidthsBehindGroupedConvolutionsAndUnequalConcatsStay) {
   EXPECT_EQ(names(s.decisions()), (std::vector<std::string>{"channels.free"}));
 }
 
+TEST(Compression, WidthsThatMeetInAnotherOrderOrMakeUpStay) {
+  const CompressionOptions half{.channels = {0.5, 1.0}, .divisor = 2};
+  const auto opened = [&](auto build) {
+    SupergraphBuilder b;
+    b.output(build(b, b.input(3, 4, 4)));
+    const Supergraph s = open_compression(b.finish(), half);
+    verify(s.graph());
+    return names(s.decisions());
+  };
+  using B = SupergraphBuilder;
+  const auto pick = [](B& b, NodeId p, NodeId q) {
+    return b.choice(b.decide({.name = "pick", .options = {"p", "q"}}), std::array{p, q});
+  };
+  const auto concat = [](B& b, NodeId x, std::int64_t p, std::int64_t q) {
+    return b.concat(std::array{b.conv(x, p), b.conv(x, q)});
+  };
+  const auto end = [](B& b, NodeId x) { return b.conv(x, 6, {}, "end"); };
+  const auto flat = [](B& b, NodeId x, std::int64_t width) {
+    return b.flatten(b.conv(x, width, {.stride = 2}));
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(opened([&](B& b, NodeId x) {
+              return end(b, b.add(concat(b, x, 8, 16), concat(b, x, 16, 8)));
+            }),
+            Names{});
+  EXPECT_EQ(opened([&](B& b, NodeId x) {
+              return end(b, pick(b, concat(b, x, 8, 16), concat(b, x, 16, 8)));
+            }),
+            Names{"pick"});
+  EXPECT_EQ(opened([&](B& b, NodeId x) {
+              return end(b, pick(b, concat(b, x, 8, 16), concat(b, x, 4, 8)));
+            }),
+            Names{"pick"});
+  EXPECT_EQ(opened([&](B& b, NodeId x) {
+              return b.linear(b.add(flat(b, x, 8), b.linear(b.flatten(x), 32)), 2);
+            }),
+            Names{});
+  EXPECT_EQ(
+      opened([&](B& b, NodeId x) { return b.linear(pick(b, flat(b, x, 8), flat(b, x, 16)), 2); }),
+      Names{"pick"});
+  // In the same order and make-up they change together.
+  EXPECT_EQ(opened([&](B& b, NodeId x) {
+              return end(b, b.add(concat(b, x, 8, 16), concat(b, x, 8, 16)));
+            }),
+            (Names{"channels.conv", "channels.conv_2"}));
+  EXPECT_EQ(
+      opened([&](B& b, NodeId x) { return b.linear(b.add(flat(b, x, 8), flat(b, x, 8)), 2); }),
+      Names{"channels.conv"});
+  EXPECT_EQ(opened([&](B& b, NodeId x) { return end(b, pick(b, b.conv(x, 8), b.conv(x, 16))); }),
+            (Names{"pick", "channels.conv"}));
+}
+
+TEST(Compression, AShareOfOneKeepsEveryWidth) {
+  const ChainStage stage{.widths = {50}, .depths = {1}, .kernels = {3}};
+  ChainOptions options{.stages = {stage}};
+  const Cost whole = cost(make_chain(options)->build({}));
+  options.compression = CompressionOptions{.channels = {0.5, 1.0}};
+  const auto space = make_chain(options);
+  EXPECT_EQ(cost(space->build({std::vector<std::uint32_t>(space->decisions().size(), 1)})), whole);
+  options.compression = CompressionOptions{.channels = {1.0}};
+  EXPECT_EQ(cost(make_chain(options)->build({})), whole);
+}
+
+TEST(Compression, OptionsMadeInCodeAreChecked) {
+  const auto pointer_of = [](const CompressionOptions& options) {
+    try {
+      open_compression(residual(), options);
+    } catch (const ConfigError& error) {
+      return error.pointer();
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(pointer_of({.channels = {1.5}}), "/channels/0");
+  EXPECT_EQ(pointer_of({.divisor = 0}), "/divisor");
+  EXPECT_EQ(pointer_of({.weight_bits = {9}}), "/weight_bits/0");
+}
+
 TEST(Compression, RatiosThatRoundToTheSameWidthOpenNothing) {
   EXPECT_TRUE(
-      open_compression(residual(), {.channels = {0.9, 1.0}, .divisor = 16}).decisions().size() <= 1);
+      open_compression(residual(), {.channels = {0.9, 1.0}, .divisor = 16}).decisions().empty());
   const Supergraph fixed = open_compression(residual(), {.channels = {0.5}});
   EXPECT_TRUE(fixed.decisions().empty());
   EXPECT_EQ(fixed.graph().node(1).shape[0], Dim(8));

@@ -136,12 +136,11 @@ TEST(Nasbench201, FingerprintsNeverMergeDifferentCosts) {
 
 TEST(Nasbench201, RefusesMalformedStrings) {
   const auto space = make_nasbench201();
-  for (const char* text :
-       {"", "|", "|none~0|", "|none~0|+|none~0|none~1|+|none~0|none~1|none~2",
-        "|none~1|+|none~0|none~1|+|none~0|none~1|none~2|",
-        "|nope~0|+|none~0|none~1|+|none~0|none~1|none~2|",
-        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|x",
-        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|,edge=1"}) {
+  for (const char* text : {"", "|", "|none~0|", "|none~0|+|none~0|none~1|+|none~0|none~1|none~2",
+                           "|none~1|+|none~0|none~1|+|none~0|none~1|none~2|",
+                           "|nope~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+                           "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|x",
+                           "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|,edge=1"}) {
     EXPECT_THROW(space->parse(text), InvalidArchitecture) << text;
   }
 }
