@@ -110,10 +110,11 @@ Networks read_networks(const NetworkArguments& arguments, const Catalogue& catal
   return networks;
 }
 
-std::string chosen_summary(const std::string& directory) {
+std::string chosen_summary(const Results& results, const std::string& directory) {
   const std::filesystem::path best = std::filesystem::path(directory) / "best";
-  if (!std::filesystem::exists(best / "final.json")) return "";
-  const Json final = read_json_file(best / "final.json");
+  const std::optional<Json> summary = final_summary(results, directory);
+  if (!summary) return "";
+  const Json& final = *summary;
   std::string text;
   try {
     text = fmt::format("Chosen: trial {}", final.at("trial").get<std::uint64_t>());

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -16,13 +17,17 @@ struct Arguments {
 int pareto(const Arguments& arguments, const Catalogue& catalogue) {
   const Results results = read_results(arguments.directory, catalogue);
   const std::vector<std::size_t> front = results.front();
-  if (front.empty()) log_warning("no trial keeps the constraints yet");
+  if (front.empty()) {
+    const auto complete = [](const Trial& trial) { return trial.state == TrialState::complete; };
+    log_warning(std::ranges::any_of(results.trials, complete) ? "no trial keeps the constraints yet"
+                                                              : "no trial is complete yet");
+  }
   if (arguments.json) {
     print_json(results_json(results, front));
   } else if (arguments.csv) {
     print(results_csv(results, front));
   } else {
-    print(results_table(results, front) + chosen_summary(arguments.directory));
+    print(results_table(results, front) + chosen_summary(results, arguments.directory));
   }
   return exit_ok;
 }

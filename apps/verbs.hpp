@@ -10,6 +10,7 @@
 #include "core/json.hpp"
 #include "search_spaces/search_space.hpp"
 #include "study/catalogue.hpp"
+#include "study/results.hpp"
 
 namespace espalier {
 
@@ -61,6 +62,6 @@ Networks read_networks(const NetworkArguments& arguments, const Catalogue& catal
 
 /// Sums up a run's best network after its table: what the final training came to and where its
 /// files are.
-std::string chosen_summary(const std::string& directory);
+std::string chosen_summary(const Results& results, const std::string& directory);
 
 }  // namespace espalier

@@ -13,7 +13,7 @@ const std::vector<ExportFormat>& export_formats() {
   static const std::vector<ExportFormat> formats{
       {"json", ".json", "the network and its architecture", false},
       {"dot", ".dot", "a drawing for Graphviz", false},
-      {"onnx", ".onnx", "an ONNX model (opset 14)", true},
+      {"onnx", ".onnx", "an ONNX model (opset 14)", true, has_onnx()},
       {"torchscript", ".pt", "a TorchScript module", true},
   };
   return formats;

@@ -15,6 +15,7 @@ namespace espalier {
 /// at its ends. Equal costs are in the order of the points. Costs are finite. O(d n log n).
 /// Source: K. Deb et al.: A fast and elitist multiobjective genetic algorithm: NSGA-II, IEEE TEVC
 /// 2002, section III-B.
+/// Test: CrowdingDistances.AddsTheGapsOfNeighboursRelativeToTheSpread.
 std::vector<double> crowding_distances(PointsView costs, std::span<const std::uint32_t> ranks);
 
 }  // namespace espalier

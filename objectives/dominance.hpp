@@ -15,6 +15,7 @@ bool dominates(std::span<const double> a, std::span<const double> b);
 /// does not, or both break them and it does so less, or both keep them and it dominates.
 /// Source: K. Deb et al.: A fast and elitist multiobjective genetic algorithm: NSGA-II, IEEE TEVC
 /// 2002, definition 1.
+/// Test: DominanceTest.ConstraintsComeFirst.
 bool constrained_dominates(std::span<const double> a, double violation_a, std::span<const double> b,
                            double violation_b);
 
@@ -34,6 +35,7 @@ struct PointsView {
 /// less where there are few fronts. Source: X. Zhang et al.: An efficient approach to nondominated
 /// sorting for evolutionary multiobjective optimization, IEEE TEVC 2015 (ENS-BS). Differs from the
 /// source: with two costs a front is represented by its last point alone.
+/// Test: DominanceTest.RanksAgreeWithPeelingForOneToFiveCosts.
 std::vector<std::uint32_t> non_dominated_ranks(PointsView costs);
 
 /// The same for constrained_dominates: all points that break constraints come after those that keep

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "core/json_fwd.hpp"
 #include "objectives/constraint.hpp"
 #include "objectives/metric.hpp"
 #include "objectives/objective.hpp"
@@ -17,9 +18,9 @@ namespace espalier {
 /// constraints. Immutable; cheap to copy.
 class Goals {
  public:
-  /// Throws ConfigError when there is no objective, when two have the same metric, when a metric is
-  /// not in the table (naming the nearest) or is for reports only, or when a lower bound is above
-  /// its upper bound.
+  /// Throws ConfigError, with the place in /objectives or /constraints, when there is no objective,
+  /// when two have the same metric, when a metric is not in the table (naming the nearest) or is
+  /// for reports only, or when a lower bound is above its upper bound.
   Goals(const MetricTable& table, std::vector<Objective> objectives,
         std::vector<Constraint> constraints = {});
 
@@ -48,5 +49,8 @@ class Goals {
   std::vector<std::size_t> constraint_index_;
   std::vector<double> signs_;
 };
+
+/// {"objectives": [{"metric", "goal"}], "constraints": [{"metric", "min"?, "max"?}]}.
+Json to_json(const Goals& goals);
 
 }  // namespace espalier

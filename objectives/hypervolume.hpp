@@ -14,6 +14,7 @@ namespace espalier {
 /// Source: for three costs N. Beume et al.: On the complexity of computing the hypervolume
 /// indicator, IEEE TEVC 2009; beyond L. While et al.: A fast way of calculating exact hypervolumes,
 /// IEEE TEVC 2012 (WFG).
+/// Test: HypervolumeTest.AgreesWithCountingCellsForOneToFiveCosts.
 double hypervolume(PointsView costs, std::span<const double> reference);
 
 }  // namespace espalier

@@ -16,6 +16,11 @@ namespace espalier {
 /// Which values of a metric are better.
 enum class Direction { minimize, maximize };
 
+/// "minimize" or "maximize".
+constexpr std::string_view direction_name(Direction direction) {
+  return direction == Direction::maximize ? "maximize" : "minimize";
+}
+
 /// What is known of a metric before a run: its name, with its unit where it has one ("latency_ms",
 /// "latency_ms@pixel1"), the unit alone for axes ("ms", "%"; "" for counts and scores), which
 /// values are better where that goes without saying, and whether it is for reports only: then no

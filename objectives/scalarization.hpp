@@ -11,6 +11,7 @@ double weighted_sum(std::span<const double> costs, std::span<const double> weigh
 /// The largest weight times distance from the ideal point; to be minimized. Its minima reach every
 /// point of a front, also of one that is not convex. Of equal sizes; weights >= 0.
 /// Source: K. Miettinen: Nonlinear multiobjective optimization, 1999, section 3.4.
+/// Test: ScalarizationTest.TchebycheffReachesAFrontThatIsNotConvex.
 double tchebycheff(std::span<const double> costs, std::span<const double> weights,
                    std::span<const double> ideal);
 
@@ -24,6 +25,7 @@ struct MnasnetExponents {
 /// beyond it. {0, -1} makes the target a hard limit. Latency and target are positive, in the same
 /// unit; throws NumericalError otherwise. Source: M. Tan et al.: MnasNet: platform-aware neural
 /// architecture search for mobile, CVPR 2019, arXiv 1807.11626, equations 2 and 3.
+/// Test: ScalarizationTest.MnasnetRewardTradesAsThePaperSays.
 double mnasnet_reward(double accuracy, double latency, double target,
                       MnasnetExponents exponents = {});
 

@@ -19,19 +19,22 @@ OptionTable<ScreenOptions> screen_option_table() {
           named<Direction>({{"minimize", Direction::minimize}, {"maximize", Direction::maximize}}));
 }
 
+Architecture known_architecture(const SearchSpace& space, const Json& written) {
+  const Architecture a = written.is_string() ? space.parse(written.get<std::string>())
+                                             : architecture_from_json(space, written);
+  if (!space.valid(a)) {
+    throw InvalidArchitecture("the architecture breaks a constraint of the space: " +
+                              space.to_string(a));
+  }
+  return space.canonical(a);
+}
+
 Start::Start(const RunContext& context, const StartOptions& options) {
   const SearchSpace& space = *context.space;
   std::unordered_set<Architecture, ArchitectureHash> seen;
   for (std::size_t i = 0; i < options.initial.size(); ++i) {
-    const Json& written = options.initial[i];
     try {
-      const Architecture a = written.is_string() ? space.parse(written.get<std::string>())
-                                                 : architecture_from_json(space, written);
-      if (!space.valid(a)) {
-        throw InvalidArchitecture("the architecture breaks a constraint of the space: " +
-                                  space.to_string(a));
-      }
-      Architecture canonical = space.canonical(a);
+      Architecture canonical = known_architecture(space, options.initial[i]);
       if (seen.insert(canonical).second) known_.push_back(std::move(canonical));
     } catch (const InvalidArchitecture& error) {
       throw ConfigError(pointer_to("/initial", i), error.what());

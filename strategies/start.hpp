@@ -27,6 +27,10 @@ struct StartOptions {
   std::optional<ScreenOptions> screen;
 };
 
+/// An architecture that a user wrote, the space's own string or {decision: label}, in canonical
+/// form. Throws InvalidArchitecture.
+Architecture known_architecture(const SearchSpace& space, const Json& written);
+
 /// The option table of the screen.
 OptionTable<ScreenOptions> screen_option_table();
 

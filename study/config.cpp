@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "exporters/catalogue.hpp"
 #include "graph/nets.hpp"
 #include "study/json_difference.hpp"
@@ -24,7 +25,7 @@ OptionTable<RunConfig> make_table(const Catalogue& catalogue) {
       OptionTable<ComputeOptions>("where and how trials are evaluated")
           .add("device", &ComputeOptions::device, "of LibTorch: cpu, cuda:0")
           .add("workers", &ComputeOptions::workers,
-               "threads that evaluate trials; results never depend on it", between(1, 1024))
+               "threads that evaluate trials; the search never depends on it", between(1, 1024))
           .add("batch", &ComputeOptions::batch,
                "candidates in flight; results depend on it, and no more workers are busy",
                between(1, 1 << 20))
@@ -78,7 +79,8 @@ OptionTable<RunConfig> make_table(const Catalogue& catalogue) {
           .add("train", &FinalOptions::train, "trains it on all training images",
                train_option_table())
           .add("threads", &FinalOptions::threads,
-               "of LibTorch for this training; by default workers * threads_per_trial",
+               "of LibTorch for this training, which depends on it; by default workers * "
+               "threads_per_trial of the call that began the run",
                between(1, 1024))
           .add("export", &FinalOptions::exports, "file formats, written to best/", one_of(formats))
           .check([](const FinalOptions& options) {
@@ -130,6 +132,10 @@ std::optional<std::size_t> element_index(const Json& array, const std::string& s
 
 }  // namespace
 
+int final_threads(const RunConfig& config) {
+  return config.final.threads.value_or(config.compute.workers * config.compute.threads_per_trial);
+}
+
 RunConfig read_config(const Json& json, const Catalogue& catalogue) {
   return make_table(catalogue).read(json, "");
 }
@@ -151,12 +157,20 @@ Json config_schema(const Catalogue& catalogue) {
 }
 
 std::vector<std::shared_ptr<const HardwareModel>> hardware_models(const RunConfig& config,
-                                                                  const Catalogue& catalogue) {
+                                                                  const Catalogue& catalogue,
+                                                                  MissingFiles missing) {
   std::vector<std::shared_ptr<const HardwareModel>> models;
   for (std::size_t i = 0; i < config.hardware.size(); ++i) {
     const std::string pointer = pointer_to("/hardware", i);
-    std::shared_ptr<const HardwareModel> model =
-        catalogue.hardware.create(config.hardware[i], pointer);
+    std::shared_ptr<const HardwareModel> model;
+    try {
+      model = catalogue.hardware.create(config.hardware[i], pointer);
+    } catch (const IoError& error) {
+      if (missing == MissingFiles::refused) throw;
+      log_warning(
+          fmt::format("what is not on record of {} is left out: {}", pointer, error.what()));
+      continue;
+    }
     for (const auto& other : models) {
       if (other->name() == model->name()) {
         throw ConfigError(

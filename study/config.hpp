@@ -20,7 +20,7 @@ namespace espalier {
 
 struct ComputeOptions {
   std::string device = "cpu";  ///< or "cuda:0"
-  int workers = 1;             ///< threads that evaluate; results never depend on it
+  int workers = 1;             ///< threads that evaluate; the search never depends on it
   int batch = 1;               ///< candidates in flight; results depend on it
   int threads_per_trial = 1;   ///< of LibTorch in each worker
 };
@@ -50,7 +50,7 @@ enum class Choose { first_objective, knee };
 struct FinalOptions {
   Choose choose = Choose::first_objective;
   std::optional<TrainOptions> train;  ///< on all training images; empty: it is not trained
-  std::optional<int> threads;         ///< of LibTorch; by default workers * threads_per_trial
+  std::optional<int> threads;         ///< of LibTorch; by default final_threads()
   std::vector<std::string> exports;   ///< formats
 };
 
@@ -71,6 +71,10 @@ struct RunConfig {
   FinalOptions final;
 };
 
+/// LibTorch threads of the final training: "/final/threads", by default workers *
+/// threads_per_trial. A run keeps those that it began with.
+int final_threads(const RunConfig& config);
+
 /// Reads a config, which may leave out what has a default. Throws ConfigError.
 RunConfig read_config(const Json& json, const Catalogue& catalogue);
 
@@ -80,9 +84,12 @@ Json write_config(const RunConfig& config, const Catalogue& catalogue);
 /// A JSON Schema (2020-12) that accepts what read_config accepts, checks across options apart.
 Json config_schema(const Catalogue& catalogue);
 
-/// The models of "hardware". Reads their files: IoError, ConfigError.
-std::vector<std::shared_ptr<const HardwareModel>> hardware_models(const RunConfig& config,
-                                                                  const Catalogue& catalogue);
+/// The models of "hardware". Reads their files: IoError, ConfigError. With `MissingFiles::skipped`
+/// a model whose file cannot be read is left out, with a warning.
+enum class MissingFiles { refused, skipped };
+std::vector<std::shared_ptr<const HardwareModel>> hardware_models(
+    const RunConfig& config, const Catalogue& catalogue,
+    MissingFiles missing = MissingFiles::refused);
 
 /// The network metrics of a run: the costs, and what the models estimate.
 std::vector<NetworkMetric> network_metrics(

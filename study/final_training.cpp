@@ -12,28 +12,16 @@
 #include "training/trainer.hpp"
 
 namespace espalier {
-namespace {
-
-// The trial whose final training is done, if one is.
-std::optional<std::uint64_t> finished_trial(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  const Json json = read_json_file(path);
-  if (!json.is_object() || !json.contains("trial") || !json["trial"].is_number_unsigned()) {
-    throw IoError(path.string(), "is damaged: it names no trial");
-  }
-  return json["trial"].get<std::uint64_t>();
-}
-
-}  // namespace
-
-bool finish_chosen(const Results& results, std::size_t chosen, const RunConfig& config,
-                   const FinalRun& run) {
+bool finish_chosen(const Results& results, const RunConfig& config, const FinalRun& run) {
+  const auto chosen = results.chosen();
+  if (!chosen || final_summary(results, run.directory)) return true;
   const std::filesystem::path best = run.directory / "best";
-  const Trial& trial = results.trials[chosen];
+  const Trial& trial = results.trials[*chosen];
   const Architecture& architecture = trial.candidate.architecture;
-  if (finished_trial(best / "final.json") == trial.candidate.trial_id) return true;
   std::error_code error;
-  std::filesystem::remove(best / "final.json", error);  // of another trial; best/ is its no more
+  // What is there may be of another trial; a training that was cut short is in checkpoints/.
+  std::filesystem::remove_all(best, error);
+  if (error) throw IoError(best.string(), "cannot be removed: " + error.message());
   std::filesystem::create_directories(best, error);
   if (error) throw IoError(best.string(), "cannot be created: " + error.message());
 
@@ -47,8 +35,7 @@ bool finish_chosen(const Results& results, std::size_t chosen, const RunConfig& 
   std::unique_ptr<GraphModule> module;
   if (config.final.train) {
     TrainOptions options = *config.final.train;
-    options.threads =
-        config.final.threads.value_or(config.compute.workers * config.compute.threads_per_trial);
+    options.threads = final_threads(config);
     const Rng rng = Rng(config.seed).fork("final").fork(trial.candidate.trial_id);
     module = std::make_unique<GraphModule>(
         file.graph, ModuleOptions{.device = at::Device(config.compute.device)});

@@ -20,15 +20,14 @@ struct FinalRun {
   bool progress = false;  ///< shown on stderr
 };
 
-/// Writes `best/` for a trial: architecture.json, and, where "final" has "train", trains the
-/// network from random weights on all training images, measures it once on the test images, and
+/// Writes `best/` for the chosen trial: architecture.json, and, where "final" has "train", trains
+/// the network from random weights on all training images, measures it once on the test images, and
 /// writes weights.safetensors, the exports (each verified) and final.json: {"trial", "arch",
 /// "test_accuracy", "test_loss", "epochs", "metrics", "files"}.
 ///
-/// Does nothing when final.json is there for this trial already, and continues a training that was
-/// cut short. Returns false when it was stopped before its end. Throws what training and exporting
-/// throw.
-bool finish_chosen(const Results& results, std::size_t chosen, const RunConfig& config,
-                   const FinalRun& run);
+/// Does nothing when no trial is chosen, and when final.json is there for it already. Otherwise
+/// `best/` is made anew; a training that was cut short is continued. Returns false when it was
+/// stopped before its end. Throws what training and exporting throw.
+bool finish_chosen(const Results& results, const RunConfig& config, const FinalRun& run);
 
 }  // namespace espalier

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "core/json.hpp"
 
 namespace espalier::detail {
 
@@ -32,32 +33,25 @@ MetricLayout::MetricLayout(const std::vector<MetricInfo>& measured,
     network_.push_back(metric);
     search.push_back(metric.info);
   }
-  // Goals only knows the metrics that are used; the nearest name may be one that is not.
+  search_table_ = std::make_shared<const MetricTable>(search);
+  std::vector<MetricInfo> all = search;
+  all.insert(all.end(), report.begin(), report.end());
+  table_ = report.empty() ? search_table_ : std::make_shared<const MetricTable>(all);
+  // The table only has the metrics that are used; the nearest name may be one that is not.
+  for (const MetricInfo& info : report) known.push_back(info.name);
   const auto check = [&](const std::string& metric, const std::string& pointer) {
-    for (const MetricInfo& info : report) {
-      if (info.name == metric) {
-        throw ConfigError(pointer, "the metric \"" + metric + "\" is for reports only");
-      }
-    }
     if (std::ranges::find(known, metric) == known.end()) {
-      throw ConfigError(pointer, "unknown metric \"" + metric + "\"" + suggestion(metric, known));
+      throw ConfigError(pointer + "/metric",
+                        "unknown metric \"" + metric + "\"" + suggestion(metric, known));
     }
   };
   for (std::size_t i = 0; i < objectives.size(); ++i) {
-    check(objectives[i].metric, "/objectives/" + std::to_string(i) + "/metric");
+    check(objectives[i].metric, pointer_to("/objectives", i));
   }
   for (std::size_t i = 0; i < constraints.size(); ++i) {
-    check(constraints[i].metric, "/constraints/" + std::to_string(i) + "/metric");
+    check(constraints[i].metric, pointer_to("/constraints", i));
   }
-  search_table_ = std::make_shared<const MetricTable>(search);
-  goals_ = std::make_shared<const Goals>(*search_table_, objectives, constraints);
-  if (report.empty()) {
-    table_ = search_table_;
-  } else {
-    std::vector<MetricInfo> all = search;
-    all.insert(all.end(), report.begin(), report.end());
-    table_ = std::make_shared<const MetricTable>(std::move(all));
-  }
+  goals_ = std::make_shared<const Goals>(*table_, objectives, constraints);
   for (const MetricInfo& info : measured) measured_at_.push_back(table_->index(info.name));
 }
 

@@ -17,7 +17,7 @@ namespace espalier::detail {
 /// both tables.
 class MetricLayout {
  public:
-  /// Throws ConfigError, with the pointer /objectives or /constraints, where Goals does.
+  /// Throws ConfigError where Goals does; the nearest name may be of a metric not used so far.
   MetricLayout(const std::vector<MetricInfo>& measured, const std::vector<NetworkMetric>& network,
                const std::vector<Objective>& objectives,
                const std::vector<Constraint>& constraints);

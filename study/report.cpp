@@ -154,20 +154,16 @@ std::string chosen_section(const Results& results, std::size_t chosen,
   const Architecture& a = trial.candidate.architecture;
   std::string html =
       fmt::format("<h2>Chosen: trial {}</h2>\n<table class=\"text\">\n", trial.candidate.trial_id);
-  const std::filesystem::path path = directory / "best" / "final.json";
-  if (std::filesystem::exists(path)) {
-    const Json final = read_json_file(path);
-    if (final.is_object() && final.value("trial", Json()) == trial.candidate.trial_id) {
-      if (final.contains("test_accuracy") && final["test_accuracy"].is_number()) {
-        html += row({"test accuracy after the final training (%)",
-                     short_number(final["test_accuracy"].get<double>())});
-      }
-      std::string files;
-      for (const Json& file : final.value("files", Json::array())) {
-        if (file.is_string()) files += (files.empty() ? "" : ", ") + file.get<std::string>();
-      }
-      html += row({"files in best/", files});
+  if (const auto final = final_summary(results, directory)) {
+    if (final->contains("test_accuracy") && (*final)["test_accuracy"].is_number()) {
+      html += row({"test accuracy after the final training (%)",
+                   short_number((*final)["test_accuracy"].get<double>())});
     }
+    std::string files;
+    for (const Json& file : final->value("files", Json::array())) {
+      if (file.is_string()) files += (files.empty() ? "" : ", ") + file.get<std::string>();
+    }
+    html += row({"files in best/", files});
   }
   for (const auto& [name, value] : all_metrics(results, trial)) {
     html += row({name, short_number(value)});
@@ -179,14 +175,8 @@ std::string chosen_section(const Results& results, std::size_t chosen,
 std::string front_table(const Results& results) {
   const std::vector<std::size_t> front = results.front();
   const auto chosen = results.chosen();
-  std::vector<std::string> names;
-  std::vector<NamedValues> rows;
-  for (const std::size_t i : front) {
-    rows.push_back(all_metrics(results, results.trials[i]));
-    for (const auto& [name, value] : rows.back()) {
-      if (std::ranges::find(names, name) == names.end()) names.push_back(name);
-    }
-  }
+  const std::vector<NamedValues> rows = metrics_of(results, front);
+  const std::vector<std::string> names = column_names(results, rows);
   std::string html = "<div class=\"wide\"><table>\n<tr><th>trial</th>";
   for (const std::string& name : names) html += "<th>" + escape_html(name) + "</th>";
   html += "</tr>\n";

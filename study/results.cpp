@@ -16,10 +16,6 @@
 namespace espalier {
 namespace {
 
-std::string direction_name(Direction direction) {
-  return direction == Direction::maximize ? "maximize" : "minimize";
-}
-
 // What Study writes of its metrics and goals, read back.
 struct StudyDescription {
   std::vector<MetricInfo> metrics;
@@ -69,50 +65,10 @@ std::optional<Baseline> read_baseline(const std::filesystem::path& directory) {
   return baseline;
 }
 
-Json to_json(const NamedValues& values) {
+Json values_json(const NamedValues& values) {
   Json json = Json::object();
   for (const auto& [name, value] : values) json[name] = value;
   return json;
-}
-
-// The metrics of several trials; network metrics are computed once for each architecture.
-std::vector<NamedValues> metrics_of(const Results& results, std::span<const std::size_t> which) {
-  std::vector<NamedValues> metrics;
-  std::unordered_map<Architecture, NamedValues, ArchitectureHash> known;
-  for (const std::size_t i : which) {
-    const Trial& trial = results.trials[i];
-    NamedValues values;
-    for (std::size_t m = 0; m < trial.metrics.size(); ++m) {
-      if (!std::isnan(trial.metrics[m])) {
-        values.emplace_back((*results.metrics)[m].name, trial.metrics[m]);
-      }
-    }
-    const Architecture& a = trial.candidate.architecture;
-    auto [network, added] = known.try_emplace(a);
-    if (added) {
-      network->second = network_values(results.network_metrics, Network(*results.space, a));
-    }
-    for (const auto& [name, value] : network->second) {
-      const auto same = [&](const auto& recorded) { return recorded.first == name; };
-      if (std::ranges::none_of(values, same)) values.emplace_back(name, value);
-    }
-    metrics.push_back(std::move(values));
-  }
-  return metrics;
-}
-
-// All names that occur, in the order of their first occurrence: objectives come first.
-std::vector<std::string> column_names(const Results& results,
-                                      const std::vector<NamedValues>& metrics) {
-  std::vector<std::string> names;
-  const auto add = [&](const std::string& name) {
-    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
-  };
-  for (const Objective& objective : results.goals.objectives()) add(objective.metric);
-  for (const NamedValues& values : metrics) {
-    for (const auto& [name, value] : values) add(name);
-  }
-  return names;
 }
 
 std::optional<double> find(const NamedValues& values, const std::string& name) {
@@ -201,7 +157,7 @@ Results read_results(const std::filesystem::path& directory, const Catalogue& ca
       .goals = *goals,
       .trials = {},
       .timings = {},
-      .network_metrics = network_metrics(hardware_models(config, catalogue)),
+      .network_metrics = network_metrics(hardware_models(config, catalogue, MissingFiles::skipped)),
       .baseline = read_baseline(directory),
       .rule = config.final.choose,
   };
@@ -227,6 +183,44 @@ Results read_results(const std::filesystem::path& directory, const Catalogue& ca
   return results;
 }
 
+std::vector<NamedValues> metrics_of(const Results& results, std::span<const std::size_t> which) {
+  std::vector<NamedValues> metrics;
+  std::unordered_map<Architecture, NamedValues, ArchitectureHash> known;
+  for (const std::size_t i : which) {
+    const Trial& trial = results.trials[i];
+    NamedValues values;
+    for (std::size_t m = 0; m < trial.metrics.size(); ++m) {
+      if (!std::isnan(trial.metrics[m])) {
+        values.emplace_back((*results.metrics)[m].name, trial.metrics[m]);
+      }
+    }
+    const Architecture& a = trial.candidate.architecture;
+    auto [network, added] = known.try_emplace(a);
+    if (added) {
+      network->second = network_values(results.network_metrics, Network(*results.space, a));
+    }
+    for (const auto& [name, value] : network->second) {
+      const auto same = [&](const auto& recorded) { return recorded.first == name; };
+      if (std::ranges::none_of(values, same)) values.emplace_back(name, value);
+    }
+    metrics.push_back(std::move(values));
+  }
+  return metrics;
+}
+
+std::vector<std::string> column_names(const Results& results,
+                                      const std::vector<NamedValues>& metrics) {
+  std::vector<std::string> names;
+  const auto add = [&](const std::string& name) {
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  };
+  for (const Objective& objective : results.goals.objectives()) add(objective.metric);
+  for (const NamedValues& values : metrics) {
+    for (const auto& [name, value] : values) add(name);
+  }
+  return names;
+}
+
 NamedValues all_metrics(const Results& results, const Trial& trial) {
   const std::size_t position = static_cast<std::size_t>(&trial - results.trials.data());
   return metrics_of(results, {&position, 1})[0];
@@ -244,18 +238,20 @@ NamedValues network_values(std::span<const NetworkMetric> metrics, const Network
   return values;
 }
 
+std::optional<Json> final_summary(const Results& results, const std::filesystem::path& directory) {
+  const auto chosen = results.chosen();
+  const std::filesystem::path path = directory / "best" / "final.json";
+  if (!chosen || !std::filesystem::exists(path)) return std::nullopt;
+  Json json = read_json_file(path);
+  if (!json.is_object() || !json.contains("trial") || !json["trial"].is_number_unsigned()) {
+    throw IoError(path.string(), "is damaged: it names no trial");
+  }
+  if (json["trial"] != results.trials[*chosen].candidate.trial_id) return std::nullopt;
+  return json;
+}
+
 Json results_json(const Results& results, std::span<const std::size_t> which) {
-  Json objectives = Json::array(), constraints = Json::array(), trials = Json::array();
-  for (const Objective& objective : results.goals.objectives()) {
-    objectives.push_back(
-        {{"metric", objective.metric}, {"goal", direction_name(objective.direction)}});
-  }
-  for (const Constraint& constraint : results.goals.constraints()) {
-    Json bounds = {{"metric", constraint.metric}};
-    if (std::isfinite(constraint.lower)) bounds["min"] = constraint.lower;
-    if (std::isfinite(constraint.upper)) bounds["max"] = constraint.upper;
-    constraints.push_back(std::move(bounds));
-  }
+  Json trials = Json::array();
   const std::vector<NamedValues> metrics = metrics_of(results, which);
   for (std::size_t j = 0; j < which.size(); ++j) {
     const Trial& trial = results.trials[which[j]];
@@ -264,21 +260,20 @@ Json results_json(const Results& results, std::span<const std::size_t> which) {
                  {"state", trial_state_name(trial.state)},
                  {"architecture", architecture_to_json(*results.space, a)},
                  {"arch", results.space->to_string(a)},
-                 {"metrics", to_json(metrics[j])},
+                 {"metrics", values_json(metrics[j])},
                  {"feasible", results.goals.feasible(trial)}};
     if (trial.candidate.fidelity != 1) json["fidelity"] = trial.candidate.fidelity;
     if (trial.state == TrialState::failed) json["error"] = trial.error;
     trials.push_back(std::move(json));
   }
-  Json json = {{"objectives", std::move(objectives)},
-               {"constraints", std::move(constraints)},
-               {"trials", std::move(trials)}};
+  Json json = to_json(results.goals);
+  json["trials"] = std::move(trials);
   if (const auto chosen = results.chosen()) {
     json["chosen"] = results.trials[*chosen].candidate.trial_id;
   }
   if (results.baseline) {
     json["baseline"] = {{"name", results.baseline->name},
-                        {"metrics", to_json(results.baseline->metrics)}};
+                        {"metrics", values_json(results.baseline->metrics)}};
   }
   return json;
 }

@@ -65,6 +65,16 @@ NamedValues all_metrics(const Results& results, const Trial& trial);
 /// The network metrics of a network.
 NamedValues network_values(std::span<const NetworkMetric> metrics, const Network& network);
 
+/// The metrics of several trials; network metrics are computed once for each architecture.
+std::vector<NamedValues> metrics_of(const Results& results, std::span<const std::size_t> which);
+/// All names that occur, in the order of their first occurrence; objectives come first.
+std::vector<std::string> column_names(const Results& results,
+                                      const std::vector<NamedValues>& metrics);
+
+/// What best/final.json says, where the final training of the chosen trial is done. Throws IoError
+/// where it is damaged.
+std::optional<Json> final_summary(const Results& results, const std::filesystem::path& directory);
+
 /// {"objectives", "constraints", "trials": [{"id", "state", "architecture", "arch", "metrics",
 /// "feasible", "error"?}], "chosen"?, "baseline"?} of some of the trials. The same for every run
 /// with the same trials: no time and no path.

@@ -14,17 +14,30 @@
 #include "core/log.hpp"
 #include "core/parallel.hpp"
 #include "evaluators/zero_cost.hpp"
+#include "exporters/catalogue.hpp"
 #include "graph/nets.hpp"
 #include "search_spaces/sampling.hpp"
+#include "strategies/start.hpp"
 #include "study/environment.hpp"
 #include "study/final_training.hpp"
 #include "study/one_network.hpp"
 #include "study/report.hpp"
 #include "study/results.hpp"
+#include "study/store.hpp"
 #include "study/study.hpp"
 
 namespace espalier {
 namespace {
+
+// The final training's threads: a resumed run keeps its own, however many workers it has now.
+int threads_to_finish_with(const RunConfig& config, const std::filesystem::path& directory) {
+  if (!config.final.threads && RunStore::exists(directory)) {
+    const Json meta = RunStore::open(directory, RunStore::Access::read).meta();
+    const Json::json_pointer place("/config/final/threads");
+    if (meta.contains(place) && meta[place].is_number_integer()) return meta[place].get<int>();
+  }
+  return final_threads(config);
+}
 
 // The parts of a run.
 struct Parts {
@@ -67,6 +80,15 @@ EvaluatorContext evaluator_context(const RunConfig& config, const Catalogue& cat
 Parts make_parts(const RunConfig& config, const Catalogue& catalogue) {
   Parts parts;
   require_device(config.compute.device);
+  for (std::size_t i = 0; i < config.final.exports.size(); ++i) {
+    const ExportFormat& format = find_export_format(config.final.exports[i]);
+    if (!format.available) {
+      throw ConfigError(pointer_to("/final/export", i),
+                        fmt::format("this program was built without \"{}\"; leave it out, or "
+                                    "build it with what the format needs",
+                                    format.name));
+    }
+  }
   parts.space = catalogue.spaces.create(config.space, "/space");
   parts.hardware = hardware_models(config, catalogue);
   parts.network_metrics = network_metrics(parts.hardware);
@@ -156,41 +178,43 @@ Screen proxy_screen(const std::string& metric, const RunConfig& config, const Ca
   };
 }
 
-// The baseline where it is an architecture of the space.
-Architecture baseline_architecture(const RunConfig& config, const SearchSpace& space) {
-  const Json& written = *config.baseline->architecture;
-  try {
-    const Architecture a = written.is_string() ? space.parse(written.get<std::string>())
-                                               : architecture_from_json(space, written);
-    if (!space.valid(a)) throw InvalidArchitecture("it breaks a constraint of the space");
-    return space.canonical(a);
-  } catch (const InvalidArchitecture& error) {
-    throw ConfigError("/baseline/architecture", error.what());
+// The network to compare with.
+struct BaselineNetwork {
+  std::string name = "baseline";
+  std::shared_ptr<const SearchSpace> space;  // it is one of these
+  Architecture architecture = {};
+};
+
+// Throws ConfigError where the space has no such architecture.
+BaselineNetwork baseline_network(const BaselineOptions& options, const Parts& parts) {
+  BaselineNetwork baseline{.space = parts.space};
+  const SearchSpace& space = *parts.space;
+  if (options.architecture) {
+    try {
+      baseline.architecture = known_architecture(space, *options.architecture);
+    } catch (const InvalidArchitecture& error) {
+      throw ConfigError("/baseline/architecture", error.what());
+    }
+  } else {
+    baseline.name = *options.net;
+    Rng rng(0);
+    const Graph like = space.build(sample_uniform(space, rng));
+    const Shape& input = like.node(like.input()).shape;
+    NetOptions net{.input = {input[0].value(), input[1].value(), input[2].value()},
+                   .classes = like.node(like.output()).shape.elements()};
+    if (parts.data) net.input = parts.data->shape();
+    baseline.space = std::make_shared<OneNetwork>(build_net(baseline.name, net));
   }
+  return baseline;
 }
 
 // Measures the baseline, once, into baseline.json.
-void measure_baseline(const RunConfig& config, const Parts& parts,
+void measure_baseline(const BaselineNetwork& baseline, const RunConfig& config, const Parts& parts,
                       const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "baseline.json";
-  if (!config.baseline || std::filesystem::exists(path)) return;
-  std::shared_ptr<const SearchSpace> space = parts.space;
-  Candidate candidate;
-  std::string name;
-  if (config.baseline->net) {
-    name = *config.baseline->net;
-    Rng rng(0);
-    const Graph like = space->build(sample_uniform(*space, rng));
-    const Shape& input = like.node(like.input()).shape;
-    NetOptions options{.input = {input[0].value(), input[1].value(), input[2].value()},
-                       .classes = like.node(like.output()).shape.elements()};
-    if (parts.data) options.input = parts.data->shape();
-    space = std::make_shared<OneNetwork>(build_net(name, options));
-  } else {
-    name = "baseline";
-    candidate.architecture = baseline_architecture(config, *space);
-  }
-  const Network network(*space, candidate.architecture);
+  if (std::filesystem::exists(path)) return;
+  const Candidate candidate{.architecture = baseline.architecture};
+  const Network network(*baseline.space, baseline.architecture);
   NamedValues values;
   try {
     Rng rng = Rng(config.seed).fork("baseline");
@@ -200,9 +224,13 @@ void measure_baseline(const RunConfig& config, const Parts& parts,
         values.emplace_back(parts.evaluator->metrics()[i].name, measured[i]);
       }
     }
-  } catch (const Error& error) {
-    log_warning(
-        fmt::format("the evaluator cannot measure the baseline {}: {}", name, error.what()));
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::logic_error&) {
+    throw;  // a bug, as in a trial
+  } catch (const std::exception& error) {
+    log_warning(fmt::format("the evaluator cannot measure the baseline {}: {}", baseline.name,
+                            error.what()));
   }
   for (auto& [metric, value] : network_values(parts.network_metrics, network)) {
     const auto same = [&](const auto& known) { return known.first == metric; };
@@ -210,7 +238,7 @@ void measure_baseline(const RunConfig& config, const Parts& parts,
   }
   Json metrics = Json::object();
   for (const auto& [metric, value] : values) metrics[metric] = value;
-  write_file_atomically(path, Json{{"name", name}, {"metrics", metrics}}.dump(2) + "\n");
+  write_file_atomically(path, Json{{"name", baseline.name}, {"metrics", metrics}}.dump(2) + "\n");
 }
 
 void write_report(const Results& results, const std::filesystem::path& directory) {
@@ -219,12 +247,15 @@ void write_report(const Results& results, const std::filesystem::path& directory
 
 }  // namespace
 
-SearchEnd run_search(const RunConfig& config, const Catalogue& catalogue,
+SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
                      const SearchOptions& options) {
   const std::filesystem::path& directory = options.directory;
   check_run_directory(directory, options.resume);
+  RunConfig config = given;
+  if (config.final.train) config.final.threads = threads_to_finish_with(config, directory);
   const Parts parts = make_parts(config, catalogue);
-  if (config.baseline && config.baseline->architecture) baseline_architecture(config, *parts.space);
+  std::optional<BaselineNetwork> baseline;
+  if (config.baseline) baseline = baseline_network(*config.baseline, parts);
   if (config.compute.workers > config.compute.batch) {
     log_warning(fmt::format("only {} of {} workers will be busy: \"batch\" is {}",
                             config.compute.batch, config.compute.workers, config.compute.batch));
@@ -255,12 +286,11 @@ SearchEnd run_search(const RunConfig& config, const Catalogue& catalogue,
     study.run();
     interrupted = study.interrupted();
   }
-  if (!interrupted) measure_baseline(config, parts, directory);
+  if (baseline && !interrupted) measure_baseline(*baseline, config, parts, directory);
   const Results results = read_results(directory, catalogue);
   write_pareto_files(results, directory);
-  const auto chosen = results.chosen();
-  if (chosen && !interrupted) {
-    interrupted = !finish_chosen(results, *chosen, config,
+  if (!interrupted) {
+    interrupted = !finish_chosen(results, config,
                                  {.directory = directory,
                                   .data = parts.data,
                                   .stop_requested = options.stop_requested,
@@ -268,7 +298,7 @@ SearchEnd run_search(const RunConfig& config, const Catalogue& catalogue,
   }
   write_report(results, directory);
   if (interrupted) return SearchEnd::interrupted;
-  if (chosen) return SearchEnd::finished;
+  if (results.chosen()) return SearchEnd::finished;
   const auto complete = [](const Trial& trial) { return trial.state == TrialState::complete; };
   return std::ranges::any_of(results.trials, complete) ? SearchEnd::nothing_feasible
                                                        : SearchEnd::all_failed;

@@ -53,30 +53,19 @@ std::string text_of(const std::exception& exception) {
 // What a study is beside its config: what a user of the library gives it.
 Json describe_study(const SearchSpace& space, const MetricLayout& layout,
                     const StudyOptions& options) {
-  const auto goal = [](Direction direction) {
-    return direction == Direction::maximize ? "maximize" : "minimize";
-  };
   Json decisions = Json::array(), metrics = Json::array();
   for (const Decision& decision : space.decisions()) {
     decisions.push_back({{"name", decision.name}, {"options", decision.options}});
   }
   for (const MetricInfo& metric : layout.table()->metrics()) {
     Json json = {{"name", metric.name}, {"unit", metric.unit}, {"report_only", metric.report_only}};
-    if (metric.direction) json["goal"] = goal(*metric.direction);
+    if (metric.direction) json["goal"] = direction_name(*metric.direction);
     metrics.push_back(std::move(json));
   }
-  Json objectives = Json::array(), constraints = Json::array();
-  for (const Objective& objective : layout.goals().objectives()) {
-    objectives.push_back({{"metric", objective.metric}, {"goal", goal(objective.direction)}});
-  }
-  for (const Constraint& constraint : layout.goals().constraints()) {
-    Json json = {{"metric", constraint.metric}};
-    if (std::isfinite(constraint.lower)) json["min"] = constraint.lower;
-    if (std::isfinite(constraint.upper)) json["max"] = constraint.upper;
-    constraints.push_back(std::move(json));
-  }
-  return {{"seed", options.seed},     {"batch", options.batch},     {"metrics", metrics},
-          {"objectives", objectives}, {"constraints", constraints}, {"decisions", decisions}};
+  Json description = {{"seed", options.seed}, {"batch", options.batch}, {"metrics", metrics}};
+  description.update(to_json(layout.goals()));
+  description["decisions"] = std::move(decisions);
+  return description;
 }
 
 // A config without what may change on a resume.
@@ -130,7 +119,8 @@ void require_same_environment(const Json& before, const Json& after) {
   if (!differences.empty()) {
     throw ConfigError("", fmt::format("the run was recorded elsewhere: {}; so its continuation may "
                                       "differ from a run without a pause; --continue-as-new "
-                                      "continues it nevertheless",
+                                      "continues it without that promise, where the strategy "
+                                      "still proposes what it proposed then",
                                       differences));
   }
 }
@@ -157,15 +147,20 @@ void make_directories(const std::filesystem::path& path) {
 }  // namespace
 
 void check_run_directory(const std::filesystem::path& directory, bool resume) {
-  if (resume) return;
   if (RunStore::exists(directory)) {
+    if (resume) return;
     throw IoError(directory.string(),
                   "holds a run already; resume it, or choose another directory");
   }
   std::error_code error;
-  if (std::filesystem::exists(directory, error) &&
-      !(std::filesystem::is_directory(directory, error) &&
-        std::filesystem::is_empty(directory, error))) {
+  if (!std::filesystem::exists(directory, error)) return;
+  bool empty = std::filesystem::is_directory(directory, error);
+  for (std::filesystem::directory_iterator entry(directory, error), end; empty && entry != end;
+       entry.increment(error)) {
+    // A run that was killed as it began has left only the beginning of its record.
+    empty = resume && entry->path().filename().string().starts_with("run.db.new");
+  }
+  if (!empty || error) {
     throw IoError(directory.string(), "exists already and is not an empty directory");
   }
 }
@@ -216,9 +211,15 @@ struct Study::Implementation {
     return values;
   }
 
-  // Whether the network metrics alone say that an architecture breaks a constraint.
-  bool breaks_constraints(const Network& network) {
-    const std::vector<double> values = network_values(network);
+  // Whether the network metrics alone say that an architecture breaks a constraint, or that its
+  // trial would fail.
+  bool cannot_win(const Network& network) {
+    std::vector<double> values;
+    try {
+      values = network_values(network);
+    } catch (const UnsupportedError&) {
+      return true;
+    }
     for (std::size_t i = 0; i < values.size(); ++i) {
       for (const Constraint& constraint : layout.goals().constraints()) {
         if (constraint.metric == layout.network()[i].info.name &&
@@ -237,7 +238,13 @@ struct Study::Implementation {
       screen.direction = known.info.direction;
       screen.score = [this, value = known.value](std::span<const Architecture> architectures) {
         std::vector<double> scores;
-        for (const Architecture& a : architectures) scores.push_back(value(Network(*space, a)));
+        for (const Architecture& a : architectures) {
+          try {
+            scores.push_back(value(Network(*space, a)));
+          } catch (const UnsupportedError&) {
+            scores.push_back(std::numeric_limits<double>::quiet_NaN());
+          }
+        }
         return scores;
       };
     }
@@ -248,13 +255,13 @@ struct Study::Implementation {
       throw ConfigError("/screen/metric",
                         fmt::format("unknown metric \"{}\"{}", metric, suggestion(metric, known)));
     }
-    // What breaks a constraint is the worst; a proxy need not be computed for it.
+    // What cannot win is the worst; a proxy need not be computed for it.
     screen.score = [this, score = screen.score](std::span<const Architecture> architectures) {
       std::vector<double> scores(architectures.size(), std::numeric_limits<double>::quiet_NaN());
       std::vector<Architecture> kept;
       std::vector<std::size_t> places;
       for (std::size_t i = 0; i < architectures.size(); ++i) {
-        if (breaks_constraints(Network(*space, architectures[i]))) continue;
+        if (cannot_win(Network(*space, architectures[i]))) continue;
         kept.push_back(architectures[i]);
         places.push_back(i);
       }
@@ -404,6 +411,10 @@ struct Study::Implementation {
       for (std::uint64_t id = trials.size(); id < count; ++id) {
         const TellRecord& record = told[id];
         const bool failed = record.state == TrialState::failed;
+        if (record.metrics.size() != (failed ? 0 : layout.table()->size())) {
+          throw IoError((options.directory / "run.db").string(),
+                        fmt::format("is damaged: trial {} does not fit the run", id));
+        }
         Trial trial{
             .candidate = asks[id].candidate,
             .state = record.state,
@@ -485,16 +496,20 @@ struct Study::Implementation {
 
   double elapsed() const { return elapsed_before + seconds_since(started); }
 
-  bool budget_left() const {
-    if (options.budget.trials && asked >= *options.budget.trials) return false;
-    return !options.budget.minutes || elapsed() < *options.budget.minutes * 60;
+  bool within_trials(std::uint64_t id) const {
+    return !options.budget.trials || id < *options.budget.trials;
+  }
+  bool may_ask() const {
+    if (options.budget.minutes && elapsed() >= *options.budget.minutes * 60) return false;
+    return !strategy->finished();
   }
 
-  // Asks for candidates until `batch` are in flight, or there are no more.
+  // Asks for candidates until `batch` are in flight, or there are no more. The number of trials
+  // does not enter: candidates beyond it are in flight without being evaluated, so that a run whose
+  // budget is extended goes on as one that had the larger budget from the start.
   void fill() {
-    while (in_flight.size() < options.batch && budget_left() && !strategy->finished()) {
-      std::uint64_t max_count = options.batch - in_flight.size();
-      if (options.budget.trials) max_count = std::min(max_count, *options.budget.trials - asked);
+    while (in_flight.size() < options.batch && may_ask()) {
+      const std::uint64_t max_count = options.batch - in_flight.size();
       std::vector<Candidate> candidates = strategy->ask(max_count);
       if (candidates.empty()) break;
       check(candidates, max_count);
@@ -502,11 +517,15 @@ struct Study::Implementation {
         if (store) store->add_asked(candidate, trials.size(), max_count);
         ++asked;
         in_flight.push_back({.candidate = std::move(candidate)});
-        if (pool && !interrupted) pool->submit(in_flight.back());
+        if (!interrupted) submit(in_flight.back());
       }
       // Before a long evaluation, its candidate is on record.
       if (store && last_seconds >= commit_interval) commit();
     }
+  }
+
+  void submit(Flight& flight) {
+    if (pool && within_trials(flight.candidate.trial_id)) pool->submit(flight);
   }
 
   // The oldest flight as a trial, once it is done; nothing when it will not be.
@@ -525,13 +544,13 @@ struct Study::Implementation {
     in_flight.pop_front();
     if (store) {
       store->add_told(trials.back(), timing);
-      if (seconds_since(last_commit) >= commit_interval) commit();
+      if (std::max(last_seconds, seconds_since(last_commit)) >= commit_interval) commit();
     }
     return true;
   }
 
   void loop() {
-    while (true) {
+    while (within_trials(trials.size())) {
       if (stopping()) {
         interrupted = true;
         break;
@@ -545,7 +564,7 @@ struct Study::Implementation {
       snapshot();
       if (progress) progress->update(trials.size(), best_note);
     }
-    if (in_flight.empty() && budget_left() && !strategy->finished() && !interrupted) {
+    if (in_flight.empty() && within_trials(trials.size()) && may_ask() && !interrupted) {
       throw Error(fmt::format("the strategy proposes nothing after trial {}, and is not finished",
                               trials.size()));
     }
@@ -572,7 +591,7 @@ struct Study::Implementation {
     if (store) replay();
     started = last_commit = Clock::now();
     last_seconds = commit_interval;  // the first candidates are recorded at once
-    if (!in_flight.empty() || (budget_left() && !strategy->finished())) {
+    if (within_trials(trials.size()) && (!in_flight.empty() || may_ask())) {
       const std::filesystem::path directory =
           store ? checkpoints() / "evaluator" : std::filesystem::path();
       if (store) make_directories(directory);
@@ -584,7 +603,7 @@ struct Study::Implementation {
       if (workers > 1) {
         pool = std::make_unique<WorkerPool>(workers, options.threads_per_trial,
                                             [this](Flight& flight) { evaluate(flight); });
-        for (Flight& flight : in_flight) pool->submit(flight);
+        for (Flight& flight : in_flight) submit(flight);
       }
       try {
         loop();

@@ -40,7 +40,8 @@ struct StudyOptions {
   /// anything is refused.
   bool resume = false;
   /// Continues although program, processor or thread counts differ from those that recorded the
-  /// run.
+  /// run, which then is no function of its options any more. Where these differences change what
+  /// the strategy proposed already, the replay still ends with an error.
   bool continue_as_new = false;
   /// Kept with the run. A resumed run must have the same one, but for "/budget" and
   /// "/compute/workers".
@@ -60,8 +61,8 @@ struct StudyOptions {
   std::size_t snapshot_every = 10;  ///< trials told between two snapshots of the strategy, >= 1
 };
 
-/// Throws IoError where a run must not be recorded: without `resume`, in a directory that holds
-/// anything already.
+/// Throws IoError where a run must not be recorded: in a directory that holds anything already,
+/// unless that is a run and `resume` is true.
 void check_run_directory(const std::filesystem::path& directory, bool resume);
 
 /// Makes the strategy of a study; its goals, generator and screens come from the study.
@@ -72,7 +73,7 @@ using StrategyFactory = std::function<std::unique_ptr<Strategy>(const RunContext
 /// `batch` candidates are in flight and told strictly by trial id: trial t is asked for once trial
 /// t - batch was told. Trial t is evaluated with the generator Rng(seed).fork("trial").fork(t). So
 /// a run is a function of its options without workers and directory, and of time only through
-/// Budget::minutes.
+/// Budget::minutes; one that is resumed with more trials ends as one that had them from the start.
 ///
 /// An exception in evaluate() makes a failed trial, and so does a metric that is NaN or infinite;
 /// std::bad_alloc, std::logic_error and what is no std::exception end the run.

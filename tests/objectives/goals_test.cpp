@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/error.hpp"
+#include "core/json.hpp"
 #include "tests/core/throws.hpp"
 
 namespace espalier {
@@ -50,19 +51,31 @@ TEST(GoalsTest, ATrialIsFeasibleWhenItIsCompleteAndKeepsTheConstraints) {
 }
 
 TEST(GoalsTest, BadGoalsAreRefused) {
-  EXPECT_THAT(throws<ConfigError>([] { Goals(*table, {}); }), HasSubstr("there is no objective"));
-  EXPECT_THAT(throws<ConfigError>([] { Goals(*table, {{"parms"}}); }),
-              HasSubstr("did you mean \"params\"?"));
+  EXPECT_THAT(throws<ConfigError>([] { Goals(*table, {}); }),
+              HasSubstr("/objectives: there is no objective"));
+  EXPECT_THAT(
+      throws<ConfigError>([] { Goals(*table, {{"parms"}}); }),
+      HasSubstr("/objectives/0/metric: unknown metric \"parms\"; did you mean \"params\"?"));
   EXPECT_THAT(throws<ConfigError>([] { Goals(*table, {{"params"}}, {{.metric = "latency"}}); }),
-              HasSubstr("unknown metric \"latency\""));
+              HasSubstr("/constraints/0/metric: unknown metric \"latency\""));
   EXPECT_THAT(throws<ConfigError>([] {
                 Goals(*table, {{"params"}, {"params", Direction::maximize}});
               }),
-              HasSubstr("\"params\" is an objective twice"));
-  EXPECT_THAT(throws<ConfigError>([] {
-                Goals(*table, {{"params"}}, {{"accuracy", 2, 1}});
-              }),
-              HasSubstr("the lower bound 2 of \"accuracy\" is above its upper bound 1"));
+              HasSubstr("/objectives/1/metric: the metric \"params\" is an objective twice"));
+  EXPECT_THAT(
+      throws<ConfigError>([] {
+        Goals(*table, {{"params"}}, {{"accuracy", 2, 1}});
+      }),
+      HasSubstr("/constraints/0: the lower bound 2 of \"accuracy\" is above its upper bound 1"));
+}
+
+TEST(GoalsTest, AreWrittenAsJson) {
+  const Goals goals(*table, {{"accuracy", Direction::maximize}, {"latency_ms"}},
+                    {{.metric = "params", .upper = 1000}, {"latency_ms", 1, 2}});
+  EXPECT_EQ(to_json(goals).dump(), R"({"objectives":[{"metric":"accuracy","goal":"maximize"},)"
+                                   R"({"metric":"latency_ms","goal":"minimize"}],)"
+                                   R"("constraints":[{"metric":"params","max":1000.0},)"
+                                   R"({"metric":"latency_ms","min":1.0,"max":2.0}]})");
 }
 
 TEST(GoalsTest, AReportOnlyMetricIsNotSearchedOn) {
@@ -70,7 +83,7 @@ TEST(GoalsTest, AReportOnlyMetricIsNotSearchedOn) {
   test_accuracy.report_only = true;
   const MetricTable metrics({{"params"}, test_accuracy});
   EXPECT_THAT(throws<ConfigError>([&] { Goals(metrics, {{"test_accuracy"}}); }),
-              HasSubstr("\"test_accuracy\" is for reports only"));
+              HasSubstr("/objectives/0/metric: the metric \"test_accuracy\" is for reports only"));
   throws<ConfigError>([&] { Goals(metrics, {{"params"}}, {{.metric = "test_accuracy"}}); });
 }
 

@@ -63,15 +63,24 @@ std::vector<Json> good_configs() {
   return configs;
 }
 
+// Whether all that `part` says is in `whole`.
+bool holds(const Json& whole, const Json& part) {
+  if (!part.is_structured()) return whole == part;
+  if (whole.type() != part.type()) return false;
+  if (part.is_array() && whole.size() != part.size()) return false;
+  const Json whole_items = whole.flatten(), part_items = part.flatten();
+  for (const auto& [pointer, value] : part_items.items()) {
+    if (!whole_items.contains(pointer) || whole_items[pointer] != value) return false;
+  }
+  return true;
+}
+
 TEST(Config, ReadingAndWritingAreInverse) {
   const Catalogue catalogue = Catalogue::standard();
   for (const Json& config : good_configs()) {
     const Json resolved = write_config(read_config(config, catalogue), catalogue);
     EXPECT_EQ(write_config(read_config(resolved, catalogue), catalogue), resolved);
-    // Nothing that was written is lost or changed.
-    Json merged = resolved;
-    merged.merge_patch(config);
-    for (const auto& [key, value] : config.items()) EXPECT_TRUE(resolved.contains(key)) << key;
+    EXPECT_TRUE(holds(resolved, config)) << resolved.dump(2);  // nothing is lost or changed
     EXPECT_EQ(resolved["compute"].size(), 4u);
   }
 }

@@ -57,7 +57,8 @@ TEST(MetricLayout, RefusesWhatIsUnknownOrForReports) {
               MetricLayout(measured, known, {{"accuracy", Direction::maximize}},
                            {{.metric = "test", .upper = 1}});
             }),
-            "/constraints/0/metric: the metric \"test\" is for reports only");
+            "/constraints/0/metric: the metric \"test\" is for reports only: no objective and no "
+            "constraint may use it");
 }
 
 }  // namespace

@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <stdexcept>
 
 #include "core/error.hpp"
 #include "exporters/architecture_file.hpp"
+#include "exporters/catalogue.hpp"
 #include "study/results.hpp"
 #include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
@@ -15,6 +18,7 @@
 namespace espalier {
 namespace {
 
+using testing::AnyOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -67,6 +71,80 @@ TEST_F(Search, AFinishedRunIsLeftAsItIs) {
   EXPECT_THAT(throws<IoError>([&] { search(small_run()); }), HasSubstr("holds a run already"));
 }
 
+TEST_F(Search, ResultsAreReadWithoutTheFilesOfDevices) {
+  const std::filesystem::path device = directory_.path() / "board.json";
+  write_file_atomically(device, R"({"name": "board", "gigabytes_per_second": 2,
+      "mac_units": [{"bits": 32, "gmacs_per_second": 3}]})");
+  Json config = small_run();
+  config["hardware"].push_back({{"type", "roofline"}, {"device", device.string()}});
+  config["objectives"][1]["metric"] = "latency_ms@board";
+  search(config);
+  std::filesystem::remove(device);
+  const Results results = read_results(out_, catalogue_);
+  const NamedValues values = all_metrics(results, results.trials[0]);
+  const auto has = [&](const std::string& name) {
+    return std::ranges::find(values, name, &NamedValues::value_type::first) != values.end();
+  };
+  EXPECT_TRUE(has("latency_ms@board"));  // on record
+  EXPECT_TRUE(has("latency_ms@cortex_m7"));
+  EXPECT_FALSE(has("energy_mj@board"));
+  EXPECT_THROW(search(config, true), IoError);  // to go on, it is needed
+}
+
+TEST_F(Search, WhatIsFinishedIsOfTheChosenTrial) {
+  // With a larger budget another network is chosen; a stop then leaves nothing of the old one.
+  Json config = small_run();
+  config["evaluator"] = {{"type", "zero_cost"}, {"proxies", {"params"}}};
+  config["objectives"] = {{{"metric", "params"}, {"goal", "minimize"}}};
+  config["budget"]["trials"] = 1;
+  search(config);
+  const auto chosen = [&] { return *read_results(out_, catalogue_).chosen(); };
+  const std::size_t before = chosen();
+  EXPECT_TRUE(final_summary(read_results(out_, catalogue_), out_));
+  config["budget"]["trials"] = 12;
+  const auto training = [&] {
+    return std::filesystem::exists(out_ / "best") &&
+           !std::filesystem::exists(out_ / "best" / "final.json");
+  };
+  EXPECT_EQ(search(config, true, training), SearchEnd::interrupted);
+  ASSERT_NE(chosen(), before);
+  EXPECT_FALSE(final_summary(read_results(out_, catalogue_), out_));
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(out_ / "best")) {
+    left.push_back(entry.path().filename().string());
+  }
+  EXPECT_THAT(left, ElementsAre("architecture.json"));
+  EXPECT_EQ(search(config, true), SearchEnd::finished);
+  EXPECT_EQ((*final_summary(read_results(out_, catalogue_), out_))["trial"], chosen());
+}
+
+TEST_F(Search, TheFinalTrainingKeepsTheThreadsThatTheRunBeganWith) {
+  Json config = small_run();
+  config["compute"] = {{"workers", 2}, {"batch", 2}};
+  search(config);
+  EXPECT_EQ(read_json_file(out_ / "config.json")["final"]["threads"], 2);
+  config["compute"]["workers"] = 3;
+  EXPECT_EQ(search(config, true), SearchEnd::finished);
+  EXPECT_EQ(read_json_file(out_ / "config.json")["final"]["threads"], 2);
+  config["final"]["threads"] = 3;
+  EXPECT_THAT(throws<ConfigError>([&] { search(config, true); }),
+              HasSubstr("/final/threads: was 2 when the run began and is 3 now"));
+}
+
+TEST_F(Search, FormatsThatTheProgramCannotWriteAreRefusedAtTheStart) {
+  for (const ExportFormat& format : export_formats()) {
+    Json config = small_run();
+    config["final"]["export"] = {format.name};
+    if (format.available) {
+      EXPECT_EQ(search(config), SearchEnd::finished) << format.name;
+      std::filesystem::remove_all(out_);
+    } else {
+      EXPECT_THAT(config_error(config),
+                  HasSubstr("/final/export/0: this program was built without"));
+    }
+  }
+}
+
 TEST_F(Search, ADamagedSummaryIsNamed) {
   search(small_run());
   write_file_atomically(out_ / "best" / "final.json", "{}");
@@ -104,6 +182,35 @@ TEST_F(Search, ABaselineIsMeasuredAsTheCandidatesAre) {
   EXPECT_TRUE(baseline["metrics"].contains("params"));
 }
 
+TEST_F(Search, ABaselineThatCannotBeMeasuredHasItsCosts) {
+  // As LibTorch's errors, which are none of this project's.
+  class Failing : public Evaluator {
+   public:
+    const std::vector<MetricInfo>& metrics() const override { return metrics_; }
+    std::vector<double> evaluate(const Candidate&, const Network& network, Rng&) override {
+      if (network.architecture().choices.empty()) throw std::runtime_error("out of memory");
+      return {1};
+    }
+    bool thread_safe() const override { return true; }
+
+   private:
+    std::vector<MetricInfo> metrics_{{"score", "", Direction::maximize}};
+  };
+  struct NoOptions {};
+  catalogue_.evaluators.add(
+      "failing", OptionTable<NoOptions>("fails for the baseline"),
+      [](const NoOptions&, const EvaluatorContext&) { return std::make_unique<Failing>(); });
+  Json config = small_run();
+  config["evaluator"] = {{"type", "failing"}};
+  config["objectives"] = {{{"metric", "score"}}};
+  config["baseline"] = {{"net", "mobilenet_v3_small"}};
+  config["final"] = Json::object();
+  EXPECT_EQ(search(config), SearchEnd::finished);
+  const Json baseline = read_json_file(out_ / "pareto.json")["baseline"];
+  EXPECT_FALSE(baseline["metrics"].contains("score"));
+  EXPECT_TRUE(baseline["metrics"].contains("params"));
+}
+
 TEST_F(Search, AllTrialsFailing) {
   Json config = small_run();
   config["evaluator"] = {{"type", "command"}, {"argv", {"false"}}, {"metrics", {"accuracy"}}};
@@ -136,6 +243,10 @@ TEST_F(Search, PartsThatDoNotFitAreFoundBeforeAnythingIsWritten) {
   EXPECT_THAT(config_error(config), HasSubstr("/compute/device: \"abacus\" is not a device"));
   config["compute"]["device"] = "mkldnn";
   EXPECT_THAT(config_error(config), HasSubstr("/compute/device: \"mkldnn\" is not supported"));
+  config["compute"]["device"] = "cuda:99";
+  EXPECT_THAT(config_error(config),
+              AnyOf(HasSubstr("/compute/device: \"cuda:99\" is not available here; use \"cpu\""),
+                    HasSubstr("/compute/device: \"cuda:99\" is not there; this machine has ")));
   config = small_run();
   config["objectives"][1] = {{"metric", "latency_ms@cortex_m8"}};
   EXPECT_THAT(config_error(config), HasSubstr("/objectives/1/metric: unknown metric "

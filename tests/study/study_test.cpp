@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <condition_variable>
 #include <fstream>
@@ -49,11 +51,12 @@ std::vector<Trial> run(const StrategyFactory& strategy, StudyOptions options,
 TEST(Study, AsksForATrialOnceTheOneABatchBeforeItIsTold) {
   std::vector<std::string> log;
   run(logged(random_strategy(), log), trials(5, 3));
-  EXPECT_THAT(log, ElementsAre("ask 3", "tell 0", "ask 1", "tell 1", "ask 1", "tell 2", "tell 3",
-                               "tell 4"));
+  EXPECT_THAT(log, ElementsAre("ask 3", "tell 0", "ask 1", "tell 1", "ask 1", "tell 2", "ask 1",
+                               "tell 3", "ask 1", "tell 4"));
   log.clear();
+  // What the budget does not reach is asked for as in a longer run, and not evaluated.
   run(logged(random_strategy(), log), trials(2, 3));
-  EXPECT_THAT(log, ElementsAre("ask 2", "tell 0", "tell 1"));
+  EXPECT_THAT(log, ElementsAre("ask 3", "tell 0", "ask 1", "tell 1"));
 }
 
 TEST(Study, AStrategyMayWaitForTells) {
@@ -78,8 +81,8 @@ TEST(Study, AStrategyMayWaitForTells) {
   Study study(test_space({2, 2}), factory, evaluator_of(toy_values), maximize_score(), {},
               trials(4, 4));
   EXPECT_EQ(study.run().size(), 4u);
-  EXPECT_THAT(
-      log, ElementsAre("ask 4", "ask 2", "tell 0", "ask 2", "tell 1", "ask 2", "tell 2", "tell 3"));
+  EXPECT_THAT(log, ElementsAre("ask 4", "ask 2", "tell 0", "ask 3", "tell 1", "ask 4", "ask 2",
+                               "tell 2", "ask 3", "tell 3"));
 }
 
 TEST(Study, EvaluatesEachTrialWithAGeneratorOfItsOwn) {
@@ -116,7 +119,7 @@ TEST(Study, TellsInOrderWhateverIsFinishedFirst) {
         changed.notify_all();
         return std::vector<double>{0, 0};
       });
-  EXPECT_THAT(log, ElementsAre("ask 2", "tell 0", "tell 1"));
+  EXPECT_THAT(log, ElementsAre("ask 2", "tell 0", "ask 1", "tell 1"));
 }
 
 TEST(Study, AnEvaluatorThatIsNotThreadSafeIsCalledOnce) {
@@ -325,7 +328,8 @@ TEST(Study, StrategiesAreNotToldOfMetricsForReports) {
               Study(test_space({5, 5}), factory, evaluator, {{"test", Direction::maximize}}, {},
                     trials(1));
             }),
-            "/objectives/0/metric: the metric \"test\" is for reports only");
+            "/objectives/0/metric: the metric \"test\" is for reports only: no objective and no "
+            "constraint may use it");
 }
 
 TEST(Study, NamesTheNearestMetric) {
@@ -372,6 +376,35 @@ TEST(Study, ScreensByNetworkMetricsAndKeepsConstraints) {
   });
   std::ranges::sort(params);
   EXPECT_LT(mean_macs(screened, {{.metric = "params", .upper = params[params.size() / 2]}}), free);
+}
+
+TEST(Study, AScreenRanksWhatCannotBeMeasuredLast) {
+  // A metric that only some networks have, as that of a look-up table with missing rows.
+  StudyOptions options = trials(30);
+  options.network_metrics = {{.info = {.name = "rare", .direction = Direction::minimize},
+                              .value = [](const Network& network) -> double {
+                                if (network.architecture().choices[0] != 0) {
+                                  throw UnsupportedError("no such row");
+                                }
+                                return network.architecture().choices[1];
+                              }}};
+  for (const std::string metric : {"rare", "own"}) {
+    options.screen = [](const std::string&) -> Screen {
+      return {.score = [](std::span<const Architecture> a) {
+        return std::vector<double>(a.size(), 1);
+      }};
+    };
+    const auto strategy = [&](const RunContext& context) {
+      RandomOptions random;
+      random.screen = ScreenOptions{.metric = metric, .samples = 40, .goal = Direction::maximize};
+      random.replacement = true;
+      return std::make_unique<RandomSearch>(context, random);
+    };
+    const auto all = Study(test_space({2, 3}), strategy, evaluator_of(toy_values), maximize_score(),
+                           {{.metric = "rare", .upper = 10}}, options)
+                         .run();
+    for (const Trial& trial : all) EXPECT_EQ(trial.state, TrialState::complete) << metric;
+  }
 }
 
 TEST(Study, KnowsItsScreens) {
@@ -430,13 +463,25 @@ TEST(Study, ResumedRunsEqualUninterruptedOnes) {
   }
 }
 
+TEST(Study, AnExtendedRunEqualsOneThatHadTheBudgetFromTheStart) {
+  for (const std::size_t batch : {1u, 4u}) {
+    const auto whole = run(evolution_strategy(), trials(40, batch));
+    for (const std::size_t workers : {1u, 2u}) {
+      TemporaryDirectory directory;
+      for (const std::uint64_t budget : {2u, 3u, 8u, 9u, 40u}) {
+        const auto told =
+            run(evolution_strategy(), recorded(directory.path(), budget, batch, workers));
+        EXPECT_EQ(told, std::vector<Trial>(whole.begin(),
+                                           whole.begin() + static_cast<std::ptrdiff_t>(budget)));
+      }
+    }
+  }
+}
+
 TEST(Study, AResumedRunEvaluatesOnlyWhatWasNotTold) {
   TemporaryDirectory directory;
   const auto whole = run(evolution_strategy(), recorded(directory.path(), 20, 4));
-  {  // As if a kill had taken the last tells.
-    RunStore store = RunStore::open(directory.path(), RunStore::Access::write);
-    EXPECT_EQ(store.asked().size(), 20u);
-  }
+  EXPECT_EQ(RunStore::open(directory.path(), RunStore::Access::read).asked().size(), 23u);
   std::vector<std::uint64_t> evaluated;
   const auto resumed = run(evolution_strategy(), recorded(directory.path(), 24, 4),
                            [&](const Candidate& c, const Network& n, Rng& rng) {
@@ -466,6 +511,27 @@ TEST(Study, AStopWaitsForWhatIsBeingEvaluated) {
   EXPECT_EQ(RunStore::open(directory.path(), RunStore::Access::read).told().size(), told.size());
 }
 
+TEST(Study, WhatTookLongIsCommittedAtOnce) {
+  // Two at a time, so that the second of a pair is told right after the first was committed.
+  TemporaryDirectory directory;
+  std::vector<std::string> log;
+  StudyOptions options = recorded(directory.path(), 8, 2, 2);
+  options.stop_requested = [&] {
+    const auto tells = std::ranges::count_if(
+        log, [](const std::string& call) { return call.starts_with("tell"); });
+    EXPECT_EQ(RunStore::open(directory.path(), RunStore::Access::read).told().size(),
+              static_cast<std::size_t>(tells));
+    return false;
+  };
+  run(logged(random_strategy(), log), options, [](const Candidate& c, const Network& n, Rng& rng) {
+    const auto begin = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(15)) {
+    }
+    return toy_values(c, n, rng);
+  });
+  EXPECT_GT(log.size(), 8u);
+}
+
 TEST(Study, RefusesADirectoryThatIsInUse) {
   TemporaryDirectory directory;
   StudyOptions options = recorded(directory.path(), 3);
@@ -479,8 +545,18 @@ TEST(Study, RefusesADirectoryThatIsInUse) {
               HasSubstr("exists already and is not an empty directory"));
   EXPECT_THAT(throws<IoError>([&] { check_run_directory(other.path() / "thesis.txt", false); }),
               HasSubstr("exists already and is not an empty directory"));
+  // A resume without a run to resume begins one, under the same conditions...
+  EXPECT_THAT(throws<IoError>([&] { check_run_directory(other.path(), true); }),
+              HasSubstr("exists already and is not an empty directory"));
   check_run_directory(other.path() / "new", false);
-  check_run_directory(other.path(), true);
+  check_run_directory(other.path() / "new", true);
+  // ... but for what a kill leaves of a run's first moments.
+  TemporaryDirectory begun;
+  std::ofstream(begun.path() / "run.db.new") << "";
+  std::ofstream(begun.path() / "run.db.new-journal") << "";
+  check_run_directory(begun.path(), true);
+  EXPECT_THAT(throws<IoError>([&] { check_run_directory(begun.path(), false); }),
+              HasSubstr("exists already and is not an empty directory"));
 }
 
 TEST(Study, ADirectoryThatCannotBeMadeIsNamed) {
@@ -571,15 +647,15 @@ TEST(Study, AReplayThatDiffersNamesTheTrial) {
 }
 
 TEST(Study, FindsARecordThatContradictsItself) {
-  const auto damaged = [](const auto& record) {
+  const auto damaged = [](const auto& record, std::size_t batch = 1) {
     TemporaryDirectory directory;
     {
-      run(random_strategy(), recorded(directory.path(), 2));
+      run(random_strategy(), recorded(directory.path(), 2, batch));
       RunStore store = RunStore::open(directory.path(), RunStore::Access::write);
       record(store);
       store.commit();
     }
-    return throws<IoError>([&] { run(random_strategy(), recorded(directory.path(), 20)); });
+    return throws<IoError>([&] { run(random_strategy(), recorded(directory.path(), 20, batch)); });
   };
   const auto metrics =
       std::make_shared<const MetricTable>(std::vector<MetricInfo>{{"score"}, {"size"}});
@@ -594,6 +670,17 @@ TEST(Study, FindsARecordThatContradictsItself) {
                 store.add_asked({.trial_id = 2, .architecture = {{0, 0, 0, 0, 0}}}, 0, 9);
               }),
               HasSubstr("trial 2 was asked for after 0 tells"));
+  EXPECT_THAT(damaged(
+                  [&](RunStore& store) {
+                    Trial trial;
+                    trial.candidate.trial_id = 2;
+                    trial.metrics = Metrics(
+                        std::make_shared<const MetricTable>(std::vector<MetricInfo>{{"score"}}),
+                        {1});
+                    store.add_told(trial, {});
+                  },
+                  3),
+              HasSubstr("run.db: is damaged: trial 2 does not fit the run"));
 }
 
 TEST(Study, PreparesTheEvaluatorOnceThereIsSomethingToEvaluate) {
