@@ -1,6 +1,7 @@
-// A search space and a strategy of your own, in a program with all verbs of `espalier`:
-//   example_own_space describe --space '{"type": "two_paths"}'
-//   example_own_space search run.json --out runs/own     with "strategy": {"type": "first_found"}
+// A search space, a strategy, a proxy and a device of your own, in a program with all verbs of
+// `espalier`:
+//   example_own_space describe --space two_paths
+//   example_own_space search examples/own_space.json --out runs/own
 #include "apps/program.hpp"
 #include "search_spaces/sampling.hpp"
 #include "search_spaces/supergraph.hpp"
@@ -18,8 +19,10 @@ std::unique_ptr<SearchSpace> make_two_paths(const TwoPathsOptions& options) {
   SupergraphBuilder builder;
   const NodeId x = builder.input(1, 16, 16);
   const std::array<std::int64_t, 3> kernels{3, 5, 7};
-  const NodeId left = builder.conv(x, options.channels, {.kernel = builder.number("kernel", kernels)});
-  const NodeId right = builder.conv(builder.max_pool(x, {.kernel = 3, .stride = 1}), options.channels);
+  const NodeId left =
+      builder.conv(x, options.channels, {.kernel = builder.number("kernel", kernels)});
+  const NodeId right =
+      builder.conv(builder.max_pool(x, {.kernel = 3, .stride = 1}), options.channels);
   const DecisionId path = builder.decide({.name = "path", .options = {"convolution", "pooling"}});
   const NodeId y = builder.choice(path, std::array{left, right});
   builder.output(builder.linear(builder.flatten(builder.global_avg_pool(y)), 10));
@@ -63,5 +66,13 @@ int main(int argc, char** argv) {
                            [](const FirstFoundOptions&, const RunContext& context) {
                              return std::make_unique<FirstFound>(context);
                            });
+  catalogue.proxies["capacity"] = {.doc = "networks of many parameters first",
+                                   .score = [](const ProxyInput& input) {
+                                     return static_cast<double>(input.network.cost().params);
+                                   }};
+  catalogue.add_device({.name = "my_board",
+                        .doc = "a made-up microcontroller",
+                        .mac_units = {{.bits = 32, .gmacs_per_second = 0.1}},
+                        .gigabytes_per_second = 0.2});
   return run_program(argc, argv, catalogue);
 }
