@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <utility>
@@ -75,6 +76,10 @@ int run_program(int argc, char** argv, const Catalogue& catalogue) {
     return report(exit_usage, error.what());
   } catch (const IoError& error) {
     return report(exit_file, error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    // Its own text names the function of the C++ library.
+    return report(exit_file,
+                  error.path1().string() + ": cannot be used: " + error.code().message());
   } catch (const std::bad_alloc&) {
     return report(exit_failed, "out of memory");
   } catch (const std::exception& error) {

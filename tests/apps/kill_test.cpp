@@ -1,6 +1,9 @@
 // Runs that are killed, stopped, and continued, in processes of their own.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -44,15 +47,57 @@ class Killed : public testing::Test {
   std::string config_;
 };
 
+// A command that the last trial of a run waits in, until it is opened: whoever is late to kill the
+// run is not too late.
+class Gate {
+ public:
+  Gate(const std::filesystem::path& directory, std::uint64_t last_trial)
+      : open_(directory / "open"), pipe_((directory / "pipe").string()), last_trial_(last_trial) {
+    // Both ends are held here, so that reading blocks.
+    if (::mkfifo(pipe_.c_str(), 0600) == 0) end_ = ::open(pipe_.c_str(), O_RDWR | O_CLOEXEC);
+    if (end_ < 0) throw IoError(pipe_, "cannot be made");
+  }
+  ~Gate() { ::close(end_); }
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+
+  void open() const { std::ofstream(open_) << ""; }
+  void close() const { std::filesystem::remove(open_); }
+
+  /// Of an evaluator.
+  Json config() const {
+    const std::string script =
+        "read -r input; id=${input#*:}; id=${id%%,*}\n"  // {"trial":7,...
+        "[ $id -lt \"$1\" ] || [ -e \"$2\" ] || read -r line < \"$3\"\n"
+        "echo '{\"gate\": 0}'";
+    return {
+        {"type", "command"},
+        {"argv", {"sh", "-c", script, "gate", std::to_string(last_trial_), open_.string(), pipe_}},
+        {"metrics", {"gate"}}};
+  }
+
+ private:
+  std::filesystem::path open_;
+  std::string pipe_;
+  std::uint64_t last_trial_;
+  int end_ = -1;
+};
+
 TEST_F(Killed, AKilledRunEndsAsOneThatWasNot) {
   constexpr std::uint64_t trials = 40;
   write_config(trials);
+  const Gate gate(directory_.path(), trials - 1);
+  Json config = read_json_file(config_);
+  config["evaluator"] = {{"type", "composite"}, {"members", {config["evaluator"], gate.config()}}};
+  write_file_atomically(config_, config.dump());
+  gate.open();
   ASSERT_EQ(espalier({"search", config_, "--out", path("whole")}).code, 0);
   const Json whole = espalier({"trials", path("whole"), "--json"}).json();
   for (const std::string workers : {"1", "2"}) {
     const std::string out = path("killed" + workers);
     const std::vector<std::string> arguments{
         "-q", "search", config_, "--out", out, "--resume", "--set", "/compute/workers=" + workers};
+    gate.close();
     for (const std::uint64_t count : {1u, 9u, 23u}) {
       EspalierProcess process(arguments);
       wait_for_trials(process, out, count);
@@ -60,6 +105,7 @@ TEST_F(Killed, AKilledRunEndsAsOneThatWasNot) {
       EXPECT_EQ(process.wait(), 128 + SIGKILL);
       EXPECT_LT(told(out), trials);
     }
+    gate.open();
     EXPECT_EQ(EspalierProcess(arguments).wait(), 0);
     EXPECT_EQ(read_file(out + "/pareto.json"), read_file(path("whole/pareto.json")));
     EXPECT_EQ(read_file(out + "/pareto.csv"), read_file(path("whole/pareto.csv")));
@@ -106,6 +152,11 @@ TEST_F(Killed, ASecondCtrlCEndsAtOnce) {
   // The candidate is on record, and nothing was told.
   EXPECT_EQ(RunStore::open(out, RunStore::Access::read).asked().size(), 1u);
   EXPECT_EQ(told(out), 0u);
+  const Outcome front = espalier({"pareto", out, "--json"});
+  EXPECT_EQ(front.code, 0);
+  EXPECT_TRUE(front.json()["trials"].empty());
+  EXPECT_THAT(front.err, testing::HasSubstr("no trial is complete yet"));
+  for (const char* verb : {"pareto", "trials"}) EXPECT_EQ(espalier({verb, out}).code, 0) << verb;
 }
 
 TEST_F(Killed, TwoProcessesDoNotWriteOneRun) {

@@ -8,9 +8,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <regex>
+#include <set>
+#include <sstream>
 
 #include "core/csv.hpp"
+#include "evaluators/process.hpp"
 #include "exporters/architecture_file.hpp"
+#include "exporters/catalogue.hpp"
 #include "search_spaces/sampling.hpp"
 #include "search_spaces/supergraph.hpp"
 #include "tests/apps/run_espalier.hpp"
@@ -23,7 +27,10 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::StartsWith;
+using testing::UnorderedElementsAre;
+using testing::UnorderedElementsAreArray;
 
 std::vector<std::string> keys(const Json& json) {
   std::vector<std::string> keys;
@@ -281,10 +288,13 @@ TEST_F(ARun, IsNotOverwritten) {
 
 TEST_F(ARun, ADamagedSummaryIsNamed) {
   const std::string file = out_ + "/best/final.json", before = read_file(file);
-  write_file_atomically(file, "{\"trial\": 1}");
-  const Outcome outcome = espalier({"pareto", out_});
-  EXPECT_EQ(outcome.code, 3);
-  EXPECT_THAT(outcome.err, HasSubstr("final.json: is damaged"));
+  const Json trial = parse_json(before, "final.json")["trial"];
+  for (const Json& damaged : {Json::object(), Json{{"trial", trial}}}) {
+    write_file_atomically(file, damaged.dump());
+    const Outcome outcome = espalier({"pareto", out_});
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_THAT(outcome.err, HasSubstr("final.json: is damaged"));
+  }
   write_file_atomically(file, before);
   write_file_atomically(directory_->path() / "empty", " \n");
   EXPECT_THAT(espalier({"describe", "--space", "nasbench201", "--arch-file",
@@ -347,6 +357,7 @@ TEST(Program, MistakesInArgumentsAreCode2) {
 TEST(Program, FilesThatCannotBeReadAreCode3) {
   TemporaryDirectory directory;
   const std::string missing = (directory.path() / "missing").string();
+  const std::string too_long = (directory.path() / std::string(300, 'x')).string();
   const std::vector<std::vector<std::string>> commands{
       {"search", missing + ".json", "--out", missing},
       {"pareto", missing},
@@ -358,11 +369,16 @@ TEST(Program, FilesThatCannotBeReadAreCode3) {
       {"estimate", "--net", "resnet18", "--hardware", missing + ".csv"},
       {"export", missing + ".json", "--format", "dot", "--out", missing + ".dot"},
       {"export", directory.path().string(), "--format", "dot", "--out", missing + ".dot"},
+      {"pareto", too_long},
+      {"trials", too_long},
+      {"report", too_long, "--out", missing + ".html"},
+      {"export", too_long, "--format", "dot", "--out", missing + ".dot"},
   };
   for (const auto& arguments : commands) {
     const Outcome outcome = espalier(arguments);
     EXPECT_EQ(outcome.code, 3) << testing::PrintToString(arguments);
     EXPECT_THAT(outcome.err, HasSubstr(directory.path().string()));
+    EXPECT_THAT(outcome.err, Not(HasSubstr("filesystem error")));
     EXPECT_THAT(outcome.out, IsEmpty());
   }
   EXPECT_THAT(directory.names(), IsEmpty());
@@ -374,24 +390,99 @@ TEST(Program, AnswersAreCode0) {
   EXPECT_THAT(espalier({"--version"}).out, StartsWith("espalier 0."));
 }
 
-TEST(Program, CompletionKnowsEveryOption) {
-  const std::string completion =
-      read_file(std::string(ESPALIER_SOURCE_DIR) + "/apps/completion/espalier.bash");
+// What bash offers for the last of these words, in a directory without files.
+std::vector<std::string> completions(std::vector<std::string> words) {
+  const TemporaryDirectory directory;
+  std::vector<std::string> argv{
+      "bash", "-c",
+      "source \"$0\"; cd \"$1\"; shift; COMP_WORDS=(espalier \"$@\"); COMP_CWORD=$#; _espalier; "
+      "printf '%s\\n' \"${COMPREPLY[@]}\"",
+      ESPALIER_SOURCE_DIR "/apps/completion/espalier.bash", directory.path().string()};
+  argv.insert(argv.end(), words.begin(), words.end());
+  std::istringstream output(detail::run_process(argv, "", 60).output);
+  std::vector<std::string> found;
+  for (std::string line; std::getline(output, line);) found.push_back(line);
+  return found;
+}
+
+// The options that a help text shows, and those that go with every subcommand.
+std::set<std::string> options_in_help(const std::vector<std::string>& words) {
+  std::vector<std::string> arguments = words;
+  arguments.push_back("--help");
+  const std::string help = espalier(arguments).out;
   const std::regex option("--[a-z-]+");
-  for (const char* verb : {"search", "pareto", "trials", "describe", "estimate", "score", "export",
-                           "list", "schema", "report"}) {
-    EXPECT_THAT(completion, HasSubstr(verb));
-    const std::string help = espalier({verb, "--help"}).out;
-    for (std::sregex_iterator found(help.begin(), help.end(), option), end; found != end; ++found) {
-      EXPECT_THAT(completion, HasSubstr(found->str())) << verb;
-    }
+  std::set<std::string> options{"--quiet", "--verbose"};
+  for (std::sregex_iterator found(help.begin(), help.end(), option), end; found != end; ++found) {
+    options.insert(found->str());
   }
+  return options;
+}
+
+TEST(Completion, OffersTheOptionsOfEachSubcommand) {
+  std::vector<std::string> verbs = completions({""});
+  std::erase_if(verbs, [](const std::string& word) { return word.starts_with("-"); });
+  EXPECT_THAT(verbs, UnorderedElementsAre("search", "pareto", "trials", "describe", "estimate",
+                                          "score", "export", "list", "schema", "report"));
+  EXPECT_THAT(completions({"--"}), UnorderedElementsAreArray(options_in_help({})));
+  for (const std::string& verb : verbs) {
+    EXPECT_THAT(completions({verb, "--"}), UnorderedElementsAreArray(options_in_help({verb})))
+        << verb;
+  }
+}
+
+TEST(Completion, OffersTheNamesThatListShows) {
   const Json all = espalier({"list", "--json"}).json();
-  for (const char* kind : {"spaces", "proxies", "nets", "devices", "datasets", "formats"}) {
-    for (const Json& entry : all[kind]) {
-      EXPECT_THAT(completion, HasSubstr(entry["name"].get<std::string>()));
-    }
+  const auto expect = [&](std::vector<std::string> words, const std::string& kind) {
+    words.push_back("");
+    std::vector<std::string> names;
+    for (const Json& entry : all[kind]) names.push_back(entry["name"].get<std::string>());
+    EXPECT_THAT(completions(words), UnorderedElementsAreArray(names)) << kind;
+  };
+  expect({"describe", "--space"}, "spaces");
+  expect({"describe", "--net"}, "nets");
+  expect({"estimate", "--hardware"}, "devices");
+  expect({"score", "--proxy"}, "proxies");
+  expect({"score", "--data"}, "datasets");
+  expect({"export", "--format"}, "formats");
+  std::vector<std::string> kinds = completions({"list", ""});
+  std::erase_if(kinds, [](const std::string& word) { return word.starts_with("-"); });
+  EXPECT_THAT(kinds, UnorderedElementsAreArray(keys(all)));
+}
+
+// --- The README
+
+TEST(Readme, ItsConfigRuns) {
+  const std::string readme = read_file(ESPALIER_SOURCE_DIR "/README.md");
+  const std::string fence = "```json\n";
+  const std::size_t begin = readme.find(fence) + fence.size();
+  ASSERT_LT(begin, readme.size());
+  const Json config =
+      parse_json(readme.substr(begin, readme.find("```", begin) - begin), "README.md");
+  TemporaryDirectory directory;
+  const std::string file = (directory.path() / "run.json").string();
+  write_file_atomically(file, config.dump());
+  // As it is, but for what takes long or may be missing here.
+  std::vector<std::string> arguments{
+      "search",
+      file,
+      "--out",
+      (directory.path() / "run").string(),
+      "--json",
+      "--set",
+      R"(/data={"type": "synthetic", "input": [1, 28, 28], "classes": 10, "images": 200})",
+      "--set",
+      "/evaluator/train/epochs=1",
+      "--set",
+      "/budget/trials=2",
+      "--set",
+      "/final/train/epochs=1",
+  };
+  if (!find_export_format("onnx").available) {
+    arguments.insert(arguments.end(), {"--set", "/final/export=[]"});
   }
+  const Outcome outcome = espalier(arguments);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_FALSE(outcome.json()["trials"].empty()) << outcome.err;
 }
 
 TEST(Program, AFullDiskOnStdoutIsCode3) {
@@ -431,7 +522,7 @@ TEST(Program, ARunInWhichAllTrialsFailIsCode4) {
   EXPECT_EQ(trials[0]["state"], "failed");
   EXPECT_THAT(trials[0]["error"].get<std::string>(), HasSubstr("exit code 1"));
   EXPECT_THAT(espalier({"trials", out}).out, HasSubstr("failed: false: exit code 1"));
-  EXPECT_THAT(espalier({"pareto", out}).err, HasSubstr("no trial keeps the constraints yet"));
+  EXPECT_THAT(espalier({"pareto", out}).err, HasSubstr("no trial is complete yet"));
 }
 
 TEST(Program, ARunWithoutAFeasibleTrialIsCode0WithAWarning) {
@@ -440,9 +531,14 @@ TEST(Program, ARunWithoutAFeasibleTrialIsCode0WithAWarning) {
   config["constraints"] = {{{"metric", "params"}, {"max", 1}}};
   const std::string file = (directory.path() / "run.json").string();
   write_file_atomically(file, config.dump());
-  const Outcome outcome = espalier({"search", file, "--out", (directory.path() / "run").string()});
+  const std::string out = (directory.path() / "run").string();
+  const Outcome outcome = espalier({"search", file, "--out", out});
   EXPECT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.err, HasSubstr("no trial keeps the constraints, so nothing was chosen"));
+  const Outcome front = espalier({"pareto", out, "--json"});
+  EXPECT_EQ(front.code, 0);
+  EXPECT_TRUE(front.json()["trials"].empty());
+  EXPECT_THAT(front.err, HasSubstr("no trial keeps the constraints yet"));
 }
 
 // --- A program of the user's
