@@ -23,6 +23,7 @@ namespace espalier {
 /// appears therein", 1968; Shervashidze et al., "Weisfeiler-Lehman Graph Kernels", JMLR 2011.
 /// Differs from the source: directed, both ways; inputs keep their order where it matters, and a
 /// node that reads another twice is told from one that reads two equal nodes; parts, as above.
+/// Test: Fingerprint.TellsAllSmallGraphsApartExactly.
 Hash128 fingerprint(const Graph& graph);
 
 }  // namespace espalier

@@ -19,6 +19,7 @@ namespace espalier {
 /// per multiply-accumulate and per byte.
 /// Source: Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for
 /// multicore architectures", CACM 2009.
+/// Test: Roofline.MemoryBoundOperatorsAndOverhead.
 class Roofline : public HardwareModel {
  public:
   /// `name` defaults to the device's.

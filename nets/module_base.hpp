@@ -72,6 +72,7 @@ class ModuleBase {
   /// generator's key and the node's name only.
   /// Source: He et al., "Delving Deep into Rectifiers", ICCV 2015, arXiv 1502.01852, section 2.2
   /// (backward case), as torchvision's networks have it; linear layers as LibTorch has them.
+  /// Test: GraphModule.WeightsDependOnTheNameAloneAndHaveTheirVariance.
   void reset_parameters(const Rng& rng);
   /// Seeds the generator of dropout alone.
   void seed(const Rng& rng);

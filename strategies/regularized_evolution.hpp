@@ -38,6 +38,7 @@ OptionTable<RegularizedEvolutionOptions> regularized_evolution_option_table();
 /// 2019, arXiv 1802.01548, algorithm 1. The default sizes are those of the NAS-Bench-101 code.
 /// Differs from the source: several objectives and constraints; a mutation changes one decision of
 /// the space, whatever it stands for, and never none.
+/// Test: RegularizedEvolution.IsAlgorithm1.
 class RegularizedEvolution : public Strategy {
  public:
   /// Throws ConfigError as Start does.

@@ -9,6 +9,7 @@ namespace espalier {
 /// in [0, 1), the target is 1 - s + s / classes for the label and s / classes for the others.
 /// Source: C. Szegedy et al.: Rethinking the Inception architecture, CVPR 2016, arXiv 1512.00567,
 /// section 7.
+/// Test: CrossEntropyTest.SmoothsLabelsByTheFormula.
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels,
                          double label_smoothing = 0);
 

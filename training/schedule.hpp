@@ -14,6 +14,7 @@ namespace espalier {
 /// Hutter: SGDR: stochastic gradient descent with warm restarts, ICLR 2017, arXiv 1608.03983,
 /// equation 5 (cosine, without restarts); P. Goyal et al.: Accurate, large minibatch SGD, arXiv
 /// 1706.02677, section 2.2 (warm-up).
+/// Test: ScheduleTest.CosineAfterAWarmup.
 double learning_rate_at(const TrainOptions& options, std::int64_t step,
                         std::int64_t steps_per_epoch);
 
