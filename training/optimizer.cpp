@@ -3,6 +3,8 @@
 #include <torch/torch.h>
 
 #include <cmath>
+#include <cstdint>
+#include <utility>
 
 namespace espalier {
 
@@ -12,15 +14,18 @@ Optimizer::Optimizer(const NamedTensors& parameters, const TrainOptions& options
     Slot slot{.parameter = parameter,
               .weight_decay = parameter.dim() > 1 ? options.weight_decay : 0.0,
               .first = {},
-              .second = {}};
-    const auto add = [&](const std::string& what) {
-      return state_.emplace(name + what, at::zeros_like(parameter.detach())).first->second;
+              .second = {},
+              .steps = {}};
+    const auto add = [&](const std::string& what, at::Tensor value) {
+      return state_.emplace(name + what, std::move(value)).first->second;
     };
+    const auto zeros = [&] { return at::zeros_like(parameter.detach()); };
     if (kind_ == OptimizerKind::adamw) {
-      slot.first = add(".gradient_mean");
-      slot.second = add(".gradient_square_mean");
+      slot.first = add(".gradient_mean", zeros());
+      slot.second = add(".gradient_square_mean", zeros());
+      slot.steps = add(".steps", at::zeros({}, at::kLong));
     } else if (momentum_ > 0) {
-      slot.first = add(".momentum");
+      slot.first = add(".momentum", zeros());
     }
     slots_.push_back(std::move(slot));
   }
@@ -28,7 +33,6 @@ Optimizer::Optimizer(const NamedTensors& parameters, const TrainOptions& options
 
 void Optimizer::step(double learning_rate) {
   const at::NoGradGuard no_grad;
-  ++steps_;
   for (Slot& slot : slots_) {
     const at::Tensor gradient = slot.parameter.grad();
     if (!gradient.defined()) continue;
@@ -56,7 +60,8 @@ void Optimizer::adapt(Slot& slot, const at::Tensor& gradient, double learning_ra
   slot.first.mul_(momentum_).add_(gradient, 1 - momentum_);
   slot.second.mul_(square_momentum).addcmul_(gradient, gradient, 1 - square_momentum);
   // The means began at zero; these are the weights that they have gathered since.
-  const double steps = static_cast<double>(steps_);
+  slot.steps.add_(1);
+  const double steps = static_cast<double>(slot.steps.item<std::int64_t>());
   const double first_weight = 1 - std::pow(momentum_, steps);
   const double second_weight = 1 - std::pow(square_momentum, steps);
   const at::Tensor deviation = (slot.second.sqrt() / std::sqrt(second_weight)).add_(eps);

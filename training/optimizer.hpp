@@ -3,7 +3,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -22,11 +21,12 @@ namespace espalier {
 /// Source: I. Sutskever et al.: On the importance of initialization and momentum in deep learning,
 /// ICML 2013; I. Loshchilov, F. Hutter: Decoupled weight decay regularization, ICLR 2019, arXiv
 /// 1711.05101, algorithm 2.
+/// Test: OptimizerTest.AdamwIsTorchs.
 class Optimizer {
  public:
   Optimizer(const NamedTensors& parameters, const TrainOptions& options);
 
-  /// One step; parameters without a gradient stay.
+  /// One step; parameters without a gradient stay, and do not count it.
   void step(double learning_rate);
 
   /// Scales all gradients so that the norm of all together is at most `norm`.
@@ -34,15 +34,13 @@ class Optimizer {
 
   /// The state by name ("<parameter>.momentum"); the tensors share values with the optimizer's.
   const std::map<std::string, at::Tensor>& state() const { return state_; }
-  /// Steps done, a part of the state.
-  std::int64_t steps() const { return steps_; }
-  void set_steps(std::int64_t steps) { steps_ = steps; }
 
  private:
   struct Slot {
     at::Tensor parameter;
     double weight_decay;
     at::Tensor first, second;  // running means of the gradient and of its square
+    at::Tensor steps;          // of AdamW: how often it had a gradient; int64, 0-d, on the CPU
   };
   void descend(Slot& slot, const at::Tensor& gradient, double learning_rate);
   void adapt(Slot& slot, const at::Tensor& gradient, double learning_rate);
@@ -50,7 +48,6 @@ class Optimizer {
   OptimizerKind kind_;
   double momentum_;
   bool nesterov_;
-  std::int64_t steps_ = 0;
   std::vector<Slot> slots_;
   std::map<std::string, at::Tensor> state_;
 };

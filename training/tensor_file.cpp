@@ -128,6 +128,7 @@ TensorFile read_tensors(const std::filesystem::path& path) {
         found->erase("checksum");
       }
       if (found->contains("espalier")) {
+        if (!sum) throw Error("it has no checksum");
         file.info = parse_json(found->at("espalier").get<std::string>(), "espalier");
       }
     }

@@ -24,7 +24,8 @@ struct TensorFile {
 void write_tensors(const std::filesystem::path& path, const TensorFile& file);
 
 /// Reads a file that write_tensors, or another program, wrote in that format. Throws IoError when
-/// it is missing, truncated or corrupt; a change of any byte of a file with a checksum is found.
+/// it is missing, truncated or corrupt. Where write_tensors was given `info`, no change of a byte
+/// changes what is read: it is found.
 TensorFile read_tensors(const std::filesystem::path& path);
 
 }  // namespace espalier

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace espalier {
 
@@ -72,11 +73,35 @@ OptionTable<TrainOptions> train_option_table() {
     if (!std::ranges::is_sorted(options.step_epochs, std::ranges::less_equal{})) {
       throw ConfigError("/step_epochs", "the epochs must rise");
     }
+    if (!options.step_epochs.empty() && options.step_epochs.back() >= options.epochs) {
+      throw ConfigError("/step_epochs", fmt::format("{} is not less than the {} epochs",
+                                                    options.step_epochs.back(), options.epochs));
+    }
     if (options.optimizer == OptimizerKind::sgd && options.nesterov && options.momentum == 0) {
       throw ConfigError("/nesterov", "needs momentum above 0; write \"nesterov\": false");
     }
   });
   return table;
+}
+
+TrainOptions at_fidelity(const TrainOptions& options, double fidelity) {
+  TrainOptions result = options;
+  result.epochs = std::max(1, static_cast<int>(std::lround(fidelity * options.epochs)));
+  if (result.epochs == options.epochs) return result;
+  const double share = static_cast<double>(result.epochs) / options.epochs;
+  result.warmup_epochs *= share;
+  result.step_epochs.clear();
+  int last = 0;
+  for (const int step : options.step_epochs) {
+    const int epoch = static_cast<int>(std::lround(share * step));
+    if (epoch <= last || epoch >= result.epochs) continue;
+    result.step_epochs.push_back(epoch);
+    last = epoch;
+  }
+  if (options.schedule == ScheduleKind::step && result.step_epochs.empty()) {
+    result.schedule = ScheduleKind::constant;
+  }
+  return result;
 }
 
 }  // namespace espalier

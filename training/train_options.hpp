@@ -51,4 +51,9 @@ struct TrainOptions {
 };
 OptionTable<TrainOptions> train_option_table();
 
+/// The options of a training of round(fidelity * epochs) epochs, at least one, for a fidelity in
+/// (0, 1]: warm-up and step epochs shrink with them. Of the steps those that fall together or on
+/// the end are left out, and without any the learning rate is constant.
+TrainOptions at_fidelity(const TrainOptions& options, double fidelity);
+
 }  // namespace espalier

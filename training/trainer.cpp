@@ -57,16 +57,6 @@ double percent(std::int64_t part, std::int64_t all) {
   return 100.0 * static_cast<double>(part) / static_cast<double>(all);
 }
 
-// The options with all checks of their table; a program's struct has not seen them yet.
-TrainOptions checked(const TrainOptions& options) {
-  const OptionTable<TrainOptions> table = train_option_table();
-  table.read(table.write(options), "");
-  if (options.threads < 1) {
-    throw ConfigError("/threads", fmt::format("{} is not >= 1", options.threads));
-  }
-  return options;
-}
-
 Json to_json(const EpochResult& result) {
   Json json = {{"epoch", result.epoch},
                {"train_loss", result.train_loss},
@@ -103,50 +93,60 @@ std::string_view split_name(Split split) {
   return "test";
 }
 
-Split training_split(Split split) {
+// How many of a split's images are trained on.
+std::int64_t images_used(const TrainOptions& options, const SplitView& view) {
+  return std::max<std::int64_t>(
+      1, std::llround(options.train_fraction * static_cast<double>(view.size())));
+}
+
+TrainOptions checked(const TrainOptions& options, const Dataset& data, Split split) {
+  check_train_options(options, data, split);
+  return options;
+}
+
+}  // namespace
+
+void check_train_options(const TrainOptions& options, const Dataset& data, Split split,
+                         const std::string& pointer) {
   if (split != Split::train && split != Split::train_and_valid) {
     throw Error(fmt::format("the split {} is not for training; take train or train_and_valid",
                             split_name(split)));
   }
-  return split;
+  const OptionTable<TrainOptions> table = train_option_table();
+  table.read(table.write(options), pointer);
+  if (options.threads < 1) {
+    throw ConfigError(pointer + "/threads", fmt::format("{} is not >= 1", options.threads));
+  }
+  try {
+    ImageTransform(data, {data.shape()[1], data.shape()[2]}, options.augmentation);
+  } catch (const ConfigError& error) {
+    throw ConfigError(pointer + "/augmentation" + error.pointer(), error.message());
+  }
+  const SplitView view = data.view(split);
+  if (const std::int64_t used = images_used(options, view); used < 2) {
+    throw ConfigError(pointer + "/train_fraction",
+                      fmt::format("{} of the {} images of {} is {}, but training needs 2",
+                                  options.train_fraction, view.size(), data.name(), used));
+  }
 }
-
-}  // namespace
 
 struct Trainer::Implementation {
   Implementation(GraphModule& module_in, const Dataset& data_in, const TrainOptions& options_in,
                  const Rng& rng_in, Split split_in)
       : module(module_in),
         data(data_in),
-        options(checked(options_in)),
+        options(checked(options_in, data_in, split_in)),
         rng(rng_in.fork("training")),
-        split(training_split(split_in)),
-        transform(make_transform(module_in, data_in, options_in)),
-        optimizer(module_in.parameters(), options_in) {
-    view = data.view(split);
-    const auto used = std::max<std::int64_t>(
-        1, std::llround(options.train_fraction * static_cast<double>(view.size())));
+        split(split_in),
+        transform(data_in, input_size(module_in, data_in), options_in.augmentation),
+        optimizer(module_in.parameters(), options_in),
+        view(data_in.view(split_in)) {
+    const std::int64_t used = images_used(options, view);
     view.indices = view.indices.first(static_cast<std::size_t>(used));
-    if (used < 2) {
-      throw ConfigError(
-          "/train_fraction",
-          fmt::format("{} of the {} images of {} is {}, but training needs 2",
-                      options.train_fraction, data.view(split).size(), data.name(), used));
-    }
     batch_size = std::min<std::int64_t>(options.batch_size, used);
     steps_per_epoch = used / batch_size;
     validated = split == Split::train && data.view(Split::valid).size() > 0;
     module.generator().set_current_seed(rng.fork("dropout").next());
-  }
-
-  static ImageTransform make_transform(const GraphModule& module, const Dataset& data,
-                                       const TrainOptions& options) {
-    const std::array<std::int64_t, 2> size = input_size(module, data);
-    try {
-      return ImageTransform(data, size, options.augmentation);
-    } catch (const ConfigError& error) {
-      throw ConfigError("/augmentation" + error.pointer(), error.message());
-    }
   }
 
   bool finished() const {
@@ -165,11 +165,17 @@ struct Trainer::Implementation {
   // What a checkpoint must agree with.
   Json identity() const {
     return {{"network", fingerprint(module.graph()).to_string()},
-            {"data", data.name()},
+            {"data",
+             {{"name", data.name()},
+              {"shape", data.shape()},
+              {"classes", data.classes()},
+              {"mean", std::vector<float>(data.mean().begin(), data.mean().end())},
+              {"deviation", std::vector<float>(data.deviation().begin(), data.deviation().end())}}},
             {"images", view.size()},
             {"split", split_name(split)},
             {"rng", rng.to_string()},
-            {"options", train_option_table().write(options)}};
+            {"options", train_option_table().write(options)},
+            {"threads", options.threads}};
   }
 
   // All tensors that training changes, by their names in a checkpoint. They share their values.
@@ -232,8 +238,9 @@ std::optional<EpochResult> Trainer::run_epoch(const std::function<bool()>& stop_
     const at::Tensor logits = module.forward(moved(batch.images, module));
     const at::Tensor loss = cross_entropy(logits, labels, state.options.label_smoothing);
     const double value = loss.item<double>();
-    const double rate =
-        learning_rate_at(state.options, state.optimizer.steps(), state.steps_per_epoch);
+    const double rate = learning_rate_at(
+        state.options, static_cast<std::int64_t>(epoch) * state.steps_per_epoch + step,
+        state.steps_per_epoch);
     if (!std::isfinite(value)) {
       throw NumericalError(fmt::format(
           "the training loss is {} in step {} of epoch {}, at a learning rate of {:.3g}; a lower "
@@ -297,9 +304,12 @@ void Trainer::load(const std::filesystem::path& path) {
     if (ours != theirs) {
       const auto at =
           Json::json_pointer(Json::diff(theirs, ours).at(0).at("path").get<std::string>());
-      refuse(fmt::format("the checkpoint of another training: {} is {} there and {} here",
+      refuse(fmt::format("the checkpoint of another training: {} is {} there and {} here{}",
                          at.to_string(), theirs.value(at, Json()).dump(),
-                         ours.value(at, Json()).dump()));
+                         ours.value(at, Json()).dump(),
+                         at.to_string() == "/threads" ? "; continue with the same thread count, "
+                                                        "on which the weights' last bits depend"
+                                                      : ""));
     }
     for (const Json& result : file.info.at("history")) history.push_back(epoch_from_json(result));
   } catch (const Json::exception& error) {
@@ -320,7 +330,6 @@ void Trainer::load(const std::filesystem::path& path) {
   const at::NoGradGuard no_grad;
   for (auto& [name, tensor] : tensors) tensor.copy_(file.tensors.at(name));
   state.module.generator().set_state(tensors.at("generator"));
-  state.optimizer.set_steps(static_cast<std::int64_t>(history.size()) * state.steps_per_epoch);
   state.history = std::move(history);
 }
 

@@ -56,14 +56,19 @@ struct TrainRun {
   std::string progress = {};
 };
 
+/// Checks all options of a training on a split of the data, those of a program's struct too. Throws
+/// ConfigError, with pointers below `pointer`, where a value is out of its range or contradicts
+/// another or the data, and Error for another split than train and train_and_valid.
+void check_train_options(const TrainOptions& options, const Dataset& data, Split split,
+                         const std::string& pointer = "");
+
 /// Trains a network, epoch by epoch, on the module's device. With the same options (threads
 /// included), data, first weights and generator, the weights are equal bit by bit on the same
 /// machine (on its CPU). The module, whose weights it changes, and the data must outlive it.
 class Trainer {
  public:
   /// Seeds the module's dropout, too. Throws ShapeError when the network does not fit the data
-  /// (channels, classes), ConfigError, with a pointer into the options, when those contradict the
-  /// data, and Error for another split than train and train_and_valid.
+  /// (channels, classes), and as check_train_options does.
   Trainer(GraphModule& module, const Dataset& data, const TrainOptions& options, const Rng& rng,
           Split split = Split::train);
   ~Trainer();
@@ -84,7 +89,7 @@ class Trainer {
   void save(const std::filesystem::path& path) const;
   /// Continues where save() was called: further epochs are those that would have followed, bit by
   /// bit. Throws IoError when the file cannot be read, is truncated or corrupt, or was written by
-  /// another network, seed, data set or options; nothing is changed then.
+  /// another network, seed, data set or options, threads included; nothing is changed then.
   void load(const std::filesystem::path& path);
 
  private:

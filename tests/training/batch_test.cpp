@@ -1,17 +1,12 @@
 #include "training/batch.hpp"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include "core/error.hpp"
-#include "tests/core/throws.hpp"
 #include "tests/training/images.hpp"
 
 namespace espalier {
 namespace {
-
-using testing::HasSubstr;
 
 class BatchTest : public testing::Test {
  protected:
@@ -55,25 +50,6 @@ TEST_F(BatchTest, ResizesAsTorchDoes) {
     const at::Tensor expected = torch::upsample_bilinear2d(from, {size[0], size[1]}, false);
     EXPECT_TRUE(torch::allclose(batch.images, expected, 1e-4, 1e-5)) << size[0] << "x" << size[1];
   }
-}
-
-TEST_F(BatchTest, ARandomBatchHasDifferentImagesOfItsSplit) {
-  const Batch batch = random_batch(data_, Split::train, 15, {7, 9}, Rng(1));
-  const at::Tensor all = normalized();
-  std::set<std::uint32_t> seen;
-  for (std::int64_t i = 0; i < 15; ++i) {
-    for (const std::uint32_t index : data_.view(Split::train).indices) {
-      if (torch::allclose(batch.images[i], all[index], 1e-5, 1e-5)) seen.insert(index);
-    }
-  }
-  EXPECT_EQ(seen.size(), 15u);
-  EXPECT_TRUE(batch.images.equal(random_batch(data_, Split::train, 15, {7, 9}, Rng(1)).images));
-  EXPECT_FALSE(batch.images.equal(random_batch(data_, Split::train, 15, {7, 9}, Rng(2)).images));
-  EXPECT_THAT(throws<Error>([&] {
-                random_batch(data_, Split::train, 16, {7, 9}, Rng(1));
-              }),
-              HasSubstr("a batch of 16 images of d, whose split has 15"));
-  throws<Error>([&] { random_batch(data_, Split::train, 0, {7, 9}, Rng(1)); });
 }
 
 }  // namespace

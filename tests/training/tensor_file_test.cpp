@@ -82,24 +82,17 @@ TEST_F(TensorFileTest, EveryTruncationIsAnError) {
               HasSubstr("corrupt tensor file: the data: 25 bytes, but the tensors have 24"));
 }
 
-TEST_F(TensorFileTest, NoChangedByteChangesWhatIsRead) {
+TEST_F(TensorFileTest, EveryChangedByteIsFound) {
   const TensorFile file{.tensors = {{"a", torch::arange(3)}, {"b", torch::ones({2, 2})}},
                         .info = {{"epoch", 1}}};
   write_tensors(path_, file);
   const std::string whole = read_file(path_);
-  int found = 0;
   for (std::size_t i = 0; i < whole.size(); ++i) {
     std::string changed = whole;
     changed[i] ^= 1;
     write_file_atomically(path_, changed);
-    try {
-      // A change of the name of the checksum itself goes unnoticed, and does no harm.
-      EXPECT_TRUE(same(read_tensors(path_), file)) << i;
-    } catch (const IoError&) {
-      ++found;
-    }
+    error();
   }
-  EXPECT_GE(found, static_cast<int>(whole.size()) - 8);
 }
 
 TEST_F(TensorFileTest, WrongHeadersAreErrors) {
@@ -109,6 +102,8 @@ TEST_F(TensorFileTest, WrongHeadersAreErrors) {
   EXPECT_THAT(error(), HasSubstr("corrupt tensor file: the header: "));
   write(R"({"__metadata__":{"checksum":1}})", "");
   EXPECT_THAT(error(), HasSubstr("corrupt tensor file: the metadata: "));
+  write(R"({"__metadata__":{"espalier":"{}"}})", "");
+  EXPECT_THAT(error(), HasSubstr("corrupt tensor file: the metadata: it has no checksum"));
   const auto entry_error = [&](const std::string& entry) {
     write("{\"a\":" + entry + "}", "wxyz");
     return error();

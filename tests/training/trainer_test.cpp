@@ -197,10 +197,27 @@ TEST(TrainTest, OptionsThatDoNotFitTheDataAreErrors) {
               HasSubstr("/train_fraction: 0.001 of the 160 images of small is 1, but training"));
   EXPECT_THAT(error({.threads = 0}), HasSubstr("/threads: 0 is not >= 1"));
   EXPECT_THAT(error({.epochs = 0}), HasSubstr("/epochs: "));
+  EXPECT_THAT(throws<Error>([&] { Trainer(module, *data, {}, Rng(1), Split::valid); }),
+              HasSubstr("the split valid is not for training; take train or train_and_valid"));
   const Dataset whole(
       "whole", counting_images({1, 8, 8}, 8, 4), [] { return ImageSet{}; }, 0);
   EXPECT_THAT(throws<Error>([&] { evaluate(module, whole, Split::valid); }),
               HasSubstr("whole has no images in its split valid"));
+}
+
+TEST(CheckTrainOptionsTest, PointersBeginWhereTheOptionsStand) {
+  const auto data = small_data();
+  const auto error = [&](const TrainOptions& options, Split split = Split::train) {
+    return throws<ConfigError>([&] { check_train_options(options, *data, split, "/a/train"); });
+  };
+  EXPECT_THAT(error({.epochs = 0}), HasSubstr("/a/train/epochs: "));
+  EXPECT_THAT(error({.threads = 0}), HasSubstr("/a/train/threads: 0 is not >= 1"));
+  EXPECT_THAT(error({.augmentation = {.cutout = 9}}),
+              HasSubstr("/a/train/augmentation/cutout: 9 pixels are more than the images' 8x8"));
+  // 1.28 of 160, and 1.6 of 200.
+  EXPECT_THAT(error({.train_fraction = 0.008}),
+              HasSubstr("/a/train/train_fraction: 0.008 of the 160 images of small is 1, but "));
+  check_train_options({.train_fraction = 0.008}, *data, Split::train_and_valid);
 }
 
 TEST(EvaluateTest, CountsAndAverages) {
@@ -309,7 +326,22 @@ TEST_F(CheckpointTest, ThoseOfOtherTrainingsAreRefused) {
   EXPECT_THAT(error(Trainer(plain, *data_, rich_options(), Rng(1))), HasSubstr("/network is "));
   TrainOptions threads = rich_options();
   threads.threads = 2;
-  Trainer(module, *data_, threads, Rng(1)).load(path_);  // a property of the machine, not refused
+  EXPECT_THAT(error(Trainer(module, *data_, threads, Rng(1))),
+              HasSubstr("/threads is 1 there and 2 here; continue with the same thread count"));
+}
+
+TEST_F(CheckpointTest, ThoseOfOtherImagesAreRefused) {
+  const auto data = [](std::uint64_t seed) {
+    const SyntheticOptions options{.shape = {1, 8, 8}, .classes = 4, .images = 200, .seed = seed};
+    return Dataset(
+        "synthetic", synthetic_images(options, Part::training), [] { return ImageSet{}; }, 0.2);
+  };
+  const Dataset first = data(1), again = data(1), second = data(2);
+  GraphModule module = fresh(rich);
+  Trainer(module, first, rich_options(), Rng(1)).save(path_);
+  Trainer(module, again, rich_options(), Rng(1)).load(path_);
+  EXPECT_THAT(throws<IoError>([&] { Trainer(module, second, rich_options(), Rng(1)).load(path_); }),
+              HasSubstr("the checkpoint of another training: /data/"));
 }
 
 TEST_F(CheckpointTest, OtherFilesAreRefused) {
