@@ -23,7 +23,9 @@ OptionTable<CommandOptions> command_option_table();
 /// {"trial": id, "architecture": {decision: label}, "arch": the space's string, "fidelity": number
 /// in (0, 1], "seed": integer}, and writes one JSON object {metric: number} to stdout; other keys
 /// in it are left out. Messages belong on stderr. It runs in a process group of its own, which is
-/// killed at the time limit and when the program ends. A run is as repeatable as the program is.
+/// killed at the time limit, when the program ends, and when this process does, however. The first
+/// Ctrl-C of a search waits for the trials in flight, the second one ends them. A run is as
+/// repeatable as the program is.
 class CommandEvaluator : public Evaluator {
  public:
   /// Throws ConfigError for a metric named twice.

@@ -15,7 +15,7 @@ namespace espalier {
 struct PrepareContext {
   std::filesystem::path directory;       ///< its own, inside the run directory; kept for a resume
   Rng rng;                               ///< for the preparation only
-  std::function<bool()> stop_requested;  ///< polled in long work; true: save and throw Interrupted
+  std::function<bool()> stop_requested;  ///< polled in long work
 };
 
 /// Produces the metrics of a candidate.

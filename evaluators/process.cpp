@@ -74,8 +74,8 @@ Descriptor file_with(std::string_view text, const std::string& program) {
   return file;
 }
 
-// Starts the program in a new process group, with default signal handling.
-pid_t spawn(const std::vector<std::string>& argv, int input, int output, int error) {
+// Starts a program in a process group, or in a new one (0), with default signal handling.
+pid_t spawn(const std::vector<std::string>& argv, pid_t group, int input, int output, int error) {
   std::vector<char*> arguments;
   for (const std::string& argument : argv) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -91,7 +91,7 @@ pid_t spawn(const std::vector<std::string>& argv, int input, int output, int err
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes,
                            POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setpgroup(&attributes, group);
   sigset_t signals;
   sigemptyset(&signals);
   posix_spawnattr_setsigmask(&attributes, &signals);
@@ -106,6 +106,36 @@ pid_t spawn(const std::vector<std::string>& argv, int input, int output, int err
   if (failure != 0) throw_cannot_start(argv[0], failure);
   return child;
 }
+
+void wait_for(pid_t child, int* status) {
+  while (::waitpid(child, status, 0) < 0 && errno == EINTR) {
+  }
+}
+
+// A process group whose leader kills all of it when this process ends, even by SIGKILL: it waits
+// for the end of a pipe whose other end is only here. While the leader is there, or a zombie, its
+// id is not taken by another group.
+class GuardedGroup {
+ public:
+  explicit GuardedGroup(const std::string& program) : life_(make_pipe(program)) {
+    const int end = life_.read.get();  // it writes nothing
+    leader_ = spawn({"/bin/sh", "-c", "read -r line; kill -s KILL 0"}, 0, end, end, end);
+    life_.read.close();
+  }
+  ~GuardedGroup() {
+    kill();
+    wait_for(leader_, nullptr);
+  }
+  GuardedGroup(const GuardedGroup&) = delete;
+  GuardedGroup& operator=(const GuardedGroup&) = delete;
+
+  pid_t id() const { return leader_; }
+  void kill() const { ::kill(-leader_, SIGKILL); }
+
+ private:
+  Pipe life_;
+  pid_t leader_;
+};
 
 // Reads what is there. False at the end of the stream.
 template <class Take>
@@ -125,7 +155,9 @@ ProcessResult run_process(const std::vector<std::string>& argv, std::string_view
   Descriptor input_file = file_with(input, argv[0]);
   Pipe output = make_pipe(argv[0]);
   Pipe error = make_pipe(argv[0]);
-  const pid_t child = spawn(argv, input_file.get(), output.write.get(), error.write.get());
+  const GuardedGroup group(argv[0]);
+  const pid_t child =
+      spawn(argv, group.id(), input_file.get(), output.write.get(), error.write.get());
   input_file.close();
   output.write.close();
   error.write.close();
@@ -149,8 +181,6 @@ ProcessResult run_process(const std::vector<std::string>& argv, std::string_view
   while (true) {
     const double left =
         timeout_seconds - std::chrono::duration<double>(Clock::now() - start).count();
-    // The group is killed below, after the loop, before the child is waited for: its id cannot have
-    // been taken by another process.
     siginfo_t ended{};
     if (::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
         ended.si_pid == child) {
@@ -174,9 +204,8 @@ ProcessResult run_process(const std::vector<std::string>& argv, std::string_view
     if (watched[0].revents != 0 && !read_output()) output.read.close();
     if (watched[1].revents != 0 && !read_error()) error.read.close();
   }
-  ::kill(-child, SIGKILL);
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  group.kill();
+  wait_for(child, &status);
   // What it wrote just before its end. The pipes hold no more than this many reads.
   for (int i = 0; i < 64 && output.read.open() && read_output(); ++i) {
   }

@@ -20,8 +20,9 @@ struct ProcessResult {
 inline constexpr std::size_t max_output = std::size_t{1} << 20;
 
 /// Runs argv[0] (looked up in PATH) with `input` on its stdin, in a process group of its own, and
-/// waits. When it ends, at the time limit, or when it writes too much, what is left of the group is
-/// killed; no zombie stays. Throws IoError when it cannot be started. Thread-safe.
+/// waits. When it ends, at the time limit, when it writes too much, or when this process ends,
+/// however that happens, what is left of the group is killed; no zombie stays. Throws IoError when
+/// it cannot be started. Thread-safe.
 ProcessResult run_process(const std::vector<std::string>& argv, std::string_view input,
                           double timeout_seconds);
 

@@ -1,8 +1,5 @@
 #include "evaluators/train.hpp"
 
-#include <algorithm>
-#include <cmath>
-
 #include "core/error.hpp"
 #include "nets/graph_module.hpp"
 #include "training/dataset.hpp"
@@ -29,6 +26,7 @@ TrainEvaluator::TrainEvaluator(const EvaluatorContext& context,
                       "\"valid_fraction\" above 0");
   }
   options_.threads = context.threads_per_trial;
+  check_train_options(options_, *data_, Split::train, "/train");
   // Only the accuracy after the last epoch counts; patience needs the others.
   if (options_.patience == 0) options_.validate_every = options_.epochs;
 }
@@ -36,11 +34,10 @@ TrainEvaluator::TrainEvaluator(const EvaluatorContext& context,
 std::vector<double> TrainEvaluator::evaluate(const Candidate& candidate, const Network& network,
                                              Rng& rng) {
   const TorchThreads threads(options_.threads);
-  TrainOptions options = options_;
-  options.epochs = std::max(1, static_cast<int>(std::lround(candidate.fidelity * options_.epochs)));
   GraphModule module(network.graph(), {.device = at::Device(device_)});
   module.reset_parameters(rng.fork("weights"));
-  const TrainResult result = train(module, *data_, options, rng.fork("train"));
+  const TrainResult result =
+      train(module, *data_, at_fidelity(options_, candidate.fidelity), rng.fork("train"));
   return {result.valid.value().accuracy};
 }
 

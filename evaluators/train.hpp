@@ -17,11 +17,13 @@ struct TrainEvaluatorOptions {
 OptionTable<TrainEvaluatorOptions> train_evaluator_option_table();
 
 /// Trains each candidate alone from random weights and gives `accuracy`, in percent, on the
-/// held-out images after the last epoch. At fidelity f it trains for round(f * epochs) epochs, at
-/// least one, with a schedule of that length. Quantized operators are trained quantization-aware.
+/// held-out images after the last epoch. At fidelity f it trains with the options at_fidelity(f).
+/// Quantized operators are trained quantization-aware. A training is not cut short: the first
+/// Ctrl-C of a search waits for those in flight.
 class TrainEvaluator : public Evaluator {
  public:
-  /// Throws ConfigError without data or without held-out images.
+  /// Throws ConfigError without data or without held-out images, and as check_train_options does
+  /// with a pointer below "/train".
   TrainEvaluator(const EvaluatorContext& context, const TrainEvaluatorOptions& options);
 
   const std::vector<MetricInfo>& metrics() const override { return metrics_; }

@@ -25,6 +25,7 @@
 #include "study/results.hpp"
 #include "study/store.hpp"
 #include "study/study.hpp"
+#include "training/trainer.hpp"
 
 namespace espalier {
 namespace {
@@ -95,6 +96,9 @@ Parts make_parts(const RunConfig& config, const Catalogue& catalogue) {
   if (config.data) {
     parts.data = catalogue.datasets.create(*config.data, "/data");
     check_fit(*parts.space, *parts.data);
+    if (config.final.train) {
+      check_train_options(*config.final.train, *parts.data, Split::train_and_valid, "/final/train");
+    }
   }
   parts.evaluator = catalogue.evaluators.create(config.evaluator, "/evaluator",
                                                 evaluator_context(config, catalogue, parts));

@@ -1,7 +1,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 
 #include "evaluators/proxies/proxy.hpp"
 #include "nets/graph_module.hpp"
@@ -37,8 +37,11 @@ double naswot(const ProxyInput& input) {
     const double units = static_cast<double>(codes.size(1));
     kernel += torch::mm(codes, codes.t()).to(torch::kCPU, torch::kDouble).add_(units).div_(2);
   });
-  const double log_determinant = std::get<1>(torch::linalg_slogdet(kernel)).item<double>();
-  return std::max(log_determinant, 0.0);  // minus infinity where singular
+  // From the eigenvalues: those of a singular matrix are rounding errors of the largest one.
+  const at::Tensor eigenvalues = torch::linalg_eigvalsh(kernel);  // ascending
+  const double smallest = eigenvalues[0].item<double>(), largest = eigenvalues[-1].item<double>();
+  const double rounding = std::numeric_limits<double>::epsilon() * static_cast<double>(n) * largest;
+  return smallest <= rounding ? 0.0 : std::max(eigenvalues.log().sum().item<double>(), 0.0);
 }
 
 }  // namespace espalier

@@ -60,6 +60,7 @@ ProxyCatalogue proxy_catalogue();
 /// out: Abdelfattah et al., "Zero-cost proxies for lightweight NAS", ICLR 2021, arXiv 2101.08134.
 /// Differs from the source: a ReLU6 is a ReLU, as it has no gradient beyond 6; weights are drawn as
 /// GraphModule::reset_parameters says.
+/// Test: Synflow.IsTheGradientTimesTheWeight.
 double synflow(const ProxyInput& input);
 
 /// NASWOT: the log determinant of K, where K[i][j] is the number of rectifier units at which images
@@ -68,9 +69,11 @@ double synflow(const ProxyInput& input);
 ///
 /// Source: Mellor et al., "Neural architecture search without training", ICML 2021, arXiv
 /// 2006.04647, equation 2.
-/// Differs from the source: hard swish counts as a rectifier; 0 where K is singular, as where no
-/// unit tells two images apart: the source has minus infinity there. As K holds integers, no other
-/// network is below 0.
+/// Differs from the source: hard swish counts as a rectifier; 0 where K is singular up to rounding
+/// (its smallest eigenvalue is at most 2^-52 of the largest times the number of images), as where
+/// no unit tells two images apart, or units + 1 are fewer than the images: the source has minus
+/// infinity there, or what rounding makes of it. As K holds integers, no other network is below 0.
+/// Test: Naswot.IsTheLogDeterminantOfAgreements.
 double naswot(const ProxyInput& input);
 
 }  // namespace espalier

@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +15,7 @@
 #include "core/error.hpp"
 #include "core/json.hpp"
 #include "core/parallel.hpp"
+#include "tests/core/full_disk.hpp"
 #include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/evaluators/toy_space.hpp"
@@ -119,6 +123,55 @@ TEST(CommandEvaluator, StreamsMayCloseBeforeTheEnd) {
               ElementsAre(4));
 }
 
+// While it lives, this process cannot open a descriptor of this number or above.
+class DescriptorLimit {
+ public:
+  explicit DescriptorLimit(int limit) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit now{static_cast<rlim_t>(limit), before_.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &now);
+  }
+  ~DescriptorLimit() { setrlimit(RLIMIT_NOFILE, &before_); }
+  DescriptorLimit(const DescriptorLimit&) = delete;
+  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+int lowest_free_descriptor() {
+  const int descriptor = ::dup(STDIN_FILENO);
+  ::close(descriptor);
+  return descriptor;
+}
+
+TEST(CommandEvaluator, WithoutDescriptorsItFailsAndLeavesNone) {
+  const int first = lowest_free_descriptor();
+  const auto error_with = [&](int available) -> std::string {
+    const DescriptorLimit limit(first + available);
+    try {
+      EXPECT_THAT(run(shell("echo '{\"accuracy\": 4}'")), ElementsAre(4));
+    } catch (const IoError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  int available = 0;
+  for (std::string error; !(error = error_with(available)).empty(); ++available) {
+    ASSERT_EQ(error, "sh: cannot start it: Too many open files") << available;
+    ASSERT_EQ(lowest_free_descriptor(), first) << available;
+  }
+  EXPECT_GE(available, 7);  // its input, and the ends of its pipes
+  EXPECT_EQ(lowest_free_descriptor(), first);
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+}
+
+TEST(CommandEvaluator, InputThatCannotBeStoredIsAFailure) {
+  const FullDisk disk(16);
+  EXPECT_THAT(failure(shell("echo '{\"accuracy\": 4}'")),
+              HasSubstr("sh: cannot start it: File too large"));
+}
+
 // Opens a pipe's reading end and tells, when asked, whether all writers are gone: it waits for
 // them, and the test's time limit ends a wait for one that lives on.
 class Witness {
@@ -129,6 +182,10 @@ class Witness {
   }
   ~Witness() { ::close(end_); }
   std::string path() const { return path_.string(); }
+  void wait_for_a_byte() const {
+    pollfd watched{end_, POLLIN, 0};
+    ::poll(&watched, 1, -1);
+  }
   void wait_for_the_last_writer() const {
     ::fcntl(end_, F_SETFL, 0);
     char byte;
@@ -153,6 +210,24 @@ TEST(CommandEvaluator, WhatAProgramLeavesBehindIsEnded) {
   const Witness witness;
   EXPECT_THAT(run(shell("exec 3>" + witness.path() + "; sleep 100000 & echo '{\"accuracy\": 4}'")),
               ElementsAre(4));
+  witness.wait_for_the_last_writer();
+}
+
+TEST(CommandEvaluator, WhenThisProcessIsKilledTheWholeGroupEnds) {
+  const Witness witness;
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    try {
+      run(shell("exec 3>" + witness.path() + "; sleep 100000 & echo >&3; sleep 100000", 1e6));
+    } catch (...) {
+    }
+    ::_exit(0);
+  }
+  witness.wait_for_a_byte();
+  ::kill(parent, SIGKILL);
+  int status = 0;
+  ::waitpid(parent, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status));
   witness.wait_for_the_last_writer();
 }
 

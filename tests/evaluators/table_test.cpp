@@ -128,19 +128,32 @@ TEST_F(Table, WhatIsMissingIsAFailedTrial) {
 TEST_F(Table, KnowsNoForeignArchitecture) {
   TableEvaluator evaluator = table("arch,acc\n\"first=a,second=x\",1.5\n");
   const TwoDecisions other(std::vector<Decision>{{.name = "third", .options = {"z"}}});
-  EXPECT_THAT(throws<InvalidArchitecture>([&] { evaluate(evaluator, other, {{0, 0, 0}}); }),
+  EXPECT_THAT(throws<InvalidArchitecture>([&] {
+                evaluate(evaluator, other, {{0, 0, 0}});
+              }),
               HasSubstr("knows only architectures of its search space"));
 }
 
 TEST_F(Table, WorksInSpacesTooLargeForAnArray) {
-  Decision decision{.name = "third", .options = {}};
-  for (int i = 0; i < 1 << 23; ++i) decision.options.push_back(std::to_string(i));
-  space_ = std::make_shared<TwoDecisions>(std::vector<Decision>{decision});
+  std::vector<Decision> more;
+  for (int i = 0; i < 24; ++i) {
+    more.push_back({.name = "d" + std::to_string(i), .options = {"0", "1"}});
+  }
+  space_ = std::make_shared<TwoDecisions>(more);
+  const auto architecture = [](std::uint32_t first, std::uint32_t second, std::uint32_t last) {
+    Architecture a{std::vector<std::uint32_t>(26)};
+    a.choices[0] = first;
+    a.choices[1] = second;
+    a.choices[25] = last;
+    return a;
+  };
   TableEvaluator evaluator =
-      table("arch,acc\n\"first=a,second=y,third=7\",1\n\"first=b,second=y,third=8000000\",2\n");
-  EXPECT_THAT(evaluate(evaluator, *space_, {{0, 0, 7}}), ElementsAre(1));
-  EXPECT_THAT(evaluate(evaluator, *space_, {{1, 1, 8000000}}), ElementsAre(2));
-  throws<InvalidArchitecture>([&] { evaluate(evaluator, *space_, {{1, 1, 8}}); });
+      table("arch,acc\n\"" + space_->to_string(architecture(0, 1, 1)) + "\",1\n\"" +
+            space_->to_string(architecture(1, 1, 0)) + "\",2\n");
+  EXPECT_THAT(evaluate(evaluator, *space_, architecture(0, 0, 1)), ElementsAre(1));
+  EXPECT_THAT(evaluate(evaluator, *space_, architecture(0, 1, 1)), ElementsAre(1));
+  EXPECT_THAT(evaluate(evaluator, *space_, architecture(1, 1, 0)), ElementsAre(2));
+  throws<InvalidArchitecture>([&] { evaluate(evaluator, *space_, architecture(1, 1, 1)); });
 }
 
 TEST_F(Table, RefusesBadFiles) {

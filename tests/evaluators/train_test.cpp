@@ -43,6 +43,33 @@ TEST(TrainEvaluator, FidelityIsAShareOfTheEpochs) {
   EXPECT_EQ(accuracy(four, 0.01), accuracy(one, 1));
 }
 
+TEST(TrainEvaluator, FidelityIsAShareOfTheWarmupAndTheSteps) {
+  const EvaluatorContext context = toy_context();
+  TrainEvaluatorOptions long_options = epochs(4), short_options = epochs(2);
+  for (TrainEvaluatorOptions* options : {&long_options, &short_options}) {
+    const int length = options->train.epochs;
+    options->train.warmup_epochs = length / 4.0;
+    options->train.schedule = ScheduleKind::step;
+    options->train.step_epochs = {length / 2};
+  }
+  TrainEvaluator four(context, long_options), two(context, short_options);
+  EXPECT_EQ(evaluate(four, *context.space, first, 3, 0.5),
+            evaluate(two, *context.space, first, 3, 1));
+  EXPECT_NO_THROW(evaluate(four, *context.space, first, 3, 0.1));  // less than the warm-up
+}
+
+TEST(TrainEvaluator, RefusesOptionsThatContradictTheImages) {
+  const EvaluatorContext context = toy_context();
+  TrainEvaluatorOptions options = epochs(1);
+  options.train.augmentation.cutout = 9;
+  EXPECT_THAT(throws<ConfigError>([&] { TrainEvaluator(context, options); }),
+              HasSubstr("/train/augmentation/cutout: 9 pixels are more than the images' 8x8"));
+  options = epochs(1);
+  options.train.train_fraction = 0.001;
+  EXPECT_THAT(throws<ConfigError>([&] { TrainEvaluator(context, options); }),
+              HasSubstr("/train/train_fraction: 0.001 of the 160 images"));
+}
+
 TEST(TrainEvaluator, NeedsImagesToTrainOnAndToHoldOut) {
   EvaluatorContext context = toy_context();
   context.data = std::make_shared<const Dataset>(

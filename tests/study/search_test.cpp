@@ -247,6 +247,12 @@ TEST_F(Search, PartsThatDoNotFitAreFoundBeforeAnythingIsWritten) {
   EXPECT_THAT(config_error(config),
               AnyOf(HasSubstr("/compute/device: \"cuda:99\" is not available here; use \"cpu\""),
                     HasSubstr("/compute/device: \"cuda:99\" is not there; this machine has ")));
+  for (const std::string place : {"/evaluator/train", "/final/train"}) {
+    config = small_run();
+    config[Json::json_pointer(place)]["augmentation"] = {{"cutout", 9}};
+    EXPECT_THAT(config_error(config),
+                HasSubstr(place + "/augmentation/cutout: 9 pixels are more than the images' 8x8"));
+  }
   config = small_run();
   config["objectives"][1] = {{"metric", "latency_ms@cortex_m8"}};
   EXPECT_THAT(config_error(config), HasSubstr("/objectives/1/metric: unknown metric "

@@ -193,6 +193,18 @@ TEST(Naswot, IsZeroWhereImagesCannotBeToldApart) {
   EXPECT_EQ(score(naswot, linear.build(), random_images(8, 4, 1)), 0);
 }
 
+TEST(Naswot, IsZeroWhereUnitsAreFewerThanImages) {
+  // K = (units + codes codes') / 2 has the rank units + 1 at most: one less than the 32 images.
+  GraphBuilder b;
+  const NodeId x = b.activation(b.batch_norm(b.conv(b.input(8, 1, 1), 30)), ActivationKind::relu);
+  b.output(b.linear(b.flatten(x), 2));
+  const Graph graph = b.build();
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    EXPECT_EQ(score(naswot, graph, random_images(32, 1, 8), seed), 0) << seed;
+    EXPECT_GT(score(naswot, graph, random_images(16, 1, 8), seed), 0) << seed;
+  }
+}
+
 TEST(ProxyCatalogue, SaysWhatEachNeeds) {
   const ProxyCatalogue proxies = proxy_catalogue();
   EXPECT_THAT(proxies, testing::SizeIs(4));
