@@ -38,6 +38,29 @@ std::string where(const Graph& graph, const Part& part) {
                    : "scope '" + graph.scope(part.scope).name + "'";
 }
 
+/// Whether two scopes hold the same: operators, shapes and, up to what is outside, inputs.
+bool same_content(const Graph& graph, const Part& part, const Graph& other_graph,
+                  const Part& other) {
+  if (part.nodes.size() != other.nodes.size()) return false;
+  const auto place = [](const Part& p, NodeId id) {
+    const auto it = std::ranges::lower_bound(p.nodes, id);
+    return it != p.nodes.end() && *it == id ? it - p.nodes.begin() : -1;
+  };
+  for (std::size_t i = 0; i < part.nodes.size(); ++i) {
+    const Node& a = graph.node(part.nodes[i]);
+    const Node& b = other_graph.node(other.nodes[i]);
+    if (a.op != b.op || a.compression != b.compression || a.shape != b.shape ||
+        !std::ranges::equal(graph.inputs(part.nodes[i]), other_graph.inputs(other.nodes[i]),
+                            [&](NodeId x, NodeId y) {
+                              return place(part, x) == place(other, y) &&
+                                     graph.node(x).shape == other_graph.node(y).shape;
+                            })) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /// How far two values of a feature are apart: |log(a / b)| for positive numbers, else 1.
 double distance(const std::string& a, const std::string& b) {
   if (a == b) return 0;
@@ -229,17 +252,27 @@ HardwareCost LookupTable::estimate(const Graph& graph, int batch_size) const {
 std::string make_lookup_table(std::span<const Graph> graphs, const TableParts& options,
                               const MeasurePart& measure) {
   struct Measured {
+    const Graph* graph;
+    Part part;
     std::string family, kind;
     std::vector<Feature> features;
     HardwareCost cost;
   };
   std::vector<Measured> rows;
   std::vector<std::string> columns;
-  std::set<std::vector<std::string>> seen;
+  std::map<std::vector<std::string>, std::size_t> seen;  // features -> row
+  std::map<std::string, std::size_t> first_of_kind;      // of scopes
+  const auto names = [](const Measured& row) {
+    std::set<std::string> result;
+    for (const Feature& feature : row.features) result.insert(feature.name);
+    return result;
+  };
   for (const Graph& graph : graphs) {
     check_estimate_arguments(graph, options.batch_size);
     for (const Part& part : split_into_parts(graph, options.scope_kinds)) {
-      Measured row{part_family(part),
+      Measured row{&graph,
+                   part,
+                   part_family(part),
                    part_kind(graph, part),
                    part_features(graph, part, options.batch_size),
                    {}};
@@ -247,7 +280,30 @@ std::string make_lookup_table(std::span<const Graph> graphs, const TableParts& o
       for (const Feature& feature : row.features) {
         key.insert(key.end(), {feature.name, feature.value});
       }
-      if (!seen.insert(std::move(key)).second) continue;
+      const auto [place, added] = seen.try_emplace(std::move(key), rows.size());
+      if (!added) {
+        const Measured& known = rows[place->second];
+        // What an operator costs is in its features.
+        if (!part.node && !same_content(graph, part, *known.graph, known.part)) {
+          throw UnsupportedError(fmt::format(
+              "one row of {} would stand for two different parts: give its scopes attributes that "
+              "tell {} from {}",
+              row.kind, where(graph, part), where(*known.graph, known.part)));
+        }
+        continue;
+      }
+      if (!part.node) {
+        const Measured& first =
+            first_of_kind.contains(row.kind) ? rows[first_of_kind.at(row.kind)] : row;
+        if (names(row) != names(first)) {
+          throw UnsupportedError(fmt::format(
+              "all scopes of the kind {} must have attributes of the same names: {} has {}, and {} "
+              "has {}",
+              row.kind, where(graph, part), fmt::join(names(row), ", "),
+              where(*first.graph, first.part), fmt::join(names(first), ", ")));
+        }
+        first_of_kind.emplace(row.kind, rows.size());
+      }
       row.cost = measure(graph, part);
       if (!row.cost.latency_ms) {
         throw UnsupportedError("no latency was measured for " + where(graph, part));

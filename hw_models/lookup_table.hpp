@@ -73,8 +73,10 @@ struct TableParts {
 using MeasurePart = std::function<HardwareCost(const Graph& graph, const Part& part)>;
 
 /// The text of a LookupTable that covers all of the networks: every distinct part is measured once,
-/// in the order of its first appearance. Throws UnsupportedError when a part is measured without a
-/// latency, or some with and some without an energy, and what `measure` throws.
+/// in the order of its first appearance. Throws UnsupportedError for two scopes of one kind with
+/// equal features but different operators, inputs or shapes, and for two with attributes of other
+/// names; when a part is measured without a latency, or some with and some without an energy; and
+/// what `measure` throws.
 std::string make_lookup_table(std::span<const Graph> graphs, const TableParts& parts,
                               const MeasurePart& measure);
 

@@ -29,7 +29,7 @@ std::string summary(const std::vector<std::string>& values) {
              : joined(values);
 }
 
-/// Appends weight_bits and activation_bits of those nodes that multiply.
+/// Appends weight_bits and activation_bits of those nodes that multiply; 32 where none does.
 void add_bits(const Graph& graph, const std::vector<NodeId>& nodes,
               std::vector<Feature>& features) {
   std::vector<std::string> weights, activations;
@@ -43,7 +43,7 @@ void add_bits(const Graph& graph, const std::vector<NodeId>& nodes,
     weights.push_back(text(bits.weight_bits));
     activations.push_back(text(bits.activation_bits));
   }
-  if (weights.empty()) return;
+  if (weights.empty()) weights = activations = {"32"};
   features.push_back({"weight_bits", summary(weights), "32"});
   features.push_back({"activation_bits", summary(activations), "32"});
 }
@@ -69,6 +69,10 @@ std::vector<Feature> operator_features(const Graph& graph, const Part& part) {
     const auto same = [](std::int64_t k, std::int64_t d) { return d * (k - 1) / 2; };
     return Extent(map(same, kernel.h, dilation.h), map(same, kernel.w, dilation.w));
   };
+  // What runs on {C,H,W} and on features has the columns of both in a table.
+  const bool any_rank =
+      std::holds_alternative<op::Activation>(node.op) || std::holds_alternative<op::Add>(node.op) ||
+      std::holds_alternative<op::Multiply>(node.op) || std::holds_alternative<op::Zero>(node.op);
   if (in.rank == 3) {
     std::string channels = text(in[0]);
     if (std::holds_alternative<op::Concat>(node.op)) {
@@ -79,7 +83,14 @@ std::vector<Feature> operator_features(const Graph& graph, const Part& part) {
     add("in_channels", channels);
     add("in_height", text(in[1]));
     add("in_width", text(in[2]));
+    if (any_rank) {
+      add("in_features", "0", "0");
+      add("tokens", "1", "1");
+    }
   } else {
+    if (any_rank) {
+      for (const char* name : {"in_channels", "in_height", "in_width"}) add(name, "0", "0");
+    }
     add("in_features", text(in[in.rank - 1]));
     add("tokens", in.rank == 2 ? text(in[0]) : "1", "1");
   }
@@ -98,10 +109,12 @@ std::vector<Feature> operator_features(const Graph& graph, const Part& part) {
           });
           add_optional("bias", text(o.bias || folded_batch_norm));
           add_fused_activation();
+          add_bits(graph, {main}, features);
         } else if constexpr (std::is_same_v<T, op::Linear>) {
           add("out_features", text(o.out_features));
           add_optional("bias", text(o.bias));
           add_fused_activation();
+          add_bits(graph, {main}, features);
         } else if constexpr (std::is_same_v<T, op::BatchNorm2d>) {
           add_fused_activation();
         } else if constexpr (std::is_same_v<T, op::Activation>) {
@@ -127,7 +140,6 @@ std::vector<Feature> operator_features(const Graph& graph, const Part& part) {
         }
       },
       node.op);
-  add_bits(graph, {main}, features);
   return features;
 }
 

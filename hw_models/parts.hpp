@@ -51,10 +51,13 @@ std::string part_kind(const Graph& graph, const Part& part);
 ///   concat        in_channels has one value per input
 ///   zero          stride
 /// conv2d, linear, batch_norm2d, add and multiply have activation, the one folded in (default
-/// "none"); conv2d and linear have weight_bits and activation_bits (default 32).
+/// "none"); conv2d and linear have weight_bits and activation_bits (default 32). activation, add,
+/// multiply and zero, which run on both, have the features of the other kind of input too: 0
+/// (default), tokens 1.
 /// A scope has its attributes, macs (optional), and weight_bits and activation_bits of its
-/// convolutions and linear layers (default 32; one value when all agree).
-/// All have batch_size (default 1).
+/// convolutions and linear layers (default 32, also where there are none; one value when all
+/// agree). All have batch_size (default 1). So the parts of one kind have the same features, but
+/// for scopes with different attributes.
 std::vector<Feature> part_features(const Graph& graph, const Part& part, int batch_size);
 
 }  // namespace espalier

@@ -6,6 +6,7 @@
 #include "core/json.hpp"
 #include "graph/builder.hpp"
 #include "tests/core/temporary_directory.hpp"
+#include "tests/core/throws.hpp"
 
 namespace espalier {
 namespace {
@@ -24,12 +25,7 @@ class HardwareCatalogue : public testing::Test {
     return registry_.create(json, "/hardware/0");
   }
   std::string error(const Json& json) const {
-    try {
-      make(json);
-    } catch (const ConfigError& e) {
-      return e.what();
-    }
-    return "nothing was thrown";
+    return throws<ConfigError>([&] { make(json); });
   }
 
   static Graph pool(std::int64_t channels) {

@@ -7,11 +7,14 @@
 
 #include "core/error.hpp"
 #include "tests/core/temporary_directory.hpp"
+#include "tests/core/throws.hpp"
 
 namespace espalier {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 const Device two_units{.name = "two", .mac_units = {{32, 10, 4}, {8, 40, 1}}};
 
@@ -24,13 +27,8 @@ TEST(Device, TakesTheNarrowestUnitThatFits) {
 
 TEST(Device, NamesTheUnitsThatItHas) {
   const Device npu{.name = "npu", .mac_units = {{8, 1, 1}, {4, 2, 1}}};
-  try {
-    npu.mac_unit(16);
-    FAIL();
-  } catch (const UnsupportedError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("npu has no unit for operands of 16 bits"));
-    EXPECT_THAT(error.what(), HasSubstr("8, 4"));
-  }
+  EXPECT_THAT(throws<UnsupportedError>([&] { npu.mac_unit(16); }),
+              AllOf(HasSubstr("npu has no unit for operands of 16 bits"), HasSubstr("8, 4")));
 }
 
 TEST(Device, ExamplesAreValidAndRoundTripThroughJson) {
@@ -58,42 +56,33 @@ TEST(Device, IsFoundByNameOrFile) {
 }
 
 TEST(Device, UnknownNameSuggestsTheNearest) {
-  try {
-    find_device("cortex_a75", example_devices());
-    FAIL();
-  } catch (const ConfigError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("did you mean \"cortex_a76\""));
-  }
+  EXPECT_THAT(throws<ConfigError>([] { find_device("cortex_a75", example_devices()); }),
+              HasSubstr("did you mean \"cortex_a76\""));
 }
 
 TEST(Device, MissingFileIsAnIoError) {
-  EXPECT_THROW(find_device("no/such/board.json", {}), IoError);
+  throws<IoError>([] { find_device("no/such/board.json", {}); });
 }
 
 TEST(Device, RefusesWrongValues) {
-  const auto pointer_of = [](const char* text) {
-    try {
-      device_options().read(parse_json(text, "device"), "");
-    } catch (const ConfigError& error) {
-      return error.pointer();
-    }
-    return std::string("accepted");
+  const auto error = [](const char* text) {
+    return throws<ConfigError>([&] { device_options().read(parse_json(text, "device"), ""); });
   };
-  EXPECT_EQ(pointer_of(R"({"name": "x", "gigabytes_per_second": 1, "mac_units": []})"),
-            "/mac_units");
-  EXPECT_EQ(pointer_of(R"({"name": "x", "gigabytes_per_second": 0,
+  EXPECT_THAT(error(R"({"name": "x", "gigabytes_per_second": 1, "mac_units": []})"),
+              StartsWith("/mac_units: "));
+  EXPECT_THAT(error(R"({"name": "x", "gigabytes_per_second": 0,
                            "mac_units": [{"bits": 8, "gmacs_per_second": 1}]})"),
-            "/gigabytes_per_second");
-  EXPECT_EQ(pointer_of(R"({"name": "x", "gigabytes_per_second": 1,
+              StartsWith("/gigabytes_per_second: "));
+  EXPECT_THAT(error(R"({"name": "x", "gigabytes_per_second": 1,
                            "mac_units": [{"bits": 8, "gmacs_per_second": 0}]})"),
-            "/mac_units/0/gmacs_per_second");
-  EXPECT_EQ(pointer_of(R"({"name": "x", "gigabytes_per_second": 1,
+              StartsWith("/mac_units/0/gmacs_per_second: "));
+  EXPECT_THAT(error(R"({"name": "x", "gigabytes_per_second": 1,
                            "mac_units": [{"bits": 8, "gmacs_per_second": 1},
                                          {"bits": 8, "gmacs_per_second": 2}]})"),
-            "/mac_units");
-  EXPECT_EQ(pointer_of(R"({"name": "x", "gigabytes_per_second": 1, "efficiency": {"linear": 0},
+              StartsWith("/mac_units: "));
+  EXPECT_THAT(error(R"({"name": "x", "gigabytes_per_second": 1, "efficiency": {"linear": 0},
                            "mac_units": [{"bits": 8, "gmacs_per_second": 1}]})"),
-            "/efficiency/linear");
+              StartsWith("/efficiency/linear: "));
 }
 
 }  // namespace

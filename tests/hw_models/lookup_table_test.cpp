@@ -4,11 +4,15 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "core/error.hpp"
 #include "graph/blocks.hpp"
+#include "graph/cost.hpp"
 #include "graph/nets.hpp"
 #include "hw_models/fused_kernels.hpp"
+#include "search_spaces/nasbench201.hpp"
+#include "tests/core/throws.hpp"
 
 namespace espalier {
 namespace {
@@ -19,18 +23,8 @@ LookupTable table_of(const std::string& text, std::unique_ptr<const Roofline> fa
   return {"pixel", CsvTable::parse(text, "pixel.csv"), std::move(fallback)};
 }
 
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
 std::string load_error(const std::string& text) {
-  return message_of<IoError>([&] { table_of(text); });
+  return throws<IoError>([&] { table_of(text); });
 }
 
 // conv 3x3 to 8 channels, ReLU, global pool, linear to 10.
@@ -112,8 +106,7 @@ TEST(LookupTable, ExpressesAPublishedTableOfBlocks) {
 
 TEST(LookupTable, AMissNamesTheNearestRow) {
   const LookupTable table = table_of(small_table);
-  const std::string message =
-      message_of<UnsupportedError>([&] { table.estimate(small_net(14), 1); });
+  const std::string message = throws<UnsupportedError>([&] { table.estimate(small_net(14), 1); });
   EXPECT_THAT(message, HasSubstr("table pixel.csv has no row for conv2d in_channels=3"));
   EXPECT_THAT(message, HasSubstr("node 'conv'"));
   EXPECT_THAT(message, HasSubstr("the nearest, line 3, has out_channels 16 instead of 14"));
@@ -124,7 +117,7 @@ TEST(LookupTable, AKindWithoutRowsIsAMiss) {
   const LookupTable table = table_of(small_table);
   GraphBuilder b;
   b.output(b.max_pool(b.input(3, 8, 8), {}));
-  EXPECT_THAT(message_of<UnsupportedError>([&] { table.estimate(b.build(), 1); }),
+  EXPECT_THAT(throws<UnsupportedError>([&] { table.estimate(b.build(), 1); }),
               HasSubstr("no row for pool2d in_channels=3 in_height=8 in_width=8 pool=max kernel=2 "
                         "stride=2, nor for any other pool2d"));
 }
@@ -132,7 +125,7 @@ TEST(LookupTable, AKindWithoutRowsIsAMiss) {
 TEST(LookupTable, BitsCountOnlyWhereTheTableHasThem) {
   const Compression four{.quantization = Quantization{4, 8}};
   const LookupTable floats = table_of(small_table);
-  EXPECT_THAT(message_of<UnsupportedError>([&] { floats.estimate(small_net(8, four), 1); }),
+  EXPECT_THAT(throws<UnsupportedError>([&] { floats.estimate(small_net(8, four), 1); }),
               HasSubstr("does not say for which weight_bits its rows of conv2d hold, and that of "
                         "node 'conv' is 4"));
   const std::string header =
@@ -152,10 +145,10 @@ TEST(LookupTable, RefusesFeaturesThatItDoesNotKnow) {
   const LookupTable table = table_of(
       "op,in_channels,in_height,in_width,out_channels,kernel,stride,latency_ms\n"
       "conv2d,3,32,32,8,3,2,1\n");
-  EXPECT_THAT(message_of<UnsupportedError>([&] { table.estimate(small_net(8), 1); }),
+  EXPECT_THAT(throws<UnsupportedError>([&] { table.estimate(small_net(8), 1); }),
               HasSubstr("does not say for which activation"));
   // A batch of 2 either.
-  EXPECT_THAT(message_of<UnsupportedError>([&] { table_of(small_table).estimate(small_net(), 2); }),
+  EXPECT_THAT(throws<UnsupportedError>([&] { table_of(small_table).estimate(small_net(), 2); }),
               HasSubstr("does not say for which batch_size"));
   EXPECT_THROW(table.estimate(small_net(), 0), ConfigError);
 }
@@ -165,7 +158,7 @@ TEST(LookupTable, RefusesColumnsThatAPartDoesNotHave) {
       table_of("op,in_channels,in_height,in_width,kernels,latency_ms\nglobal_avg_pool,3,4,4,3,1\n");
   GraphBuilder b;
   b.output(b.global_avg_pool(b.input(3, 4, 4)));
-  EXPECT_THAT(message_of<UnsupportedError>([&] { table.estimate(b.build(), 1); }),
+  EXPECT_THAT(throws<UnsupportedError>([&] { table.estimate(b.build(), 1); }),
               HasSubstr("tells rows of global_avg_pool apart by kernels, which node 'pool' does "
                         "not have"));
 }
@@ -274,6 +267,79 @@ TEST(MakeLookupTable, CoversTheNetworksThatItWasMadeFrom) {
   }
 }
 
+TEST(MakeLookupTable, CoversCellsAndEdgesOfNasbench201) {
+  const auto space = make_nasbench201({.input = {3, 16, 16}, .channels = 4, .cells = 2});
+  const std::vector<Graph> nets{
+      space->build(space->parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|"
+                                "nor_conv_1x1~1|none~2|")),
+      space->build(space->parse("|none~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|"
+                                "none~1|nor_conv_1x1~2|"))};
+  // A number that depends on the operators and shapes of a part, and on nothing else.
+  const auto measure = [](const Graph& graph, const Part& part) {
+    double total = 0;
+    for (NodeId id : part.nodes) {
+      total += static_cast<double>(3 * node_macs(graph, id) + graph.node(id).shape.elements());
+    }
+    return HardwareCost{.latency_ms = total};
+  };
+  for (const std::vector<std::string>& kinds :
+       {std::vector<std::string>{}, {"cell"}, {"edge"}, {"relu_conv_bn"}}) {
+    const LookupTable table(
+        "made", CsvTable::parse(make_lookup_table(nets, {.scope_kinds = kinds}, measure), "t.csv"));
+    for (const Graph& net : nets) {
+      const std::vector<Part> parts = split_into_parts(net, kinds);
+      const std::vector<ScopeCost> costs = table.breakdown(net, 1);
+      ASSERT_EQ(costs.size(), parts.size());
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        EXPECT_EQ(costs[i].cost, measure(net, parts[i])) << part_kind(net, parts[i]) << " " << i;
+      }
+    }
+  }
+}
+
+// A network of two scopes of one kind.
+Graph two_scopes(const std::function<NodeId(GraphBuilder&, NodeId)>& first,
+                 const std::function<NodeId(GraphBuilder&, NodeId)>& second,
+                 const ScopeAttributes& attributes = {}) {
+  GraphBuilder b;
+  NodeId x = b.input(8, 4, 4);
+  {
+    const auto scope = b.scope("a", "block");
+    x = first(b, x);
+  }
+  {
+    const auto scope = b.scope("b", "block", attributes);
+    x = second(b, x);
+  }
+  b.output(x);
+  return b.build();
+}
+
+TEST(MakeLookupTable, RefusesOneRowForTwoDifferentScopes) {
+  const auto measure = [](auto&, auto&) { return HardwareCost{1.0, {}}; };
+  const auto error = [&](const Graph& graph) {
+    return throws<UnsupportedError>(
+        [&] { make_lookup_table(std::array{graph}, {.scope_kinds = {"block"}}, measure); });
+  };
+  const auto zero = [](GraphBuilder& b, NodeId x) { return b.zero(x); };
+  const auto pool = [](GraphBuilder& b, NodeId x) { return b.max_pool(x, {}); };
+  const auto relu = [](GraphBuilder& b, NodeId x) { return b.activation(x, ActivationKind::relu); };
+  const auto chain = [&](GraphBuilder& b, NodeId x) { return relu(b, relu(b, x)); };
+  const auto twice = [&](GraphBuilder& b, NodeId x) { return relu(b, x), relu(b, x); };
+  EXPECT_EQ(error(two_scopes(zero, relu)),
+            "one row of block would stand for two different parts: give its scopes attributes that "
+            "tell scope 'b' from scope 'a'");
+  EXPECT_THAT(error(two_scopes(pool, pool)), HasSubstr("tell scope 'b' from"));  // other sizes
+  EXPECT_THAT(error(two_scopes(chain, twice)), HasSubstr("tell scope 'b' from"));
+  EXPECT_THAT(error(two_scopes(relu, chain)), HasSubstr("tell scope 'b' from"));
+  EXPECT_THAT(error(two_scopes(zero, relu, {{"kernel", 3}})),
+              HasSubstr("all scopes of the kind block must have attributes of the same names: "
+                        "scope 'b' has activation_bits, batch_size, kernel, macs, weight_bits, and "
+                        "scope 'a' has activation_bits, batch_size, macs, weight_bits"));
+  EXPECT_NO_THROW(
+      make_lookup_table(std::array{two_scopes(chain, chain)}, {.scope_kinds = {"block"}}, measure));
+}
+
 TEST(MakeLookupTable, MeasuresEachPartOnce) {
   GraphBuilder b;
   NodeId x = b.input(8, 4, 4);
@@ -300,7 +366,7 @@ TEST(MakeLookupTable, RefusesHalfMeasurements) {
   const auto some_energy = [&](auto&, auto&) {
     return calls++ == 0 ? HardwareCost{1.0, 1.0} : HardwareCost{.latency_ms = 1};
   };
-  EXPECT_THAT(message_of<UnsupportedError>([&] { make_lookup_table(nets, {}, some_energy); }),
+  EXPECT_THAT(throws<UnsupportedError>([&] { make_lookup_table(nets, {}, some_energy); }),
               HasSubstr("energy was measured for some parts only; node 'pool' lacks it"));
   EXPECT_THROW(make_lookup_table(nets, {.batch_size = 0},
                                  [](auto&, auto&) {

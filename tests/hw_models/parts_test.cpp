@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <array>
+#include <map>
 
 #include "graph/blocks.hpp"
 
@@ -107,6 +108,46 @@ TEST(Parts, AScopeHasTheBitsOfItsOperators) {
   EXPECT_EQ(bits_of(4, 4), "scope:pair macs=2048? weight_bits=4 activation_bits=8");
   EXPECT_EQ(bits_of(4, 8), "scope:pair macs=2048? weight_bits=4+8 activation_bits=8");
   EXPECT_EQ(bits_of(32, 32), "scope:pair macs=2048? activation_bits=8");
+}
+
+std::vector<std::string> names_of(const Graph& graph, const Part& part) {
+  std::vector<std::string> names;
+  for (const Feature& feature : part_features(graph, part, 1)) names.push_back(feature.name);
+  return names;
+}
+
+TEST(Parts, AKindHasTheSameFeaturesWhateverItsInput) {
+  GraphBuilder b;
+  const auto all = [&](NodeId x) {
+    x = b.activation(x, ActivationKind::tanh);
+    return b.zero(b.multiply(b.add(x, x), x));
+  };
+  b.output(all(b.flatten(all(b.input(2, 4, 4)))));
+  const Graph graph = b.build();
+  std::map<std::string, std::vector<std::string>> first;
+  int compared = 0;
+  for (const Part& part : split_into_parts(graph, {})) {
+    const auto [it, added] = first.emplace(part_kind(graph, part), names_of(graph, part));
+    if (added) continue;
+    EXPECT_EQ(names_of(graph, part), it->second) << it->first;
+    ++compared;
+  }
+  EXPECT_EQ(compared, 4);
+}
+
+TEST(Parts, AScopeWithoutMultiplicationsHasBitsToo) {
+  const auto names = [](bool with_conv) {
+    GraphBuilder b;
+    NodeId x = b.input(8, 4, 4);
+    {
+      const auto scope = b.scope("edge", "edge");
+      x = with_conv ? b.conv(x, 8) : b.zero(x);
+    }
+    b.output(x);
+    const Graph graph = b.build();
+    return names_of(graph, split_into_parts(graph, {"edge"})[0]);
+  };
+  EXPECT_EQ(names(false), names(true));
 }
 
 TEST(Parts, AnAttributeWinsOverADerivedFeature) {
