@@ -33,12 +33,6 @@ int bits_of(const Node& node, Dim Quantization::*width) {
   return static_cast<int>(((*node.compression.quantization).*width).value());
 }
 
-void quantize_weight(InferenceTensors& t, int bits) {
-  t.scale = weight_scale(t.weight, bits);
-  const std::int64_t largest = (std::int64_t{1} << (bits - 1)) - 1;
-  t.integers = at::round(t.weight / over_rows(t.scale, t.weight)).clamp_(-largest, largest);
-}
-
 InferenceTensors::Grid input_grid(const State& state, const std::string& name, int bits) {
   const at::Tensor low = find(state, name + ".activation_min");
   const at::Tensor high = find(state, name + ".activation_max");
@@ -125,7 +119,11 @@ InferenceNet inference_net(const GraphModule& module, BatchNormFolding folding) 
                        .running_var = find(state, name + ".running_var")};
     const int weight_bits = bits_of(node, &Quantization::weight_bits);
     const int activation_bits = bits_of(node, &Quantization::activation_bits);
-    if (weight_bits != 32) quantize_weight(t, weight_bits);
+    if (weight_bits != 32) {
+      const QuantizedWeight quantized = quantize_weight(t.weight, weight_bits);
+      t.integers = quantized.integers;
+      t.scale = quantized.scale;
+    }
     if (activation_bits != 32) t.input_grid = input_grid(state, name, activation_bits);
     net.module_node.push_back(name);
     for (const std::string& batch_norm : batch_norms_of[name]) {

@@ -11,14 +11,6 @@ namespace espalier {
 
 namespace {
 
-std::string size_text(at::IntArrayRef sizes) {
-  std::string text = "{";
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    text += (i > 0 ? ", " : "") + std::to_string(sizes[i]);
-  }
-  return text + "}";
-}
-
 /// Only images and kernels have channels to put last.
 at::Tensor in_format(const at::Tensor& x, at::MemoryFormat format) {
   return x.dim() == 4 ? x.contiguous(format) : x.contiguous();

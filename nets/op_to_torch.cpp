@@ -123,6 +123,14 @@ struct Runner {
 
 }  // namespace
 
+std::string size_text(at::IntArrayRef sizes) {
+  std::string text = "{";
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    text += (i > 0 ? ", " : "") + std::to_string(sizes[i]);
+  }
+  return text + "}";
+}
+
 at::Tensor run_op(const Node& node, std::span<const at::Tensor> inputs, const OpTensors& tensors,
                   const RunMode& mode) {
   return std::visit(Runner{node, inputs, tensors, mode}, node.op);
@@ -156,10 +164,8 @@ at::Tensor Program::run(const at::Tensor& x, std::span<const OpTensors> tensors,
       const Shape& s = node.shape;
       const std::array<std::int64_t, 3> wanted{s[0].value(), s[1].value(), s[2].value()};
       if (x.dim() != 4 || x.sizes().slice(1) != at::IntArrayRef(wanted)) {
-        std::string got;
-        for (std::int64_t size : x.sizes()) got += (got.empty() ? "" : ", ") + std::to_string(size);
         throw ShapeError("input '" + graph_.name(step.node) + "': needs a batch of shape {N, " +
-                         s.to_string().substr(1) + ", got {" + got + "}");
+                         s.to_string().substr(1) + ", got " + size_text(x.sizes()));
       }
       inputs.push_back(x);
     }

@@ -6,11 +6,15 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "graph/graph.hpp"
 
 namespace espalier {
+
+/// "{2, 3, 4}", for messages.
+std::string size_text(at::IntArrayRef sizes);
 
 /// The tensors of one operator, undefined where it has none.
 struct OpTensors {

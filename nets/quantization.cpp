@@ -59,10 +59,10 @@ bool has_plain_memory(const at::Tensor& x) {
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
 }
 
-/// Integers of [lowest, highest]; scale and zero_point are scalars, or broadcast against x.
+/// Integers of [lowest, highest]; scale and zero_point are scalars.
 Rounded round_to_grid(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
                       std::int64_t lowest, std::int64_t highest) {
-  if (!has_plain_memory(x) || scale.numel() != 1) {
+  if (!has_plain_memory(x)) {
     const at::Tensor integers = at::round(x / scale).add_(zero_point);
     const at::Tensor inside = at::logical_and(integers >= lowest, integers <= highest);
     return {integers.clamp(lowest, highest).sub_(zero_point).mul_(scale), inside};
@@ -88,7 +88,7 @@ at::Tensor pass_inside(const at::Tensor& gradient, const at::Tensor& inside) {
 /// Straight-through: the gradient passes where nothing was clamped.
 /// Source: Bengio et al., Estimating or Propagating Gradients Through Stochastic Neurons, arXiv
 /// 1308.3432; clipped as in Jacob et al., CVPR 2018, arXiv 1712.05877.
-class Rounding : public torch::autograd::Function<Rounding> {
+class ActivationRounding : public torch::autograd::Function<ActivationRounding> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
                             const at::Tensor& scale, const at::Tensor& zero_point,
@@ -107,14 +107,17 @@ class Rounding : public torch::autograd::Function<Rounding> {
     }
     return {gradient.scalar_type() == at::kFloat ? pass_inside<float>(gradient, inside)
                                                  : pass_inside<double>(gradient, inside),
-            {}, {}, {}, {}};
+            {},
+            {},
+            {},
+            {}};
   }
 };
 
 at::Tensor rounded(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
                    std::int64_t lowest, std::int64_t highest) {
   if (at::GradMode::is_enabled() && x.requires_grad()) {
-    return Rounding::apply(x, scale, zero_point, lowest, highest);
+    return ActivationRounding::apply(x, scale, zero_point, lowest, highest);
   }
   return round_to_grid(x, scale, zero_point, lowest, highest).values;
 }
@@ -129,22 +132,48 @@ void check_bits(std::int64_t bits) {
 at::Tensor or_one_where_zero(const at::Tensor& scale) {
   return at::where(scale == 0, at::ones_like(scale), scale);
 }
+
+/// A view of per-row values that broadcasts over a weight.
+at::Tensor over_rows(const at::Tensor& values, const at::Tensor& weight) {
+  std::vector<std::int64_t> sizes(static_cast<std::size_t>(weight.dim()), 1);
+  sizes[0] = -1;
+  return values.view(sizes);
+}
+
+at::Tensor on_grid(const at::Tensor& weight, std::int64_t bits) {
+  const QuantizedWeight quantized = quantize_weight(weight, bits);
+  return quantized.integers * over_rows(quantized.scale, weight);
+}
+
+/// Straight-through; nothing of a weight is clamped.
+class WeightRounding : public torch::autograd::Function<WeightRounding> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext*, const at::Tensor& weight,
+                            std::int64_t bits) {
+    return on_grid(weight, bits);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext*,
+                                                 torch::autograd::variable_list gradients) {
+    return {gradients[0], {}};
+  }
+};
 }  // namespace
 
-at::Tensor weight_scale(const at::Tensor& weight, std::int64_t bits) {
+QuantizedWeight quantize_weight(const at::Tensor& weight, std::int64_t bits) {
   check_bits(bits);
   const at::NoGradGuard no_grad;
+  const std::int64_t highest = (std::int64_t{1} << (bits - 1)) - 1;
   const at::Tensor largest = weight.detach().flatten(1).abs().amax(1);
-  return or_one_where_zero(largest / ((std::int64_t{1} << (bits - 1)) - 1));
+  const at::Tensor scale = or_one_where_zero(largest / highest);
+  return {(weight.detach() / over_rows(scale, weight)).round_().clamp_(-highest, highest), scale};
 }
 
 at::Tensor fake_quantize_weight(const at::Tensor& weight, std::int64_t bits) {
   if (bits == 32) return weight;
-  std::vector<std::int64_t> per_row(static_cast<std::size_t>(weight.dim()), 1);
-  per_row[0] = -1;
-  const at::Tensor scale = weight_scale(weight, bits).view(per_row);
-  const std::int64_t largest = (std::int64_t{1} << (bits - 1)) - 1;
-  return rounded(weight, scale, at::zeros({}, scale.options()), -largest, largest);
+  if (at::GradMode::is_enabled() && weight.requires_grad()) {
+    return WeightRounding::apply(weight, bits);
+  }
+  return on_grid(weight, bits);
 }
 
 namespace {

@@ -7,17 +7,23 @@
 
 namespace espalier {
 
-/// One scale per output channel (the first axis), {rows}: max |w| of the row / (2^(bits-1) - 1);
-/// 1 for a row of zeros. `bits` is 2 to 8.
-at::Tensor weight_scale(const at::Tensor& weight, std::int64_t bits);
-
-/// The weights rounded to multiples of weight_scale(), half to even, as ONNX QuantizeLinear does.
-/// The gradient passes as if there were no rounding (straight-through estimator); scales are
-/// constants in it. 32 bits: the weights themselves. Any other number than 2 to 8 or 32 throws
+/// What stands for quantized weights: integers * scale.
+struct QuantizedWeight {
+  at::Tensor integers;  ///< within +-(2^(bits-1) - 1), in the weights' type
+  at::Tensor scale;     ///< {rows}, one per output channel, the first axis
+};
+/// Scales are max |w| of the row / (2^(bits-1) - 1), 1 for a row of zeros; integers are the nearest
+/// ones, half to even, as ONNX QuantizeLinear has them. `bits` is 2 to 8; others throw
 /// UnsupportedError.
+QuantizedWeight quantize_weight(const at::Tensor& weight, std::int64_t bits);
+
+/// The weights on the grid of quantize_weight(): integers * scale. The gradient passes as if there
+/// were no rounding (straight-through estimator); scales are constants in it. 32 bits: the weights
+/// themselves. Any other number than 2 to 8 or 32 throws UnsupportedError.
 /// Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
 /// Integer-Arithmetic-Only Inference", CVPR 2018, arXiv 1712.05877; the estimator: Bengio et al.,
 /// 2013, arXiv 1308.3432.
+/// Test: Quantization.GradientPassesWhereNothingIsClipped.
 at::Tensor fake_quantize_weight(const at::Tensor& weight, std::int64_t bits);
 
 /// The grid of a quantized activation, two 0-d tensors: value = (integer - zero_point) * scale,

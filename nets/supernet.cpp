@@ -2,7 +2,9 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <array>
+#include <cassert>
 #include <utility>
 
 #include "core/error.hpp"
@@ -60,6 +62,13 @@ at::Tensor picked(const at::Tensor& full, std::int64_t axis,
     return full.narrow(axis, indices.front(), count);
   }
   return full.index_select(axis, at::tensor(indices).to(full.device()));
+}
+
+/// Whether two graphs have the same node at `id`.
+bool same_node(const Graph& a, const Graph& b, NodeId id) {
+  return a.name(id) == b.name(id) && a.node(id).op == b.node(id).op &&
+         a.node(id).compression == b.node(id).compression &&
+         std::ranges::equal(a.inputs(id), b.inputs(id));
 }
 
 }  // namespace
@@ -162,13 +171,28 @@ MixedWeights Supernet::one_hot(const Architecture& a) const {
 GraphModule Supernet::extract(const Architecture& a) const {
   require_valid(a);
   GraphModule module(supergraph_->close(a), options());
-  fill(module, a);
+  copy_parts(module, a);
   if (!training()) module.eval();
   return module;
 }
 
 void Supernet::fill(GraphModule& module, const Architecture& a) const {
   require_valid(a);
+  const Graph expected = supergraph_->close(a);
+  const Graph& graph = module.graph();
+  for (NodeId i = 0; i < graph.size(); ++i) {
+    node_named(graph.name(i));
+    if (i >= expected.size() || !same_node(graph, expected, i)) {
+      throw InvalidArchitecture("node '" + graph.name(i) +
+                                "' is not as in the network of this architecture; build the "
+                                "network from the same architecture");
+    }
+  }
+  assert(graph.size() == expected.size());  // the output is the last node of both
+  copy_parts(module, a);
+}
+
+void Supernet::copy_parts(GraphModule& module, const Architecture& a) const {
   const at::NoGradGuard no_grad;
   const Graph& graph = module.graph();
   for (NodeId i = 0; i < graph.size(); ++i) {
@@ -180,13 +204,7 @@ void Supernet::fill(GraphModule& module, const Architecture& a) const {
       if (!source.weight.defined() && !source.running_mean.defined()) {
         source = part(node_named(graph.name(i)), a);
       }
-      const at::Tensor& from = source.*member;
-      if (!from.defined() || from.sizes() != to.sizes()) {
-        throw InvalidArchitecture("node '" + graph.name(i) +
-                                  "' has other tensors than in the supernet for this "
-                                  "architecture; build the network from the same architecture");
-      }
-      to.copy_(from);
+      to.copy_(source.*member);
     }
   }
 }

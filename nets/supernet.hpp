@@ -50,6 +50,7 @@ class Supernet : public ModuleBase {
   /// "FBNetV2", CVPR 2020, arXiv 2004.05565 (masks for channels); Wu et al., "Mixed Precision
   /// Quantization of ConvNets via Differentiable Neural Architecture Search", 2018, arXiv
   /// 1812.00090 (bits).
+  /// Test: SupernetMixed.IsTheExpectationWhereTheNetworkIsLinearInTheHole.
   at::Tensor forward_mixed(const at::Tensor& x, const MixedWeights& weights);
 
   /// 1 for the options that an architecture picks, 0 for the others.
@@ -58,8 +59,8 @@ class Supernet : public ModuleBase {
   /// The architecture's network with copies of its part of the weights, statistics and ranges; in
   /// the mode of the supernet.
   GraphModule extract(const Architecture& a) const;
-  /// Copies the same into a network of this architecture, by node name. Throws InvalidArchitecture
-  /// where names or shapes differ.
+  /// Copies the same into a network of this architecture. Throws InvalidArchitecture where the
+  /// network's nodes (names, operators, inputs) are not those of the architecture.
   void fill(GraphModule& module, const Architecture& a) const;
 
  private:
@@ -68,6 +69,8 @@ class Supernet : public ModuleBase {
   /// The part of a node's tensors that an architecture uses: views where they lie together, else
   /// copies.
   OpTensors part(NodeId id, const Architecture& a) const;
+  /// Copies parts into a network that is the architecture's.
+  void copy_parts(GraphModule& module, const Architecture& a) const;
 
   const Supergraph* supergraph_;
   std::unordered_map<std::string, NodeId> node_ids_;

@@ -15,8 +15,9 @@ at::Tensor number(double v) { return at::scalar_tensor(v, at::kDouble); }
 
 TEST(Quantization, WeightsLieOnTheGridOfTheirRow) {
   const at::Tensor w = values({0.7, -0.25, 0.1, 0, 0, 0, -6, 3, 1}).view({3, 3});
-  const at::Tensor scale = weight_scale(w, 4);
-  EXPECT_LT(difference(scale, values({0.1, 1, 6.0 / 7})), 1e-15);
+  const QuantizedWeight quantized = quantize_weight(w, 4);
+  EXPECT_LT(difference(quantized.scale, values({0.1, 1, 6.0 / 7})), 1e-15);
+  EXPECT_TRUE(quantized.integers.equal(values({7, -2, 1, 0, 0, 0, -7, 4, 1}).view({3, 3})));
   // -0.25 / 0.1 is halfway (half to even); a row of zeros stays zero.
   const at::Tensor expected = values({0.7, -0.2, 0.1, 0, 0, 0, -6, 24.0 / 7, 6.0 / 7}).view({3, 3});
   EXPECT_LT(difference(fake_quantize_weight(w, 4), expected), 1e-15);
@@ -32,14 +33,14 @@ TEST(Quantization, HalvesGoToTheEvenNeighbour) {
 
 TEST(Quantization, TwoBitsAreTernary) {
   const at::Tensor w = random_tensor({2, 50}, Rng(1));
-  const at::Tensor q = fake_quantize_weight(w, 2) / weight_scale(w, 2).view({2, 1});
+  const at::Tensor q = fake_quantize_weight(w, 2) / quantize_weight(w, 2).scale.view({2, 1});
   EXPECT_EQ(std::get<0>(at::_unique(q)).numel(), 3);
 }
 
 TEST(Quantization, ErrorIsAtMostHalfAStep) {
   const at::Tensor w = random_tensor({4, 3, 3, 3}, Rng(1));
   for (std::int64_t bits = 2; bits <= 8; ++bits) {
-    const at::Tensor step = weight_scale(w, bits).view({4, 1, 1, 1});
+    const at::Tensor step = quantize_weight(w, bits).scale.view({4, 1, 1, 1});
     const at::Tensor q = fake_quantize_weight(w, bits);
     EXPECT_LE(((q - w).abs() / step).max().item<double>(), 0.5 + 1e-12) << bits;
     EXPECT_GT(((q - w).abs() / step).max().item<double>(), 0.3) << bits;
@@ -108,7 +109,7 @@ TEST(Quantization, RefusesOtherNumbersOfBits) {
   const at::Tensor x = values({1}).view({1, 1});
   EXPECT_EQ(throws<UnsupportedError>([&] { fake_quantize_weight(x, 1); }),
             "cannot quantize to 1 bits; write 2 to 8, or 32 for float");
-  throws<UnsupportedError>([&] { weight_scale(x, 9); });
+  throws<UnsupportedError>([&] { quantize_weight(x, 9); });
   throws<UnsupportedError>([&] { fake_quantize_activation(x, number(0), number(1), 16); });
   throws<UnsupportedError>([&] { activation_grid(number(0), number(1), 0); });
 }

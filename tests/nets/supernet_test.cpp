@@ -391,10 +391,27 @@ TEST(Supernet, FillsNetworksOfItsArchitecturesOnly) {
   Architecture other = a;
   other.choices[0] = 1 - other.choices[0];
   EXPECT_THAT(throws<InvalidArchitecture>([&] { net.fill(module, other); }),
-              testing::EndsWith("has other tensors than in the supernet for this architecture; "
-                                "build the network from the same architecture"));
+              testing::EndsWith("is not as in the network of this architecture; build the network "
+                                "from the same architecture"));
+  // Another depth, where the tensors of all nodes have the same names and sizes.
+  const auto depth = std::ranges::find_if(space->decisions(), [](const Decision& d) {
+    return d.name.find("depth") != std::string::npos;
+  });
+  ASSERT_NE(depth, space->decisions().end());
+  const auto index = static_cast<std::size_t>(depth - space->decisions().begin());
+  for (const std::uint32_t choice : {0u, 1u}) {
+    Architecture built = a, asked = a;
+    built.choices[index] = choice;
+    asked.choices[index] = 1 - choice;
+    GraphModule of_other_depth(space->build(built));
+    of_other_depth.reset_parameters(Rng(3));
+    const at::Tensor weight = of_other_depth.parameters()[0].second.clone();
+    throws<InvalidArchitecture>([&] { net.fill(of_other_depth, asked); });
+    EXPECT_TRUE(of_other_depth.parameters()[0].second.equal(weight));  // nothing was copied
+    net.fill(of_other_depth, built);
+  }
   GraphBuilder b;
-  b.output(b.conv(b.input(3, 4, 4), 2, {}, "alien"));
+  b.output(b.conv(b.input(3, 12, 12), 2, {}, "alien"));
   GraphModule alien(b.build());
   EXPECT_EQ(throws<InvalidArchitecture>([&] { net.fill(alien, a); }),
             "the supernet has no node 'alien'; build the network from the same space");
