@@ -51,18 +51,10 @@ void export_onnx(const GraphModule& module, const std::filesystem::path& path) {
   write_verified(
       path,
       [&](const std::filesystem::path& file) {
-        std::string bytes;
-        if (!make_onnx_model(net).SerializeToString(&bytes)) {
-          throw IoError(path.string(),
-                        "an ONNX file holds at most 2 GB, and the network is larger");
-        }
-        write_file_atomically(file, bytes);
+        write_file_atomically(file, make_onnx_model(net).SerializeAsString());
       },
       [&](const std::filesystem::path& file) {
-        onnx::ModelProto model;
-        if (!model.ParseFromString(read_file(file))) {
-          throw IoError(path.string(), "what was written is not an ONNX model");
-        }
+        const onnx::ModelProto model = read_onnx_model(file);
         check_onnx_model(model, net.graph);
         compare(model, net, module);
       });

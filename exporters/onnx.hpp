@@ -21,7 +21,7 @@ bool has_onnx();
 /// The file is checked by libonnx (checker, and shape inference against the graph's shapes), then
 /// each of its operators is run on the module's own values and compared (export_tolerance); it is
 /// at `path` only if all agree. Throws UnsupportedError in a build without libonnx and as
-/// inference_net does, NumericalError on disagreement, IoError.
+/// inference_net and make_onnx_model do, NumericalError on disagreement, IoError.
 void export_onnx(const GraphModule& module, const std::filesystem::path& path);
 
 }  // namespace espalier

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/json.hpp"
 
 namespace espalier {
 
@@ -21,6 +22,8 @@ namespace {
 
 constexpr int opset_version = 14;
 constexpr int ir_version = 7;  // of the release that has opset 14
+// The format ends at 2^31 bytes; what is not weights takes far less than the rest.
+constexpr std::size_t max_weight_bytes = 2'000'000'000;
 
 using Names = std::vector<std::string>;
 
@@ -245,6 +248,12 @@ class ModelWriter {
 
   /// A constant of this node.
   std::string initializer(const std::string& suffix, const at::Tensor& values) {
+    weight_bytes_ += values.nbytes();
+    if (weight_bytes_ > max_weight_bytes) {
+      throw UnsupportedError(
+          "an ONNX file holds at most 2 GB, and the network's weights are larger; export it to "
+          "torchscript");
+    }
     auto* tensor = graph_->add_initializer();
     tensor->set_name(name() + "." + suffix);
     tensor->set_data_type(values.scalar_type() == at::kFloat  ? onnx::TensorProto::FLOAT
@@ -305,6 +314,7 @@ class ModelWriter {
   const InferenceNet& net_;
   onnx::ModelProto model_;
   onnx::GraphProto* graph_;
+  std::size_t weight_bytes_ = 0;
   NodeId node_ = 0;
   Names in_;                        // the values that node_ reads
   std::vector<std::string> value_;  // by node
@@ -324,6 +334,14 @@ std::string shape_text(const onnx::TensorShapeProto& shape) {
 }  // namespace
 
 onnx::ModelProto make_onnx_model(const InferenceNet& net) { return ModelWriter(net).write(); }
+
+onnx::ModelProto read_onnx_model(const std::filesystem::path& path) {
+  onnx::ModelProto model;
+  if (!model.ParseFromString(read_file(path))) {
+    throw IoError(path.string(), "it is not an ONNX model");
+  }
+  return model;
+}
 
 void check_onnx_model(const onnx::ModelProto& model, const Graph& graph) {
   onnx::ModelProto inferred = model;

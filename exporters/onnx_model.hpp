@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 #include <onnx/onnx_pb.h>
 
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -13,8 +14,12 @@
 namespace espalier {
 
 /// The model. The value of node "x" is named "x"; what is written for it besides is named "x/...",
-/// its weights "x.weight" and so on. Throws UnsupportedError for a linear layer on tokens.
+/// its weights "x.weight" and so on. Throws UnsupportedError for a linear layer on tokens, and for
+/// weights of more than 2 GB.
 onnx::ModelProto make_onnx_model(const InferenceNet& net);
+
+/// Throws IoError where the file cannot be read or is no ONNX model.
+onnx::ModelProto read_onnx_model(const std::filesystem::path& path);
 
 /// libonnx's checker, and its shape inference: the shape of every node's value must be the graph's,
 /// with an open batch axis. Throws NumericalError saying what is wrong.

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "core/error.hpp"
 #include "core/json.hpp"
 #include "exporters/onnx.hpp"
@@ -35,6 +37,15 @@ TEST(ExportCatalogue, WritesEveryFormat) {
       EXPECT_EQ(to_json(read_architecture_file(file.path())), to_json(network));
     }
   }
+}
+
+TEST(ExportCatalogue, JsonThatReadsBackDifferentlyIsRefused) {
+  // JSON has no NaN: it becomes null.
+  const ArchitectureFile network{.space = Json{{"width", std::nan("")}}, .graph = small()};
+  const TemporaryFile file("net.json");
+  EXPECT_THAT(throws<IoError>([&] { export_network("json", network, nullptr, file.path()); }),
+              HasSubstr("what was written reads back differently"));
+  EXPECT_FALSE(file.exists());
 }
 
 TEST(ExportCatalogue, OnlySomeFormatsNeedWeights) {

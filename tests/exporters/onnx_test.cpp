@@ -208,6 +208,23 @@ TEST(Onnx, TheCheckerSeesInvalidModelsAndWrongShapes) {
                         "network has {batch, 4, 6, 6}"));
 }
 
+TEST(Onnx, WeightsThatAFileCannotHoldAreRefused) {
+  InferenceNet net = inference_net(random_module(quantized_conv(32, 32)), BatchNormFolding::all);
+  const auto conv = std::ranges::find_if(
+      net.tensors, [](const InferenceTensors& t) { return t.weight.defined(); });
+  ASSERT_NE(conv, net.tensors.end());
+  conv->weight = at::zeros({1, 1, 1, 1}).expand({1 << 28, 2, 1, 1});  // 2^31 bytes of one value
+  EXPECT_THAT(throws<UnsupportedError>([&] { make_onnx_model(net); }),
+              HasSubstr("an ONNX file holds at most 2 GB"));
+}
+
+TEST(Onnx, FilesThatAreNotModelsAreRefused) {
+  const TemporaryFile file("net.onnx");
+  write_file_atomically(file.path(), "not a model");
+  EXPECT_THAT(throws<IoError>([&] { read_onnx_model(file.path()); }),
+              HasSubstr("net.onnx: it is not an ONNX model"));
+}
+
 TEST(Onnx, ALinearLayerOnTokensIsRefused) {
   Graph graph;
   const NodeId x = graph.add(op::Input{2, 3, 4}, {}, "input");
