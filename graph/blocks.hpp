@@ -9,6 +9,7 @@ namespace espalier {
 /// `value` rounded to the nearest multiple of `divisor`, never below `minimum` (default: the
 /// divisor) and never more than 10% below `value`.
 /// Source: Sandler et al., MobileNetV2, CVPR 2018 (the rounding rule of its reference models).
+/// Test: Blocks.MakeDivisible.
 std::int64_t make_divisible(double value, int divisor = 8, std::optional<int> minimum = {});
 
 /// Convolution, batch norm and activation (none: no activation).
@@ -23,6 +24,7 @@ NodeId conv_bn_act(GraphBuilder& builder, NodeId x, Dim out_channels,
 /// Squeeze-and-excitation: x scaled per channel by a two-layer gate on its global average. The
 /// squeeze has make_divisible(C / 4) channels unless given.
 /// Source: Hu et al., CVPR 2018, arXiv 1709.01507; hard-sigmoid gate as in MobileNetV3.
+/// Test: Blocks.SqueezeExcitation.
 struct SqueezeExcitationOptions {
   std::optional<Dim> squeeze_channels = {};
   ActivationKind activation = ActivationKind::relu;
@@ -35,6 +37,7 @@ NodeId squeeze_excitation(GraphBuilder& builder, NodeId x,
 /// shortcut where stride is 1 and the channels agree. The expansion is left out where
 /// expanded_channels equals the input's. Opens a scope of kind "mbconv".
 /// Source: Sandler et al., CVPR 2018, arXiv 1801.04381; Howard et al., ICCV 2019, arXiv 1905.02244.
+/// Test: Blocks.MbconvHasItsPartsInOrder.
 struct MbconvOptions {
   Dim expanded_channels;  ///< width of the depthwise convolution
   Dim kernel = 3;         ///< odd
@@ -52,6 +55,7 @@ NodeId mbconv(GraphBuilder& builder, NodeId x, Dim out_channels, const MbconvOpt
 /// Two 3x3 (or `kernel`) convolutions with a shortcut, projected by a strided 1x1 convolution where
 /// the shape changes. Opens a scope of kind "basic_block".
 /// Source: He et al., CVPR 2016, arXiv 1512.03385.
+/// Test: Blocks.BasicBlock.
 struct BasicBlockOptions {
   Dim kernel = 3;
   Dim stride = 1;

@@ -26,8 +26,8 @@ using DecisionId = std::uint32_t;
 /// long as the process.
 ///
 /// A pick-k decision (k > 1) has one branch per combination of k options.
-/// Source: Bryant, "Graph-Based Algorithms for Boolean Function Manipulation", IEEE TC 1986
-/// (reduced ordered diagrams); here with many-valued variables and integer leaves.
+/// Source: Bryant, "Graph-Based Algorithms for Boolean Function Manipulation", IEEE TC 1986; here
+/// with many-valued variables and integer leaves. Test: DimOracle.EqualFunctionsAreEqualDims.
 class Dim {
  public:
   /// The constant 0.

@@ -21,11 +21,14 @@ struct NetOptions {
 /// those of graph/blocks.hpp. Each throws ShapeError for options below 1.
 
 /// Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv 1512.03385.
+/// Test: Nets.PublishedCounts.
 Graph resnet18(const NetOptions& options = {});
 /// Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018,
 /// arXiv 1801.04381, table 2.
+/// Test: Nets.PublishedCounts.
 Graph mobilenet_v2(const NetOptions& options = {});
 /// Source: Howard et al., "Searching for MobileNetV3", ICCV 2019, arXiv 1905.02244, tables 1 and 2.
+/// Test: Nets.PublishedCounts.
 Graph mobilenet_v3_large(const NetOptions& options = {});
 Graph mobilenet_v3_small(const NetOptions& options = {});
 
