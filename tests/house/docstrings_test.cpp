@@ -1,0 +1,64 @@
+// What the docstrings of methods from papers promise.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace espalier {
+namespace {
+
+const std::filesystem::path root = ESPALIER_SOURCE_DIR;
+
+std::vector<std::string> matches(const std::filesystem::path& directory,
+                                 const std::string& extension, const std::string& pattern) {
+  const std::regex expression(pattern);
+  std::vector<std::string> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root / directory)) {
+    if (entry.path().extension() != extension) continue;
+    std::stringstream file;
+    file << std::ifstream(entry.path()).rdbuf();
+    const std::string text = file.str();
+    for (std::sregex_iterator i(text.begin(), text.end(), expression), end; i != end; ++i) {
+      found.push_back(i->size() > 2 ? i->str(1) + "." + i->str(2) : i->str(1));
+    }
+  }
+  return found;
+}
+
+TEST(DocstringsTest, ATestThatIsNamedExists) {
+  std::set<std::string> tests;
+  for (const auto& entry : std::filesystem::directory_iterator(root / "tests")) {
+    if (!entry.is_directory() || entry.path().filename() == "onnxruntime") continue;
+    for (const std::string& test :
+         matches(entry.path(), ".cpp", R"(\nTEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\))")) {
+      tests.insert(test);
+    }
+  }
+  std::size_t named = 0;
+  for (const char* directory : {"graph", "search_spaces", "objectives", "hw_models", "nets",
+                                "training", "evaluators", "strategies"}) {
+    for (const std::string& test : matches(directory, ".hpp", R"(\bTest: (\w+\.\w+))")) {
+      EXPECT_TRUE(tests.contains(test)) << directory << ": " << test;
+      ++named;
+    }
+  }
+  EXPECT_GE(named, 25u);
+}
+
+// Not so elsewhere: core and training name the sources of file formats, too.
+TEST(DocstringsTest, EachSourceGoesWithATest) {
+  for (const char* directory :
+       {"graph", "search_spaces", "objectives", "hw_models", "nets", "evaluators", "strategies"}) {
+    const std::size_t sources = matches(directory, ".hpp", R"(\b(Source): )").size();
+    EXPECT_EQ(matches(directory, ".hpp", R"(\b(Test): )").size(), sources) << directory;
+  }
+}
+
+}  // namespace
+}  // namespace espalier
