@@ -31,6 +31,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.15rem 0.8rem 0.15rem 0; text-align: right; border-bottom: 1px solid var(--faint); }
 th:first-child, td:first-child, .text td { text-align: left; }
+.text td { overflow-wrap: anywhere; }
+.text td:first-child { white-space: nowrap; }
 .wide { overflow-x: auto; }
 .chosen { font-weight: bold; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
