@@ -131,10 +131,13 @@ TEST_F(Killed, CtrlCEndsWithACompleteStore) {
 
 TEST_F(Killed, ASecondCtrlCEndsAtOnce) {
   Json config = small_run();
-  const std::string release = path("release"), begun = path("begun");
+  const std::string pipe = path("held"), begun = path("begun");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const int end = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   config["evaluator"] = {
       {"type", "command"},
-      {"argv", {"sh", "-c", "touch " + begun + "; while [ ! -e " + release + " ]; do :; done"}},
+      {"argv",
+       {"sh", "-c", "exec 3>" + pipe + "; touch " + begun + "; sleep 100000 & sleep 100000"}},
       {"metrics", {"accuracy"}}};
   config.erase("final");
   write_file_atomically(config_, config.dump());
@@ -148,7 +151,11 @@ TEST_F(Killed, ASecondCtrlCEndsAtOnce) {
     std::this_thread::yield();
   }
   EXPECT_EQ(process.wait(), 130);
-  std::ofstream(release) << "";  // ends the trial's process
+  // So do the trial's programs: once none has the pipe open, it is at its end.
+  ::fcntl(end, F_SETFL, 0);
+  char byte;
+  EXPECT_EQ(::read(end, &byte, 1), 0);
+  ::close(end);
   // The candidate is on record, and nothing was told.
   EXPECT_EQ(RunStore::open(out, RunStore::Access::read).asked().size(), 1u);
   EXPECT_EQ(told(out), 0u);
