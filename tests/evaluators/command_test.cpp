@@ -148,8 +148,8 @@ int lowest_free_descriptor() {
 TEST(CommandEvaluator, WithoutDescriptorsItFailsAndLeavesNone) {
   const int first = lowest_free_descriptor();
   const auto error_with = [&](int available) -> std::string {
-    const DescriptorLimit limit(first + available);
     try {
+      const DescriptorLimit limit(first + available);
       EXPECT_THAT(run(shell("echo '{\"accuracy\": 4}'")), ElementsAre(4));
     } catch (const IoError& error) {
       return error.what();
