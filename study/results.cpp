@@ -163,22 +163,13 @@ Results read_results(const std::filesystem::path& directory, const Catalogue& ca
   };
   // A writer may add rows between the two: then more is asked than told.
   std::vector<TellRecord> told = store.told();
-  const std::vector<AskRecord> asked = store.asked();
-  if (told.size() > asked.size()) {
-    throw IoError(file, "is damaged: it tells of trials that were not asked for");
-  }
-  for (std::size_t i = 0; i < told.size(); ++i) {
-    const bool failed = told[i].state == TrialState::failed;
-    if (told[i].metrics.size() != (failed ? 0 : metrics->size()) ||
-        !results.space->valid(asked[i].candidate.architecture)) {
-      throw IoError(file, fmt::format("is damaged: trial {} does not fit the run", i));
+  for (const TellRecord& record : told) results.timings.push_back(record.timing);
+  results.trials = recorded_trials(store.asked(), std::move(told), metrics, file);
+  for (const Trial& trial : results.trials) {
+    if (!results.space->valid(trial.candidate.architecture)) {
+      throw IoError(
+          file, fmt::format("is damaged: trial {} does not fit the run", trial.candidate.trial_id));
     }
-    results.trials.push_back(
-        {.candidate = asked[i].candidate,
-         .state = told[i].state,
-         .metrics = failed ? Metrics(metrics) : Metrics(metrics, std::move(told[i].metrics)),
-         .error = std::move(told[i].error)});
-    results.timings.push_back(told[i].timing);
   }
   return results;
 }

@@ -215,6 +215,12 @@ bool read_numbers(std::string_view text, std::vector<T>& numbers) {
   return true;
 }
 
+[[noreturn]] void throw_wrong_row(const Database& database, std::string_view table,
+                                  std::size_t trial) {
+  throw IoError(database.path(),
+                fmt::format("is damaged: the table {} has a wrong row for trial {}", table, trial));
+}
+
 // The right to write a directory, held until the process ends or lets go of it.
 class DirectoryLock {
  public:
@@ -293,6 +299,27 @@ Database open_for_reading(const std::filesystem::path& path) {
 
 std::string_view trial_state_name(TrialState state) {
   return state == TrialState::complete ? "complete" : "failed";
+}
+
+std::vector<Trial> recorded_trials(std::span<const AskRecord> asked, std::vector<TellRecord> told,
+                                   const std::shared_ptr<const MetricTable>& metrics,
+                                   const std::filesystem::path& file) {
+  if (told.size() > asked.size()) {
+    throw IoError(file.string(), "is damaged: it tells of trials that were not asked for");
+  }
+  std::vector<Trial> trials;
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    const bool failed = told[i].state == TrialState::failed;
+    if (told[i].metrics.size() != (failed ? 0 : metrics->size())) {
+      throw IoError(file.string(), fmt::format("is damaged: trial {} does not fit the run", i));
+    }
+    trials.push_back(
+        {.candidate = asked[i].candidate,
+         .state = told[i].state,
+         .metrics = failed ? Metrics(metrics) : Metrics(metrics, std::move(told[i].metrics)),
+         .error = std::move(told[i].error)});
+  }
+  return trials;
 }
 
 struct RunStore::Implementation {
@@ -479,9 +506,7 @@ std::vector<AskRecord> RunStore::asked() const {
     if (record.candidate.trial_id != records.size() ||
         record.tells_before > record.candidate.trial_id ||
         !read_numbers(statement.text(3), record.candidate.architecture.choices)) {
-      throw IoError(
-          database.path(),
-          fmt::format("is damaged: the table asked has a wrong row for trial {}", records.size()));
+      throw_wrong_row(database, "asked", records.size());
     }
     records.push_back(std::move(record));
   }
@@ -503,9 +528,7 @@ std::vector<TellRecord> RunStore::told() const {
     record.timing = {.seconds = statement.number(4), .elapsed = statement.number(5)};
     if (record.trial_id != records.size() || statement.text(1) != trial_state_name(record.state) ||
         !read_numbers(statement.text(2), record.metrics)) {
-      throw IoError(
-          database.path(),
-          fmt::format("is damaged: the table told has a wrong row for trial {}", records.size()));
+      throw_wrong_row(database, "told", records.size());
     }
     records.push_back(std::move(record));
   }

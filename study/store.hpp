@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,12 @@ struct TellRecord {
 
 /// "complete" or "failed".
 std::string_view trial_state_name(TrialState state);
+
+/// The trials that were told, from both kinds of row; `metrics` are those of the run, `file` stands
+/// in messages. Throws IoError where one was not asked for, or has another number of metrics.
+std::vector<Trial> recorded_trials(std::span<const AskRecord> asked, std::vector<TellRecord> told,
+                                   const std::shared_ptr<const MetricTable>& metrics,
+                                   const std::filesystem::path& file);
 
 /// A snapshot of the strategy: what it was after `tells` trials were told and `asks` candidates
 /// asked for.
@@ -85,8 +92,8 @@ class RunStore {
   /// Writes what was added to the disk.
   void commit();
 
-  /// All rows, in the order of their ids. Throws IoError for a gap in the ids, a trial that was
-  /// told but not asked for, and texts that are not lists of numbers.
+  /// All rows, in the order of their ids. Throws IoError for a gap in the ids and for texts that
+  /// are not lists of numbers.
   std::vector<AskRecord> asked() const;
   std::vector<TellRecord> told() const;
   /// The latest snapshot.

@@ -394,13 +394,12 @@ struct Study::Implementation {
   }
 
   void replay() {
-    const std::vector<TellRecord> told = store->told();
     const std::vector<AskRecord> asks = store->asked();
+    std::vector<TellRecord> told = store->told();
+    if (!told.empty()) elapsed_before = told.back().timing.elapsed;
+    std::vector<Trial> recorded =
+        recorded_trials(asks, std::move(told), layout.table(), options.directory / "run.db");
     const std::optional<SnapshotRecord> snapshot = store->snapshot();
-    if (told.size() > asks.size()) {
-      throw IoError((options.directory / "run.db").string(),
-                    "is damaged: it tells of trials that were not asked for");
-    }
     std::uint64_t skipped_asks = 0, skipped_tells = 0;
     if (snapshot) {
       strategy->load(checkpoints() / snapshot->name);
@@ -409,27 +408,16 @@ struct Study::Implementation {
     }
     const auto tell_up_to = [&](std::uint64_t count) {
       for (std::uint64_t id = trials.size(); id < count; ++id) {
-        const TellRecord& record = told[id];
-        const bool failed = record.state == TrialState::failed;
-        if (record.metrics.size() != (failed ? 0 : layout.table()->size())) {
-          throw IoError((options.directory / "run.db").string(),
-                        fmt::format("is damaged: trial {} does not fit the run", id));
-        }
-        Trial trial{
-            .candidate = asks[id].candidate,
-            .state = record.state,
-            .metrics = failed ? Metrics(layout.table()) : Metrics(layout.table(), record.metrics),
-            .error = record.error};
         if (id < skipped_tells) {
-          trials.push_back(std::move(trial));
+          trials.push_back(std::move(recorded[id]));
         } else {
-          tell(std::move(trial));
+          tell(std::move(recorded[id]));
         }
       }
     };
     while (asked < asks.size()) {
       const AskRecord& first = asks[asked];
-      if (first.tells_before > told.size() || first.tells_before < trials.size()) {
+      if (first.tells_before > recorded.size() || first.tells_before < trials.size()) {
         throw IoError((options.directory / "run.db").string(),
                       fmt::format("is damaged: trial {} was asked for after {} tells", asked,
                                   first.tells_before));
@@ -447,11 +435,10 @@ struct Study::Implementation {
         ++asked;
       }
     }
-    tell_up_to(told.size());
-    for (std::uint64_t id = told.size(); id < asked; ++id) {
+    tell_up_to(recorded.size());
+    for (std::uint64_t id = recorded.size(); id < asked; ++id) {
       in_flight.push_back({.candidate = asks[id].candidate});
     }
-    if (!told.empty()) elapsed_before = told.back().timing.elapsed;
     best_note += trials.empty() ? "" : fmt::format(" (resumed after {})", trials.size());
   }
 
