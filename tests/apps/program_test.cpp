@@ -476,6 +476,8 @@ TEST(Readme, ItsConfigRuns) {
       "/budget/trials=2",
       "--set",
       "/final/train/epochs=1",
+      "--set",
+      "/final/threads=1",  // beside the other tests
   };
   if (!find_export_format("onnx").available) {
     arguments.insert(arguments.end(), {"--set", "/final/export=[]"});
