@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <iterator>
 #include <numbers>
 #include <numeric>
 #include <optional>
@@ -147,7 +148,8 @@ class Importer {
       type->mutable_shape()->mutable_dim(0)->set_dim_value(1);
     }
     try {
-      onnx::shape_inference::InferShapes(model_, onnx::OpSchemaRegistry::Instance(), {false, 0});
+      onnx::shape_inference::InferShapes(model_, onnx::OpSchemaRegistry::Instance(),
+                                         {false, 0, true});
     } catch (const std::exception& error) {
       throw UnsupportedError(std::string("the shapes of the ONNX model do not fit: ") +
                              error.what());
@@ -409,16 +411,23 @@ class Importer {
   const Shape& shape(NodeId id) const { return builder_.shape(id); }
   std::int64_t channels(NodeId id) const { return builder_.channels(id).value(); }
 
+  /// The shape of a value, from the model or from what it was converted to.
+  Sizes known_shape(const std::string& name) {
+    if (const Sizes* sizes = shape_of(name)) return *sizes;
+    const Value x = value(name);
+    Sizes sizes{1};
+    for (Dim d : shape(x.node).values()) sizes.push_back(d.value());
+    if (x.channels_last) std::rotate(sizes.begin() + 1, sizes.begin() + 2, sizes.end());
+    return sizes;
+  }
+
   /// A name from the weight's, "layer1.0.conv1" of "layer1.0.conv1.weight", else from the node's.
   std::string name_of(const Node& node, std::initializer_list<int> weight_inputs = {}) const {
     for (int k : weight_inputs) {
       if (node.input_size() <= k) continue;
       const std::string weight = origin(node.input(k));
-      for (const char* suffix : {".weight", ".bias"}) {
-        if (weight.ends_with(suffix)) {
-          return weight.substr(0, weight.size() - std::strlen(suffix));
-        }
-      }
+      constexpr std::string_view suffix = ".weight";
+      if (weight.ends_with(suffix)) return weight.substr(0, weight.size() - suffix.size());
     }
     std::string name = node.name().empty() ? node.op_type() : node.name();
     if (!name.empty() && name[0] == '/') name.erase(0, 1);
@@ -580,7 +589,7 @@ class Importer {
     }
     const Constant& w = weight(node, 1);
     return dense(node, x, w, integer(node, "transB", 0) != 0,
-                 has_input(node, 2) ? &weight(node, 2) : nullptr, name_of(node, {1, 2}), false);
+                 has_input(node, 2) ? &weight(node, 2) : nullptr, name_of(node, {1}), false);
   }
 
   /// A linear layer on features, tokens or channels-last pixels. `w` is {out, in} where
@@ -618,7 +627,7 @@ class Importer {
     if (with_bias != nullptr) {
       const int k = producer(origin(with_bias->input(0))) == &node ? 1 : 0;
       bias = &weight(*with_bias, k);
-      name = name_of(*with_bias, {k});
+      name = name_of(*with_bias);
     }
     if (!x.channels_last && shape(x.node).rank == 3) {
       fail(node, "multiplies the columns of an image; only channels and features are mixed");
@@ -691,9 +700,14 @@ class Importer {
     const Sizes* to = shape_of(node.output(0));
     if (to == nullptr) fail(node, "gives a shape that is not known before the network runs");
     if (const auto shuffled = shuffle(node)) return *shuffled;
-    if (const Sizes* from = shape_of(node.input(0)); from != nullptr && *from == *to) {
-      return value(node.input(0));
+    const Value x = value(node.input(0));
+    const Shape& s = shape(x.node);
+    if (s.rank == 2) {  // the batch of one sample comes and goes
+      Sizes sizes;
+      std::ranges::copy_if(*to, std::back_inserter(sizes), [](std::int64_t n) { return n != 1; });
+      if (sizes == Sizes{s[0].value(), s[1].value()}) return x;
     }
+    if (known_shape(node.input(0)) == *to) return x;
     if (to->size() == 2 && (*to)[0] == 1) return flattened(node);
     fail(node, "is no flattening and no part of a channel shuffle, of tokens or of attention");
   }
@@ -704,11 +718,10 @@ class Importer {
     if (turned == nullptr || integers(*turned, "perm") != Sizes{0, 2, 1, 3, 4}) return {};
     const Node* split = made_by(turned->input(0), "Reshape");
     if (split == nullptr) return {};
-    const Sizes *groups = shape_of(split->output(0)), *from = shape_of(split->input(0)),
-                *to = shape_of(node.output(0));
-    if (groups == nullptr || from == nullptr || to == nullptr || *from != *to ||
-        from->size() != 4 || groups->size() != 5 || (*groups)[3] != (*from)[2] ||
-        (*groups)[4] != (*from)[3]) {
+    const Sizes *groups = shape_of(split->output(0)), *to = shape_of(node.output(0));
+    const Sizes from = known_shape(split->input(0));
+    if (groups == nullptr || to == nullptr || from != *to || from.size() != 4 ||
+        groups->size() != 5 || (*groups)[3] != from[2] || (*groups)[4] != from[3]) {
       return {};
     }
     return Value{builder_.channel_shuffle(image(*split, 0), (*groups)[1], name_of(node))};
@@ -1040,13 +1053,19 @@ class Importer {
 
   /// The tensor whose channels are split into heads: behind the Reshapes, Transposes and the factor
   /// that lead to one of attention's products. `factor` collects the factors.
-  std::string unsplit(std::string name, double& factor) {
+  std::string unsplit(std::string name, const Sizes& heads, double& factor) {
+    const std::size_t last = heads.size() - 1;
+    const std::int64_t tokens = heads[last - 1], width = heads[last] * heads[last - 2];
     while (true) {
+      const Sizes* sizes = shape_of(name);
+      if (sizes != nullptr && sizes->size() == 3 && sizes->back() == width &&
+          (*sizes)[0] * (*sizes)[1] == tokens) {
+        return name;
+      }
       const Node* node = producer(origin(name));
       if (node == nullptr) return name;
       const std::string& type = node->op_type();
       if (type == "Reshape" || type == "Transpose" || type == "Unsqueeze" || type == "Squeeze") {
-        if (const Sizes* s = shape_of(node->input(0)); s != nullptr && s->size() < 3) return name;
         name = node->input(0);
       } else if (type == "Mul" && scalar(node->input(1))) {
         factor *= *scalar(node->input(1));
@@ -1088,9 +1107,9 @@ class Importer {
       fail(node, "ends an attention whose heads are split in a way that is not known");
     }
     const std::int64_t width = heads->back();
-    const Value q = value(unsplit(scores->input(0), factor));
-    const Value k = value(unsplit(scores->input(1), factor));
-    const Value v = value(unsplit(weighted->input(1), factor));
+    const Value q = value(unsplit(scores->input(0), *heads, factor));
+    const Value k = value(unsplit(scores->input(1), *heads, factor));
+    const Value v = value(unsplit(weighted->input(1), *heads, factor));
     if (std::abs(factor * std::sqrt(static_cast<double>(width)) - 1) > 1e-3) {
       fail(node, fmt::format("ends an attention that scales its scores by {}, not by 1 / sqrt({})",
                              factor, width));
