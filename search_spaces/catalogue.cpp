@@ -4,6 +4,7 @@
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nas_bench_macro.hpp"
 #include "search_spaces/nasbench201.hpp"
+#include "search_spaces/nats_bench_size.hpp"
 
 namespace espalier {
 
@@ -13,6 +14,7 @@ SpaceRegistry space_registry() {
   spaces.add("chain", chain_options(), make_chain);
   spaces.add("mobilenet_v3", mobilenet_v3_options(), make_mobilenet_v3);
   spaces.add("nas_bench_macro", nas_bench_macro_options(), make_nas_bench_macro);
+  spaces.add("nats_bench_size", nats_bench_size_options(), make_nats_bench_size);
   return spaces;
 }
 

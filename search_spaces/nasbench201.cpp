@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
-#include "graph/blocks.hpp"
+#include "search_spaces/relu_blocks.hpp"
 
 namespace espalier {
 
@@ -38,19 +38,6 @@ namespace {
 const std::vector<std::string> operators{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3",
                                          "avg_pool_3x3"};
 constexpr std::size_t edge_count = 6;
-
-NodeId relu_conv_bn(GraphBuilder& builder, NodeId x, Dim channels, int kernel, int stride,
-                    std::string_view name) {
-  const auto scope = builder.scope(name, "relu_conv_bn",
-                                   {{"in_channels", builder.channels(x)},
-                                    {"out_channels", channels},
-                                    {"kernel", kernel},
-                                    {"stride", stride},
-                                    {"in_height", builder.shape(x)[1]},
-                                    {"in_width", builder.shape(x)[2]}});
-  const NodeId y = builder.activation(x, ActivationKind::relu);
-  return builder.batch_norm(builder.conv(y, channels, {.kernel = kernel, .stride = stride}));
-}
 
 NodeId cell(SupergraphBuilder& builder, NodeId x, const std::vector<DecisionId>& edges,
             const std::string& name) {
@@ -89,15 +76,6 @@ NodeId cell(SupergraphBuilder& builder, NodeId x, const std::vector<DecisionId>&
     nodes.push_back(terms.size() == 1 ? terms[0] : builder.add(terms, "node" + std::to_string(to)));
   }
   return nodes.back();
-}
-
-NodeId reduction(GraphBuilder& builder, NodeId x, Dim channels, const std::string& name) {
-  const auto scope = builder.scope(name, "reduction");
-  NodeId y = relu_conv_bn(builder, x, channels, 3, 2, "conv_a");
-  y = relu_conv_bn(builder, y, channels, 3, 1, "conv_b");
-  NodeId shortcut = builder.avg_pool(x, {.kernel = 2, .stride = 2});
-  shortcut = builder.conv(shortcut, channels, {}, "downsample");
-  return builder.add(shortcut, y);
 }
 
 class Nasbench201Space : public SupergraphSpace {
@@ -195,7 +173,7 @@ std::unique_ptr<SupergraphSpace> make_nasbench201(const Nasbench201Options& opti
   for (int stage = 1; stage <= 3; ++stage) {
     const Dim channels = options.channels * (std::int64_t{1} << (stage - 1));
     const std::string prefix = "stage" + std::to_string(stage);
-    if (stage > 1) x = reduction(builder, x, channels, prefix + "_reduction");
+    if (stage > 1) x = residual_reduction(builder, x, channels, prefix + "_reduction");
     for (int c = 1; c <= options.cells; ++c) {
       x = cell(builder, x, edges, prefix + "_cell" + std::to_string(c));
     }
