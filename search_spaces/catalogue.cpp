@@ -5,6 +5,7 @@
 #include "search_spaces/nas_bench_macro.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/nats_bench_size.hpp"
+#include "search_spaces/transnas.hpp"
 
 namespace espalier {
 
@@ -15,6 +16,8 @@ SpaceRegistry space_registry() {
   spaces.add("mobilenet_v3", mobilenet_v3_options(), make_mobilenet_v3);
   spaces.add("nas_bench_macro", nas_bench_macro_options(), make_nas_bench_macro);
   spaces.add("nats_bench_size", nats_bench_size_options(), make_nats_bench_size);
+  spaces.add("transnas_micro", transnas_micro_options(), make_transnas_micro);
+  spaces.add("transnas_macro", transnas_macro_options(), make_transnas_macro);
   return spaces;
 }
 
