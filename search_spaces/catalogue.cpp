@@ -5,6 +5,7 @@
 #include "search_spaces/nas_bench_macro.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/nats_bench_size.hpp"
+#include "search_spaces/resnet.hpp"
 #include "search_spaces/transnas.hpp"
 
 namespace espalier {
@@ -18,6 +19,7 @@ SpaceRegistry space_registry() {
   spaces.add("nats_bench_size", nats_bench_size_options(), make_nats_bench_size);
   spaces.add("transnas_micro", transnas_micro_options(), make_transnas_micro);
   spaces.add("transnas_macro", transnas_macro_options(), make_transnas_macro);
+  spaces.add("resnet", resnet_options(), make_resnet);
   return spaces;
 }
 
