@@ -5,6 +5,7 @@
 #include "search_spaces/nas_bench_macro.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/nats_bench_size.hpp"
+#include "search_spaces/regnet.hpp"
 #include "search_spaces/resnet.hpp"
 #include "search_spaces/transnas.hpp"
 
@@ -20,6 +21,7 @@ SpaceRegistry space_registry() {
   spaces.add("transnas_micro", transnas_micro_options(), make_transnas_micro);
   spaces.add("transnas_macro", transnas_macro_options(), make_transnas_macro);
   spaces.add("resnet", resnet_options(), make_resnet);
+  spaces.add("regnet", regnet_options(), make_regnet);
   return spaces;
 }
 

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include "core/error.hpp"
+#include "core/json.hpp"
+#include "graph/json.hpp"
 #include "search_spaces/chain.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
+#include "search_spaces/nas_bench_macro.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/sampling.hpp"
 
@@ -31,8 +34,43 @@ TEST(SpaceCatalogue, EverySampleConfigMakesASpaceThatKeepsTheContract) {
   }
 }
 
+TEST(SpaceCatalogue, ValidBuildCanonicalAndMutateAgreeInEverySpace) {
+  const SpaceRegistry spaces = space_registry();
+  for (const std::string& name : spaces.names()) {
+    SCOPED_TRACE(name);
+    const auto space = spaces.create(spaces.sample(name), "/space");
+    Rng rng(12);
+    for (int i = 0; i < 20; ++i) {
+      Architecture raw;
+      for (std::uint32_t n : space->choice_counts()) {
+        raw.choices.push_back(static_cast<std::uint32_t>(rng.below(n)));
+      }
+      if (space->valid(raw)) {
+        const Architecture canonical = space->canonical(raw);
+        EXPECT_TRUE(space->valid(canonical));
+        EXPECT_EQ(space->canonical(canonical), canonical);
+        EXPECT_EQ(to_json(space->build(raw)), to_json(space->build(canonical)));
+      } else {
+        EXPECT_THROW(space->build(raw), InvalidArchitecture);
+      }
+      const Architecture a = sample_uniform(*space, rng);
+      const Architecture b = mutate(*space, a, rng);
+      int changed = 0;
+      for (DecisionId d = 0; d < a.choices.size(); ++d) {
+        const bool before = space->active(a, d), after = space->active(b, d);
+        changed += before && after && a.choices[d] != b.choices[d];
+        if (after && !before) {
+          EXPECT_EQ(b.choices[d], 0u) << space->decisions()[d].name;
+        }
+      }
+      EXPECT_EQ(changed, 1);
+    }
+  }
+}
+
 TEST(SpaceCatalogue, SizesAreThePublishedOnes) {
   EXPECT_EQ(space_size(*make_nasbench201()).decimal, "15625");
+  EXPECT_EQ(space_size(*make_nas_bench_macro()).decimal, "6561");
   // ((3 x 3)^2 + (3 x 3)^3 + (3 x 3)^4)^5, "about 2 x 10^19" in Once-for-All.
   const SpaceSize ofa = space_size(*make_mobilenet_v3());
   EXPECT_EQ(ofa.decimal, "21758655492572485851");
