@@ -1,7 +1,9 @@
 #include "search_spaces/catalogue.hpp"
 
 #include "search_spaces/chain.hpp"
+#include "search_spaces/darts.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
+#include "search_spaces/nasbench101.hpp"
 #include "search_spaces/nasbench201.hpp"
 
 namespace espalier {
@@ -11,6 +13,8 @@ SpaceRegistry space_registry() {
   spaces.add("nasbench201", nasbench201_options(), make_nasbench201);
   spaces.add("chain", chain_options(), make_chain);
   spaces.add("mobilenet_v3", mobilenet_v3_options(), make_mobilenet_v3);
+  spaces.add("nasbench101", nasbench101_options(), make_nasbench101);
+  spaces.add("darts", darts_options(), make_darts);
   return spaces;
 }
 
