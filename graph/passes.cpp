@@ -34,18 +34,27 @@ bool gives_zeros(const Op& op, bool all, bool any) {
           return true;
         } else if constexpr (std::is_same_v<T, op::Multiply>) {
           return any;
-        } else if constexpr (std::is_same_v<T, op::Conv2d> || std::is_same_v<T, op::Linear>) {
+        } else if constexpr (std::is_same_v<T, op::Conv2d> || std::is_same_v<T, op::Linear> ||
+                             std::is_same_v<T, op::DeformConv2d>) {
           return all && !o.bias;
         } else if constexpr (std::is_same_v<T, op::Activation>) {
           return all && is_zero_at_zero(o.kind);
         } else if constexpr (std::is_same_v<T, op::Pool2d> || std::is_same_v<T, op::Flatten> ||
                              std::is_same_v<T, op::GlobalAvgPool> || std::is_same_v<T, op::Add> ||
-                             std::is_same_v<T, op::Concat> || std::is_same_v<T, op::Dropout>) {
+                             std::is_same_v<T, op::Concat> || std::is_same_v<T, op::Dropout> ||
+                             std::is_same_v<T, op::Slice> ||
+                             std::is_same_v<T, op::ChannelShuffle> ||
+                             std::is_same_v<T, op::Scale> || std::is_same_v<T, op::Tokens> ||
+                             std::is_same_v<T, op::Attention>) {
           return all;
+        } else if constexpr (std::is_same_v<T, op::LayerNorm>) {
+          return all && !o.affine;
         } else {
           // A Choice is one of its inputs, but which one is open; the output stays an output.
           static_assert(std::is_same_v<T, op::Input> || std::is_same_v<T, op::BatchNorm2d> ||
-                        std::is_same_v<T, op::Choice> || std::is_same_v<T, op::Output>);
+                        std::is_same_v<T, op::ClassToken> ||
+                        std::is_same_v<T, op::PositionEmbedding> || std::is_same_v<T, op::Choice> ||
+                        std::is_same_v<T, op::Output>);
           return false;
         }
       },

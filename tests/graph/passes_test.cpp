@@ -66,7 +66,7 @@ class Passes : public testing::Test {
 TEST_F(Passes, AllKeepTheirPromisesOnRandomGraphs) {
   const Interpreter interpreter(3);
   std::size_t dropped = 0, changed = 0;
-  for (std::uint64_t round = 0; round < 400; ++round) {
+  for (std::uint64_t round = 0; round < 600; ++round) {
     const Graph graph = random(round);
     const std::vector<double> expected = interpreter.run(graph);
     for (const Pass& pass : passes()) {
