@@ -1,8 +1,10 @@
 #include "search_spaces/catalogue.hpp"
 
 #include "search_spaces/chain.hpp"
+#include "search_spaces/darts.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nas_bench_macro.hpp"
+#include "search_spaces/nasbench101.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/nats_bench_size.hpp"
 #include "search_spaces/regnet.hpp"
@@ -22,6 +24,8 @@ SpaceRegistry space_registry() {
   spaces.add("transnas_macro", transnas_macro_options(), make_transnas_macro);
   spaces.add("resnet", resnet_options(), make_resnet);
   spaces.add("regnet", regnet_options(), make_regnet);
+  spaces.add("nasbench101", nasbench101_options(), make_nasbench101);
+  spaces.add("darts", darts_options(), make_darts);
   return spaces;
 }
 
