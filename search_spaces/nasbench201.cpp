@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
-#include "search_spaces/relu_blocks.hpp"
+#include "search_spaces/cell_blocks.hpp"
 
 namespace espalier {
 
@@ -153,6 +153,15 @@ class Nasbench201Space : public SupergraphSpace {
 };
 
 }  // namespace
+
+NodeId residual_reduction(GraphBuilder& builder, NodeId x, Dim channels, std::string_view name) {
+  const auto scope = builder.scope(name, "reduction");
+  NodeId y = relu_conv_bn(builder, x, channels, 3, 2, "conv_a");
+  y = relu_conv_bn(builder, y, channels, 3, 1, "conv_b");
+  NodeId shortcut = builder.avg_pool(x, {.kernel = 2, .stride = 2});
+  shortcut = builder.conv(shortcut, channels, {}, "downsample");
+  return builder.add(shortcut, y);
+}
 
 std::unique_ptr<SupergraphSpace> make_nasbench201(const Nasbench201Options& options) {
   nasbench201_options().validate(options);

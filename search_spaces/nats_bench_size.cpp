@@ -8,8 +8,9 @@
 
 #include "core/error.hpp"
 #include "graph/blocks.hpp"
+#include "search_spaces/cell_blocks.hpp"
 #include "search_spaces/coded_space.hpp"
-#include "search_spaces/relu_blocks.hpp"
+#include "search_spaces/nasbench201.hpp"
 #include "search_spaces/stages.hpp"
 
 namespace espalier {

@@ -98,37 +98,15 @@ BlockWidths compatible(std::int64_t width, const Parameters& p) {
 
 NodeId block(GraphBuilder& builder, NodeId x, const BlockWidths& widths, int stride,
              double se_ratio, const std::string& name) {
-  const auto guard = builder.scope(name, "regnet_block",
-                                   {{"in_channels", builder.channels(x)},
-                                    {"out_channels", widths.outer},
-                                    {"inner_channels", widths.inner},
-                                    {"group_width", widths.group},
-                                    {"stride", stride},
-                                    {"in_height", builder.shape(x)[1]},
-                                    {"in_width", builder.shape(x)[2]},
-                                    {"se", se_ratio > 0 ? 1 : 0}});
-  const auto part = [&](NodeId in, const char* part_name, Dim out,
-                        const ConvBnActOptions& options) {
-    const auto scope = builder.scope(part_name);
-    return conv_bn_act(builder, in, out, options);
-  };
-  NodeId y = part(x, "reduce", widths.inner, {});
-  y = part(y, "spatial", widths.inner,
-           {.conv = {.kernel = 3, .stride = stride, .group_width = widths.group}});
+  BottleneckOptions options{
+      .mid_channels = widths.inner, .stride = stride, .group_width = widths.group};
   if (se_ratio > 0) {
     const auto squeezed = static_cast<std::int64_t>(
         std::nearbyint(se_ratio * static_cast<double>(builder.channels(x).value())));
-    y = squeeze_excitation(
-        builder, y,
-        {.squeeze_channels = std::max<std::int64_t>(squeezed, 1), .gate = ActivationKind::sigmoid});
+    options.squeeze_excitation = SqueezeExcitationOptions{
+        .squeeze_channels = std::max<std::int64_t>(squeezed, 1), .gate = ActivationKind::sigmoid};
   }
-  y = part(y, "expand", widths.outer, {.activation = std::nullopt});
-  NodeId shortcut = x;
-  if (stride != 1 || builder.channels(x) != Dim(widths.outer)) {
-    shortcut =
-        part(x, "shortcut", widths.outer, {.conv = {.stride = stride}, .activation = std::nullopt});
-  }
-  return builder.activation(builder.add(y, shortcut), ActivationKind::relu);
+  return bottleneck(builder, x, widths.outer, options, name);
 }
 
 std::vector<Axis> axes_of(const RegnetOptions& o) {

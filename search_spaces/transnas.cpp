@@ -7,8 +7,8 @@
 
 #include "core/error.hpp"
 #include "graph/blocks.hpp"
+#include "search_spaces/cell_blocks.hpp"
 #include "search_spaces/coded_space.hpp"
-#include "search_spaces/relu_blocks.hpp"
 
 namespace espalier {
 
@@ -57,7 +57,14 @@ const OptionTable<TransnasMicroOptions>& transnas_micro_options() {
       common_options<TransnasMicroOptions>(
           "TransNAS-Bench-101, micro: 4,096 cells of 6 edges with 4 operators")
           .add("compression", &TransnasMicroOptions::compression, "what else is searched",
-               compression_options());
+               compression_options())
+          .check([](const TransnasMicroOptions& o) {  // else the halves of a skip disagree
+            if (o.input[1] % 32 != 0 || o.input[2] % 32 != 0) {
+              throw ConfigError(
+                  "/input", fmt::format("height and width must be multiples of 32, got {} and {}",
+                                        o.input[1], o.input[2]));
+            }
+          });
   return table;
 }
 
@@ -89,11 +96,15 @@ NodeId edge(SupergraphBuilder& builder, NodeId x, Dim channels, int stride, Deci
                      {"operator", builder.dim(decision, std::array<std::int64_t, 4>{0, 1, 2, 3})}});
   // Only stride-2 edges change the width, and they double it.
   const NodeId wide = stride == 1 ? x : builder.concat(std::array{x, x}, "double");
-  return builder.choice(
-      decision, std::array{builder.zero(wide, stride, "none"),
-                           stride == 1 ? x : relu_conv_bn(builder, x, channels, 1, stride, "skip"),
-                           relu_conv_bn(builder, x, channels, 1, stride, "nor_conv_1x1"),
-                           relu_conv_bn(builder, x, channels, 3, stride, "nor_conv_3x3")});
+  const auto skip = [&] {
+    const auto part = builder.scope("skip");
+    return factorized_reduce(builder, builder.activation(x, ActivationKind::relu), channels.value(),
+                             "reduce");
+  };
+  return builder.choice(decision,
+                        std::array{builder.zero(wide, stride, "none"), stride == 1 ? x : skip(),
+                                   relu_conv_bn(builder, x, channels, 1, stride, "nor_conv_1x1"),
+                                   relu_conv_bn(builder, x, channels, 3, stride, "nor_conv_3x3")});
 }
 
 NodeId cell(SupergraphBuilder& builder, NodeId x, Dim channels, int stride,

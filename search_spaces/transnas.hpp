@@ -12,7 +12,7 @@
 namespace espalier {
 
 struct TransnasMicroOptions {
-  std::vector<std::int64_t> input{3, 256, 256};  ///< {C, H, W}
+  std::vector<std::int64_t> input{3, 256, 256};  ///< {C, H, W}, H and W multiples of 32
   int classes = 75;
   int channels = 64;  ///< of the stem's result, even
   std::optional<CompressionOptions> compression = {};
@@ -27,10 +27,8 @@ const OptionTable<TransnasMicroOptions>& transnas_micro_options();
 /// every decision on compression.
 /// Source: Duan et al., "TransNAS-Bench-101: Improving Transferability and Generalizability of
 /// Cross-Task Neural Architecture Search", CVPR 2021, arXiv 2105.11871, section 3.1, and its code.
-/// The defaults are its object classification.
-/// Differs from the source: a skip that changes the shape is one strided 1x1 convolution after a
-/// ReLU, where the code takes half of the channels from positions shifted by one pixel; params and
-/// macs are the same.
+/// The defaults are its object classification. A skip that changes the shape is a ReLU and a
+/// factorized reduction, as in that code.
 /// Test: TransnasMicro.CountsFollowTheSkeleton.
 /// Throws ConfigError for options that transnas_micro_options() refuses, and ShapeError for
 /// networks above the limits of graph/graph.hpp.

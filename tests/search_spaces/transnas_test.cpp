@@ -48,8 +48,17 @@ TEST(TransnasMicro, TheSkeletonHalvesTheMapFiveTimes) {
   EXPECT_EQ(last_map, "{512, 8, 8}");
 }
 
+TEST(TransnasMicro, ASkipThatChangesTheShapeReadsAllPixels) {
+  const auto space = make_transnas_micro({.input = {3, 32, 32}, .channels = 4});
+  int slices = 0;
+  const Graph graph = space->build(space->parse("4-41414-1_01_001"));
+  for (const Node& n : graph.nodes()) slices += std::holds_alternative<op::Slice>(n.op);
+  EXPECT_EQ(slices, 3 * 2);  // three strided cells with one such skip that reaches the output
+  EXPECT_THROW(make_transnas_micro({.input = {3, 32, 48}}), ConfigError);
+}
+
 TEST(TransnasMicro, StringsAreTheBenchmarksOwn) {
-  const auto space = make_transnas_micro({.input = {3, 16, 16}, .channels = 4});
+  const auto space = make_transnas_micro({.input = {3, 32, 32}, .channels = 4});
   const Architecture a = space->parse("4-41414-1_02_333");
   // edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3
   EXPECT_EQ(a, (Architecture{{1, 0, 2, 3, 3, 3}}));
@@ -63,7 +72,7 @@ TEST(TransnasMicro, StringsAreTheBenchmarksOwn) {
 
 TEST(TransnasMicro, QuickCostsEqualBuiltCostsWithOpenWidths) {
   const auto space = make_transnas_micro(
-      {.input = {3, 40, 24},
+      {.input = {3, 64, 32},
        .channels = 8,
        .compression = CompressionOptions{.channels = {0.5, 1.0}, .weight_bits = {4, 8}}});
   Rng rng(5);
