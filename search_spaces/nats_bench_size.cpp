@@ -1,10 +1,10 @@
 #include "search_spaces/nats_bench_size.hpp"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "core/error.hpp"
 #include "graph/blocks.hpp"
@@ -59,11 +59,7 @@ NodeId skip(SupergraphBuilder& builder, NodeId x, Dim channels, DecisionId from,
 /// `from` and `to`: the decisions on the cell's input and output channels.
 NodeId cell(SupergraphBuilder& builder, NodeId x, Dim channels, DecisionId from, DecisionId to,
             const std::string& name) {
-  const auto scope = builder.scope(name, "cell",
-                                   {{"in_channels", builder.channels(x)},
-                                    {"out_channels", channels},
-                                    {"in_height", builder.shape(x)[1]},
-                                    {"in_width", builder.shape(x)[2]}});
+  const auto scope = builder.scope(name, "cell", block_attributes(builder, x, channels));
   const auto conv = [&](NodeId in, const char* edge) {
     return relu_conv_bn(builder, in, channels, 3, 1, edge);
   };
@@ -76,9 +72,7 @@ NodeId cell(SupergraphBuilder& builder, NodeId x, Dim channels, DecisionId from,
 ArchitectureCode channels_code(const std::vector<std::int64_t>& widths) {
   return {
       .decisions = layer_count,
-      .example = fmt::format("{}", fmt::join(std::array{widths.back(), widths.back(), widths.back(),
-                                                        widths.back(), widths.front()},
-                                             ":")),
+      .example = fmt::format("{0}:{0}:{0}:{0}:{0}", widths.back()),
       .write =
           [widths](std::span<const std::uint32_t> choices) {
             std::string text;

@@ -52,13 +52,9 @@ namespace {
 
 NodeId bottleneck_d(GraphBuilder& builder, NodeId x, Dim channels, Dim inner, int stride,
                     const std::string& name) {
-  const auto guard = builder.scope(name, "bottleneck_d",
-                                   {{"in_channels", builder.channels(x)},
-                                    {"out_channels", channels},
-                                    {"inner_channels", inner},
-                                    {"stride", stride},
-                                    {"in_height", builder.shape(x)[1]},
-                                    {"in_width", builder.shape(x)[2]}});
+  const auto guard = builder.scope(
+      name, "bottleneck_d",
+      block_attributes(builder, x, channels, {{"inner_channels", inner}, {"stride", stride}}));
   const auto part = [&](NodeId in, const char* part_name, Dim out,
                         const ConvBnActOptions& conv_options) {
     const auto scope = builder.scope(part_name);

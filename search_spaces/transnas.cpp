@@ -86,14 +86,10 @@ std::string with_separators(std::string_view edges) {
 
 NodeId edge(SupergraphBuilder& builder, NodeId x, Dim channels, int stride, DecisionId decision,
             const std::string& name) {
-  const auto scope =
-      builder.scope(name, "edge",
-                    {{"in_channels", builder.channels(x)},
-                     {"out_channels", channels},
-                     {"stride", stride},
-                     {"in_height", builder.shape(x)[1]},
-                     {"in_width", builder.shape(x)[2]},
-                     {"operator", builder.dim(decision, std::array<std::int64_t, 4>{0, 1, 2, 3})}});
+  const Dim chosen = builder.dim(decision, std::array<std::int64_t, 4>{0, 1, 2, 3});
+  const auto scope = builder.scope(
+      name, "edge",
+      block_attributes(builder, x, channels, {{"stride", stride}, {"operator", chosen}}));
   // Only stride-2 edges change the width, and they double it.
   const NodeId wide = stride == 1 ? x : builder.concat(std::array{x, x}, "double");
   const auto skip = [&] {
@@ -109,16 +105,13 @@ NodeId edge(SupergraphBuilder& builder, NodeId x, Dim channels, int stride, Deci
 
 NodeId cell(SupergraphBuilder& builder, NodeId x, Dim channels, int stride,
             const std::array<DecisionId, edge_count>& edges, const std::string& name) {
-  ScopeAttributes attributes{{"in_channels", builder.channels(x)},
-                             {"out_channels", channels},
-                             {"stride", stride},
-                             {"in_height", builder.shape(x)[1]},
-                             {"in_width", builder.shape(x)[2]}};
+  ScopeAttributes attributes{{"stride", stride}};
   for (std::size_t e = 0; e < edge_count; ++e) {
     attributes.emplace_back("operator" + std::to_string(e),
                             builder.dim(edges[e], std::array<std::int64_t, 4>{0, 1, 2, 3}));
   }
-  const auto scope = builder.scope(name, "cell", attributes);
+  const auto scope =
+      builder.scope(name, "cell", block_attributes(builder, x, channels, attributes));
   std::vector<NodeId> nodes{x};
   std::size_t next = 0;
   for (std::size_t to = 1; to < 4; ++to) {
@@ -258,11 +251,7 @@ class TransnasMacroSpace : public SearchSpace {
   static NodeId residual(GraphBuilder& builder, NodeId x, Dim channels, int stride,
                          const char* name) {
     const auto scope = builder.scope(name, "residual",
-                                     {{"in_channels", builder.channels(x)},
-                                      {"out_channels", channels},
-                                      {"stride", stride},
-                                      {"in_height", builder.shape(x)[1]},
-                                      {"in_width", builder.shape(x)[2]}});
+                                     block_attributes(builder, x, channels, {{"stride", stride}}));
     NodeId y = relu_conv_bn(builder, x, channels, 3, stride, "conv_a");
     y = relu_conv_bn(builder, y, channels, 3, 1, "conv_b");
     NodeId shortcut = x;

@@ -3,7 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "core/error.hpp"
-#include "core/json.hpp"
+#include "graph/fingerprint.hpp"
+#include "graph/nets.hpp"
 #include "search_spaces/sampling.hpp"
 
 namespace espalier {
@@ -41,6 +42,13 @@ TEST(Regnet, PublishedNetworksHaveTheirCounts) {
   EXPECT_EQ(cost_of(published(27, 48, 20.71, 2.65, 24, 0.25)).params, 11202430);  // y_1_6gf
   EXPECT_EQ(cost_of(published(25, 88, 26.31, 2.25, 48, 0)).params, 15296552);     // x_3_2gf
   EXPECT_EQ(cost_of(published(21, 80, 42.63, 2.66, 24, 0.25)).params, 19436338);  // y_3_2gf
+}
+
+TEST(Regnet, PublishedNetworksAreTheReferenceNetworks) {
+  const auto x = make_regnet(published(22, 24, 24.48, 2.54, 16, 0))->build({});
+  EXPECT_EQ(fingerprint(x).to_string(), fingerprint(build_net("regnet_x_400mf")).to_string());
+  const auto y = make_regnet(published(16, 48, 27.89, 2.09, 8, 0.25))->build({});
+  EXPECT_EQ(fingerprint(y).to_string(), fingerprint(build_net("regnet_y_400mf")).to_string());
 }
 
 TEST(Regnet, TheDefaultGridsContainThe400MfNetworks) {
