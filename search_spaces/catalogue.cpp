@@ -1,8 +1,15 @@
 #include "search_spaces/catalogue.hpp"
 
 #include "search_spaces/chain.hpp"
+#include "search_spaces/darts.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
+#include "search_spaces/nas_bench_macro.hpp"
+#include "search_spaces/nasbench101.hpp"
 #include "search_spaces/nasbench201.hpp"
+#include "search_spaces/nats_bench_size.hpp"
+#include "search_spaces/regnet.hpp"
+#include "search_spaces/resnet.hpp"
+#include "search_spaces/transnas.hpp"
 
 namespace espalier {
 
@@ -11,6 +18,14 @@ SpaceRegistry space_registry() {
   spaces.add("nasbench201", nasbench201_options(), make_nasbench201);
   spaces.add("chain", chain_options(), make_chain);
   spaces.add("mobilenet_v3", mobilenet_v3_options(), make_mobilenet_v3);
+  spaces.add("nas_bench_macro", nas_bench_macro_options(), make_nas_bench_macro);
+  spaces.add("nats_bench_size", nats_bench_size_options(), make_nats_bench_size);
+  spaces.add("transnas_micro", transnas_micro_options(), make_transnas_micro);
+  spaces.add("transnas_macro", transnas_macro_options(), make_transnas_macro);
+  spaces.add("resnet", resnet_options(), make_resnet);
+  spaces.add("regnet", regnet_options(), make_regnet);
+  spaces.add("nasbench101", nasbench101_options(), make_nasbench101);
+  spaces.add("darts", darts_options(), make_darts);
   return spaces;
 }
 

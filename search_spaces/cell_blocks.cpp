@@ -1,0 +1,62 @@
+#include "search_spaces/cell_blocks.hpp"
+
+#include <array>
+
+namespace espalier {
+
+namespace {
+
+ScopeAttributes attributes(const GraphBuilder& builder, NodeId x, Dim channels, Dim kernel,
+                           Dim stride) {
+  return {{"in_channels", builder.channels(x)},
+          {"out_channels", channels},
+          {"kernel", kernel},
+          {"stride", stride},
+          {"in_height", builder.shape(x)[1]},
+          {"in_width", builder.shape(x)[2]}};
+}
+
+}  // namespace
+
+NodeId relu_conv_bn(GraphBuilder& builder, NodeId x, Dim channels, Extent kernel, Dim stride,
+                    std::string_view name) {
+  ScopeAttributes keys = attributes(builder, x, channels, kernel.h, stride);
+  if (kernel.h != kernel.w) keys.emplace_back("kernel_width", kernel.w);
+  const auto scope = builder.scope(name, "relu_conv_bn", std::move(keys));
+  x = builder.activation(x, ActivationKind::relu);
+  return builder.batch_norm(builder.conv(x, channels, {.kernel = kernel, .stride = stride}));
+}
+
+NodeId sep_conv(GraphBuilder& builder, NodeId x, Dim kernel, Dim stride, std::string_view name) {
+  const Dim channels = builder.channels(x);
+  const auto scope =
+      builder.scope(name, "sep_conv", attributes(builder, x, channels, kernel, stride));
+  for (const Dim s : {stride, Dim(1)}) {
+    x = builder.activation(x, ActivationKind::relu);
+    x = builder.depthwise(x, {.kernel = kernel, .stride = s});
+    x = builder.batch_norm(builder.conv(x, channels));
+  }
+  return x;
+}
+
+NodeId dil_conv(GraphBuilder& builder, NodeId x, Dim kernel, Dim stride, std::string_view name) {
+  const Dim channels = builder.channels(x);
+  const auto scope =
+      builder.scope(name, "dil_conv", attributes(builder, x, channels, kernel, stride));
+  x = builder.activation(x, ActivationKind::relu);
+  x = builder.depthwise(x, {.kernel = kernel, .stride = stride, .dilation = 2});
+  return builder.batch_norm(builder.conv(x, channels));
+}
+
+NodeId factorized_reduce(GraphBuilder& builder, NodeId x, std::int64_t channels,
+                         std::string_view name) {
+  const auto scope =
+      builder.scope(name, "factorized_reduce", attributes(builder, x, channels, 1, 2));
+  const NodeId even = builder.conv(x, channels / 2, {.stride = 2}, "even");
+  NodeId shifted = builder.slice(x, {.axis = 1, .begin = 1}, "lower");
+  shifted = builder.slice(shifted, {.axis = 2, .begin = 1}, "right");
+  const NodeId odd = builder.conv(shifted, channels - channels / 2, {.stride = 2}, "odd");
+  return builder.batch_norm(builder.concat(std::array{even, odd}));
+}
+
+}  // namespace espalier
