@@ -2,9 +2,12 @@
 
 #include "search_spaces/chain.hpp"
 #include "search_spaces/darts.hpp"
+#include "search_spaces/enas.hpp"
+#include "search_spaces/hierarchical.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nasbench101.hpp"
 #include "search_spaces/nasbench201.hpp"
+#include "search_spaces/nasnet.hpp"
 
 namespace espalier {
 
@@ -15,6 +18,9 @@ SpaceRegistry space_registry() {
   spaces.add("mobilenet_v3", mobilenet_v3_options(), make_mobilenet_v3);
   spaces.add("nasbench101", nasbench101_options(), make_nasbench101);
   spaces.add("darts", darts_options(), make_darts);
+  spaces.add("nasnet", nasnet_options(), make_nasnet);
+  spaces.add("enas", enas_options(), make_enas);
+  spaces.add("hierarchical", hierarchical_options(), make_hierarchical);
   return spaces;
 }
 
