@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <functional>
-#include <optional>
 #include <string>
 
 #include <fmt/format.h>
 
 #include "graph/blocks.hpp"
+#include "search_spaces/cell_blocks.hpp"
 
 namespace espalier {
 
@@ -69,17 +69,28 @@ struct Wiring {
 
   std::size_t value(std::size_t from, std::size_t to) const { return values[edge_index(from, to)]; }
   bool connected() const { return reached.back(); }
-  /// Whether a change of the edge can change what the graph computes.
+  /// Whether a node is on a path from the first to the last, which count in any case.
+  bool live(std::size_t node) const {
+    return node == 0 || node + 1 == nodes || (reached[node] && reaches_end[node]);
+  }
+  /// Whether the edge, or its absence, tells what the graph computes.
+  bool counts(std::size_t from, std::size_t to) const { return live(from) && live(to); }
+  /// Whether a change of the edge can change what the graph computes. This is more than counts():
+  /// a node that is reached and leads nowhere takes part as soon as an edge leaves it.
   bool active(std::size_t from, std::size_t to) const { return reached[from] && reaches_end[to]; }
 };
+
+/// Which motifs bring something.
+enum class Motifs { connected, all };
 
 struct Wirings {
   std::vector<Wiring> motif;
   Wiring cell;
 
-  explicit Wirings(const Architecture& a)
-      : motif(motif_wirings(a)),
-        cell(a, cell_begin, cell_nodes, [this](std::size_t m) { return motif[m].connected(); }) {}
+  explicit Wirings(const Architecture& a, Motifs bringing = Motifs::connected)
+      : motif(motif_wirings(a)), cell(a, cell_begin, cell_nodes, [&](std::size_t m) {
+          return bringing == Motifs::all || motif[m].connected();
+        }) {}
 
   static std::vector<Wiring> motif_wirings(const Architecture& a) {
     std::vector<Wiring> result;
@@ -90,16 +101,17 @@ struct Wirings {
   }
 };
 
-/// For each decision, whether it is active.
-std::vector<bool> active_decisions(const Architecture& a) {
-  const Wirings wirings(a);
-  std::vector<bool> active(cell_begin + cell_edges, false);
+/// For each decision, whether `holds` for its edge; those of a motif only where an edge of the cell
+/// has it for which `holds`, too.
+std::vector<bool> select(const Architecture& a, const Wirings& wirings,
+                         bool (Wiring::*holds)(std::size_t, std::size_t) const) {
+  std::vector<bool> selected(cell_begin + cell_edges, false);
   std::vector<bool> used(motifs, false);
   for (std::size_t to = 1; to < cell_nodes; ++to) {
     for (std::size_t from = 0; from < to; ++from) {
-      if (!wirings.cell.active(from, to)) continue;
+      if (!(wirings.cell.*holds)(from, to)) continue;
       const std::size_t d = cell_begin + edge_index(from, to);
-      active[d] = true;
+      selected[d] = true;
       const std::size_t m = value_of(a.choices[d], from);
       if (m != none) used[m] = true;  // an unconnected one, too: a change may connect it
     }
@@ -107,11 +119,11 @@ std::vector<bool> active_decisions(const Architecture& a) {
   for (std::size_t m = 0; m < motifs; ++m) {
     for (std::size_t to = 1; used[m] && to < motif_nodes; ++to) {
       for (std::size_t from = 0; from < to; ++from) {
-        active[m * motif_edges + edge_index(from, to)] = wirings.motif[m].active(from, to);
+        selected[m * motif_edges + edge_index(from, to)] = (wirings.motif[m].*holds)(from, to);
       }
     }
   }
-  return active;
+  return selected;
 }
 
 std::vector<Decision> graph_decisions() {
@@ -136,22 +148,11 @@ std::vector<Decision> graph_decisions() {
   return decisions;
 }
 
-/// Depthwise (kernel 3) and 1x1 convolution where asked for, batch norm and ReLU.
-NodeId conv_bn_relu(GraphBuilder& builder, NodeId x, bool depthwise,
-                    std::optional<std::int64_t> channels, std::int64_t stride,
-                    const std::string& name) {
+NodeId depthwise_bn_relu(GraphBuilder& builder, NodeId x, std::string_view name) {
   const auto scope =
-      builder.scope(name, "hierarchical_conv",
-                    {{"in_channels", builder.channels(x)},
-                     {"out_channels", channels ? Dim(*channels) : builder.channels(x)},
-                     {"depthwise", depthwise ? 1 : 0},
-                     {"pointwise", channels ? 1 : 0},
-                     {"stride", stride},
-                     {"in_height", builder.shape(x)[1]},
-                     {"in_width", builder.shape(x)[2]}});
-  if (depthwise) x = builder.depthwise(x, {.kernel = 3, .stride = stride});
-  if (channels) x = builder.conv(x, *channels);
-  return builder.activation(builder.batch_norm(x), ActivationKind::relu);
+      builder.scope(name, "depthwise_bn_relu", block_attributes(builder, x, builder.channels(x)));
+  x = builder.batch_norm(builder.depthwise(x, {.kernel = 3}));
+  return builder.activation(x, ActivationKind::relu);
 }
 
 NodeId primitive(GraphBuilder& builder, NodeId x, std::size_t op, std::int64_t channels) {
@@ -160,11 +161,11 @@ NodeId primitive(GraphBuilder& builder, NodeId x, std::size_t op, std::int64_t c
     case 0:
       return x;
     case 1:
-      return conv_bn_relu(builder, x, false, channels, 1, name);
+      return conv_bn_relu(builder, x, channels, 1, name);
     case 2:
-      return conv_bn_relu(builder, x, true, std::nullopt, 1, name);
+      return depthwise_bn_relu(builder, x, name);
     case 3:
-      return conv_bn_relu(builder, x, true, channels, 1, name);
+      return separable_conv(builder, x, channels, {}, name);
     case 4:
       return builder.max_pool(x, {.kernel = 3, .stride = 1}, name);
     default:
@@ -199,16 +200,17 @@ class HierarchicalSpace : public SearchSpace {
   }
 
   Architecture canonical(const Architecture& a) const override {
-    const std::vector<bool> active = active_decisions(a);
+    const std::vector<bool> counts = select(a, Wirings(a), &Wiring::counts);
     Architecture result = a;
-    for (std::size_t d = 0; d < active.size(); ++d) {
-      if (!active[d]) result.choices[d] = 0;
+    for (std::size_t d = 0; d < counts.size(); ++d) {
+      if (!counts[d]) result.choices[d] = 0;
     }
     return result;
   }
 
   bool active(const Architecture& a, DecisionId d) const override {
-    return active_decisions(a).at(d);
+    // A change of one motif may connect it, on several edges of the cell at once.
+    return select(a, Wirings(a, Motifs::all), &Wiring::active).at(d);
   }
 
   Graph build(const Architecture& a) const override {
@@ -230,12 +232,12 @@ class HierarchicalSpace : public SearchSpace {
             const NodeId out = assemble(
                 builder, in, wirings.motif[m],
                 [&](NodeId y, std::size_t op) { return primitive(builder, y, op, channels); });
-            return conv_bn_relu(builder, out, false, builder.channels(in).value(), 1, "mix");
+            return conv_bn_relu(builder, out, builder.channels(in), 1, "mix");
           });
         }
         const bool widen = c == options_.cells && group < 3;
         if (widen) channels *= 2;
-        x = conv_bn_relu(builder, x, true, channels, widen ? 2 : 1, name + "_after");
+        x = separable_conv(builder, x, channels, {.stride = widen ? 2 : 1}, name + "_after");
       }
     }
     const auto scope = builder.scope("head");

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
-#include "graph/blocks.hpp"
+#include "search_spaces/cell_blocks.hpp"
 
 namespace espalier {
 
@@ -38,19 +38,6 @@ namespace {
 const std::vector<std::string> operators{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3",
                                          "avg_pool_3x3"};
 constexpr std::size_t edge_count = 6;
-
-NodeId relu_conv_bn(GraphBuilder& builder, NodeId x, Dim channels, int kernel, int stride,
-                    std::string_view name) {
-  const auto scope = builder.scope(name, "relu_conv_bn",
-                                   {{"in_channels", builder.channels(x)},
-                                    {"out_channels", channels},
-                                    {"kernel", kernel},
-                                    {"stride", stride},
-                                    {"in_height", builder.shape(x)[1]},
-                                    {"in_width", builder.shape(x)[2]}});
-  const NodeId y = builder.activation(x, ActivationKind::relu);
-  return builder.batch_norm(builder.conv(y, channels, {.kernel = kernel, .stride = stride}));
-}
 
 NodeId cell(SupergraphBuilder& builder, NodeId x, const std::vector<DecisionId>& edges,
             const std::string& name) {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
+#include "graph/blocks.hpp"
 #include "search_spaces/block_cells.hpp"
 #include "search_spaces/cell_blocks.hpp"
 #include "search_spaces/genotype.hpp"
@@ -45,17 +46,14 @@ const std::vector<std::string> operators{
     "max_pool_3x3", "max_pool_5x5", "max_pool_7x7", "conv_1x1",     "conv_3x3",
     "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7"};
 
-/// ReLU, a 1xk and a kx1 convolution, batch norm; the strides are halved between the two.
+/// ReLU, a 1xk and a kx1 convolution, batch norm; the first has the stride along the width, the
+/// second along the height.
 NodeId factorized_conv(GraphBuilder& builder, NodeId x, int kernel, std::int64_t stride,
                        std::string_view name) {
   const Dim channels = builder.channels(x);
-  const auto scope = builder.scope(name, "factorized_conv",
-                                   {{"in_channels", channels},
-                                    {"out_channels", channels},
-                                    {"kernel", kernel},
-                                    {"stride", stride},
-                                    {"in_height", builder.shape(x)[1]},
-                                    {"in_width", builder.shape(x)[2]}});
+  const auto scope = builder.scope(
+      name, "factorized_conv",
+      block_attributes(builder, x, channels, {{"kernel", kernel}, {"stride", stride}}));
   x = builder.activation(x, ActivationKind::relu);
   x = builder.conv(x, channels, {.kernel = {1, kernel}, .stride = {1, stride}});
   x = builder.conv(x, channels, {.kernel = {kernel, 1}, .stride = {stride, 1}});
@@ -64,13 +62,9 @@ NodeId factorized_conv(GraphBuilder& builder, NodeId x, int kernel, std::int64_t
 
 NodeId dilated_conv(GraphBuilder& builder, NodeId x, std::int64_t stride, std::string_view name) {
   const Dim channels = builder.channels(x);
-  const auto scope = builder.scope(name, "dilated_conv",
-                                   {{"in_channels", channels},
-                                    {"out_channels", channels},
-                                    {"kernel", 3},
-                                    {"stride", stride},
-                                    {"in_height", builder.shape(x)[1]},
-                                    {"in_width", builder.shape(x)[2]}});
+  const auto scope =
+      builder.scope(name, "dilated_conv",
+                    block_attributes(builder, x, channels, {{"kernel", 3}, {"stride", stride}}));
   x = builder.activation(x, ActivationKind::relu);
   return builder.batch_norm(
       builder.conv(x, channels, {.kernel = 3, .stride = stride, .dilation = 2}));
