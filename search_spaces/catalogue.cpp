@@ -2,10 +2,13 @@
 
 #include "search_spaces/chain.hpp"
 #include "search_spaces/darts.hpp"
+#include "search_spaces/enas.hpp"
+#include "search_spaces/hierarchical.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nas_bench_macro.hpp"
 #include "search_spaces/nasbench101.hpp"
 #include "search_spaces/nasbench201.hpp"
+#include "search_spaces/nasnet.hpp"
 #include "search_spaces/nats_bench_size.hpp"
 #include "search_spaces/regnet.hpp"
 #include "search_spaces/resnet.hpp"
@@ -26,6 +29,9 @@ SpaceRegistry space_registry() {
   spaces.add("regnet", regnet_options(), make_regnet);
   spaces.add("nasbench101", nasbench101_options(), make_nasbench101);
   spaces.add("darts", darts_options(), make_darts);
+  spaces.add("nasnet", nasnet_options(), make_nasnet);
+  spaces.add("enas", enas_options(), make_enas);
+  spaces.add("hierarchical", hierarchical_options(), make_hierarchical);
   return spaces;
 }
 

@@ -2,35 +2,32 @@
 
 #include <array>
 
+#include "graph/blocks.hpp"
+
 namespace espalier {
 
-namespace {
-
-ScopeAttributes attributes(const GraphBuilder& builder, NodeId x, Dim channels, Dim kernel,
-                           Dim stride) {
-  return {{"in_channels", builder.channels(x)},
-          {"out_channels", channels},
-          {"kernel", kernel},
-          {"stride", stride},
-          {"in_height", builder.shape(x)[1]},
-          {"in_width", builder.shape(x)[2]}};
+NodeId conv_bn_relu(GraphBuilder& builder, NodeId x, Dim channels, Dim kernel,
+                    std::string_view name) {
+  const auto scope =
+      builder.scope(name, "conv_bn_relu",
+                    block_attributes(builder, x, channels, {{"kernel", kernel}, {"stride", 1}}));
+  return conv_bn_act(builder, x, channels, {.conv = {.kernel = kernel}});
 }
 
-}  // namespace
-
-NodeId relu_conv_bn(GraphBuilder& builder, NodeId x, Dim channels, Extent kernel, Dim stride,
+NodeId relu_conv_bn(GraphBuilder& builder, NodeId x, Dim channels, Dim kernel, Dim stride,
                     std::string_view name) {
-  ScopeAttributes keys = attributes(builder, x, channels, kernel.h, stride);
-  if (kernel.h != kernel.w) keys.emplace_back("kernel_width", kernel.w);
-  const auto scope = builder.scope(name, "relu_conv_bn", std::move(keys));
+  const auto scope = builder.scope(
+      name, "relu_conv_bn",
+      block_attributes(builder, x, channels, {{"kernel", kernel}, {"stride", stride}}));
   x = builder.activation(x, ActivationKind::relu);
   return builder.batch_norm(builder.conv(x, channels, {.kernel = kernel, .stride = stride}));
 }
 
 NodeId sep_conv(GraphBuilder& builder, NodeId x, Dim kernel, Dim stride, std::string_view name) {
   const Dim channels = builder.channels(x);
-  const auto scope =
-      builder.scope(name, "sep_conv", attributes(builder, x, channels, kernel, stride));
+  const auto scope = builder.scope(
+      name, "sep_conv",
+      block_attributes(builder, x, channels, {{"kernel", kernel}, {"stride", stride}}));
   for (const Dim s : {stride, Dim(1)}) {
     x = builder.activation(x, ActivationKind::relu);
     x = builder.depthwise(x, {.kernel = kernel, .stride = s});
@@ -41,8 +38,9 @@ NodeId sep_conv(GraphBuilder& builder, NodeId x, Dim kernel, Dim stride, std::st
 
 NodeId dil_conv(GraphBuilder& builder, NodeId x, Dim kernel, Dim stride, std::string_view name) {
   const Dim channels = builder.channels(x);
-  const auto scope =
-      builder.scope(name, "dil_conv", attributes(builder, x, channels, kernel, stride));
+  const auto scope = builder.scope(
+      name, "dil_conv",
+      block_attributes(builder, x, channels, {{"kernel", kernel}, {"stride", stride}}));
   x = builder.activation(x, ActivationKind::relu);
   x = builder.depthwise(x, {.kernel = kernel, .stride = stride, .dilation = 2});
   return builder.batch_norm(builder.conv(x, channels));
@@ -51,7 +49,8 @@ NodeId dil_conv(GraphBuilder& builder, NodeId x, Dim kernel, Dim stride, std::st
 NodeId factorized_reduce(GraphBuilder& builder, NodeId x, std::int64_t channels,
                          std::string_view name) {
   const auto scope =
-      builder.scope(name, "factorized_reduce", attributes(builder, x, channels, 1, 2));
+      builder.scope(name, "factorized_reduce",
+                    block_attributes(builder, x, channels, {{"kernel", 1}, {"stride", 2}}));
   const NodeId even = builder.conv(x, channels / 2, {.stride = 2}, "even");
   NodeId shifted = builder.slice(x, {.axis = 1, .begin = 1}, "lower");
   shifted = builder.slice(shifted, {.axis = 2, .begin = 1}, "right");

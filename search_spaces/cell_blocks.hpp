@@ -10,9 +10,12 @@ namespace espalier {
 /// The operators that the cell spaces share. Each opens a scope `name` of the function's kind with
 /// the attributes in_channels, out_channels, kernel, stride, in_height and in_width.
 
-/// ReLU, convolution (padding "same"), batch norm. A kernel that is not square is {kernel,
-/// kernel_width}.
-NodeId relu_conv_bn(GraphBuilder& builder, NodeId x, Dim channels, Extent kernel, Dim stride,
+/// Convolution (padding "same"), batch norm, ReLU.
+NodeId conv_bn_relu(GraphBuilder& builder, NodeId x, Dim channels, Dim kernel,
+                    std::string_view name);
+
+/// ReLU, convolution (padding "same"), batch norm.
+NodeId relu_conv_bn(GraphBuilder& builder, NodeId x, Dim channels, Dim kernel, Dim stride,
                     std::string_view name);
 
 /// Twice ReLU, depthwise convolution, 1x1 convolution, batch norm; the first depthwise convolution

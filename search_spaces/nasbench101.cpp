@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
-#include "graph/blocks.hpp"
+#include "search_spaces/cell_blocks.hpp"
 
 namespace espalier {
 
@@ -119,18 +119,6 @@ std::vector<std::int64_t> vertex_channels(const Cell& cell, std::int64_t channel
     }
   }
   return result;
-}
-
-NodeId conv_bn_relu(GraphBuilder& builder, NodeId x, std::int64_t channels, int kernel,
-                    std::string_view name) {
-  const auto scope = builder.scope(name, "conv_bn_relu",
-                                   {{"in_channels", builder.channels(x)},
-                                    {"out_channels", channels},
-                                    {"kernel", kernel},
-                                    {"stride", 1},
-                                    {"in_height", builder.shape(x)[1]},
-                                    {"in_width", builder.shape(x)[2]}});
-  return conv_bn_act(builder, x, channels, {.conv = {.kernel = kernel}});
 }
 
 NodeId build_cell(GraphBuilder& builder, NodeId x, const Cell& cell, std::int64_t channels,

@@ -56,14 +56,18 @@ TEST(CellBlocks, FactorizedReductionReadsAllPixels) {
   EXPECT_THROW(network(7, reduce), ShapeError);
 }
 
-TEST(CellBlocks, ConvolutionsComeBetweenReluAndBatchNorm) {
-  const Graph graph = network(8, [](GraphBuilder& b, NodeId x) {
-    return relu_conv_bn(b, x, 4, {1, 7}, 2, "op");
-  });
-  EXPECT_EQ(operators(graph),
+TEST(CellBlocks, ConvolutionsComeBeforeOrAfterTheirActivation) {
+  const Graph before =
+      network(8, [](GraphBuilder& b, NodeId x) { return relu_conv_bn(b, x, 4, 3, 2, "op"); });
+  EXPECT_EQ(operators(before),
             (std::vector<std::string>{"input", "activation", "conv2d", "batch_norm2d", "output"}));
-  EXPECT_EQ(cost(graph).params, 7 * 6 * 4 + 8);
-  EXPECT_EQ(graph.node(graph.output()).shape.to_string(), "{4, 4, 4}");
+  EXPECT_EQ(cost(before).params, 9 * 6 * 4 + 8);
+  EXPECT_EQ(before.node(before.output()).shape.to_string(), "{4, 4, 4}");
+  const Graph after =
+      network(8, [](GraphBuilder& b, NodeId x) { return conv_bn_relu(b, x, 4, 3, "op"); });
+  EXPECT_EQ(operators(after),
+            (std::vector<std::string>{"input", "conv2d", "batch_norm2d", "activation", "output"}));
+  EXPECT_EQ(after.node(after.output()).shape.to_string(), "{4, 8, 8}");
 }
 
 }  // namespace
