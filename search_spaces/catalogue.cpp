@@ -1,6 +1,7 @@
 #include "search_spaces/catalogue.hpp"
 
 #include "search_spaces/chain.hpp"
+#include "search_spaces/mnasnet.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/proxylessnas.hpp"
@@ -13,6 +14,7 @@ SpaceRegistry space_registry() {
   spaces.add("chain", chain_options(), make_chain);
   spaces.add("mobilenet_v3", mobilenet_v3_options(), make_mobilenet_v3);
   spaces.add("proxylessnas", proxylessnas_options(), make_proxylessnas);
+  spaces.add("mnasnet", mnasnet_options(), make_mnasnet);
   return spaces;
 }
 
