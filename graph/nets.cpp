@@ -160,6 +160,10 @@ constexpr NamedNet nets[] = {
     {"mobilenet_v2", mobilenet_v2},
     {"mobilenet_v3_large", mobilenet_v3_large},
     {"mobilenet_v3_small", mobilenet_v3_small},
+    {"shufflenet_v1_x1_0", shufflenet_v1_x1_0},
+    {"shufflenet_v2_x1_0", shufflenet_v2_x1_0},
+    {"convnext_tiny", convnext_tiny},
+    {"vit_b_16", vit_b_16},
 };
 
 }  // namespace

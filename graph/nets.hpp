@@ -32,6 +32,22 @@ Graph mobilenet_v2(const NetOptions& options = {});
 Graph mobilenet_v3_large(const NetOptions& options = {});
 Graph mobilenet_v3_small(const NetOptions& options = {});
 
+/// ShuffleNet v1 1x with three groups. Not in torchvision.
+/// Source: Zhang et al., "ShuffleNet", CVPR 2018, arXiv 1707.01083, table 1.
+/// Test: ShufflenetNets.CostsAreThePublishedOnes.
+Graph shufflenet_v1_x1_0(const NetOptions& options = {});
+/// Source: Ma et al., "ShuffleNet V2", ECCV 2018, arXiv 1807.11164, table 5.
+/// Test: ShufflenetNets.CostsAreThePublishedOnes.
+Graph shufflenet_v2_x1_0(const NetOptions& options = {});
+/// Source: Liu et al., "A ConvNet for the 2020s", CVPR 2022, arXiv 2201.03545. Inputs from 32x32.
+/// Differs from the source: no stochastic depth in training.
+/// Test: ConvnextNets.CostsAreThePublishedOnes.
+Graph convnext_tiny(const NetOptions& options = {});
+/// Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, arXiv 2010.11929. Inputs
+/// from 16x16; positions are learned for the patches of that input.
+/// Test: VisionTransformerNets.ParamsAreThePublishedOnes.
+Graph vit_b_16(const NetOptions& options = {});
+
 /// The names that build_net knows, in the order above.
 const std::vector<std::string>& net_names();
 /// A reference network by name. Throws ConfigError naming the nearest one, and ShapeError.

@@ -36,7 +36,11 @@ TEST(Nets, PublishedCounts) {
       {"resnet18", {11689512, 1814073344}},
       {"mobilenet_v2", {3504872, 300774272}},
       {"mobilenet_v3_large", {5483032, 216589760}},
-      {"mobilenet_v3_small", {2542856, 56510400}}};
+      {"mobilenet_v3_small", {2542856, 56510400}},
+      {"shufflenet_v1_x1_0", {1865728, 137460672}},
+      {"shufflenet_v2_x1_0", {2278604, 144907992}},
+      {"convnext_tiny", {28589128, 4455531264}},
+      {"vit_b_16", {86567656, 17563828224}}};
   EXPECT_EQ(net_names().size(), counts.size());
   for (const std::string& name : net_names()) {
     const Graph graph = build_net(name);
@@ -51,7 +55,7 @@ TEST(Nets, PublishedCounts) {
 
 TEST(Nets, OtherInputsAndClasses) {
   for (const std::string& name : net_names()) {
-    const Graph graph = build_net(name, {.input = {1, 28, 20}, .classes = 10});
+    const Graph graph = build_net(name, {.input = {1, 40, 32}, .classes = 10});
     verify(graph);
     EXPECT_EQ(graph.node(graph.output()).shape, Shape({10})) << name;
     EXPECT_THROW(build_net(name, {.input = {0, 28, 28}}), ShapeError);
@@ -61,7 +65,8 @@ TEST(Nets, OtherInputsAndClasses) {
 
 TEST(Nets, UnknownNameNamesTheNearest) {
   EXPECT_THAT(net_names(),
-              ElementsAre("resnet18", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small"));
+              ElementsAre("resnet18", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small",
+                          "shufflenet_v1_x1_0", "shufflenet_v2_x1_0", "convnext_tiny", "vit_b_16"));
   EXPECT_THAT([] { build_net("mobilenetv2"); },
               ThrowsMessage<ConfigError>(
                   HasSubstr("unknown net \"mobilenetv2\"; did you mean \"mobilenet_v2\"?")));

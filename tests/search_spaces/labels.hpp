@@ -8,14 +8,14 @@
 
 namespace espalier {
 
-/// The architecture that takes one label per decision, in order, separated by spaces.
+/// The architecture that takes one label per decision, in order, separated by spaces. Decisions
+/// behind the last label take their first option.
 inline Architecture labelled(const SearchSpace& space, const std::string& labels) {
   std::istringstream words(labels);
   Json json = Json::object();
   std::string label;
   for (const Decision& d : space.decisions()) {
-    words >> label;
-    json[d.name] = label;
+    if (words >> label) json[d.name] = label;
   }
   return architecture_from_json(space, json);
 }

@@ -1,4 +1,6 @@
-#include "graph/blocks/mobile.hpp"
+#include "graph/blocks/classifier_head.hpp"
+
+#include "graph/blocks.hpp"
 
 namespace espalier {
 

@@ -1,10 +1,6 @@
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <string_view>
-
-#include "graph/blocks.hpp"
+#include "graph/builder.hpp"
 
 namespace espalier {
 
