@@ -86,14 +86,15 @@ class ModelWriter {
     return name();
   }
   std::string operator()(const op::Linear&) {
-    if (input_shape().rank != 1) {
-      throw UnsupportedError("linear '" + name() +
-                             "' acts on tokens, which ONNX export does not "
-                             "know yet; flatten its input " +
-                             input_shape().to_string());
-    }
     const InferenceTensors& t = tensors();
     const std::string x = quantized_input();
+    if (input_shape().rank == 2) {  // Gemm takes matrices only
+      set(add("Transpose", {weight()}, "transposed"), "perm", {1, 0});
+      if (!t.bias.defined()) return add("MatMul", {x, part("transposed")}), name();
+      add("MatMul", {x, part("transposed")}, "product");
+      add("Add", {part("product"), initializer("bias", t.bias)});
+      return name();
+    }
     Names inputs{x, weight()};
     if (t.bias.defined()) inputs.push_back(initializer("bias", t.bias));
     set(add("Gemm", inputs), "transB", std::int64_t{1});
@@ -196,6 +197,91 @@ class ModelWriter {
     add("Mul", {x, scalar("zero", 0)});
     return name();
   }
+  std::string operator()(const op::Slice& o) {
+    const std::int64_t begin = o.begin.value();
+    const std::int64_t size = shape()[static_cast<std::size_t>(o.axis.value())].value();
+    const auto one = [&](const char* suffix, std::int64_t value) {
+      return initializer(suffix, at::tensor({value}));
+    };
+    add("Slice",
+        {in_[0], one("starts", begin), one("ends", begin + size), one("axes", o.axis.value() + 1)});
+    return name();
+  }
+  std::string operator()(const op::ChannelShuffle& o) {
+    const std::int64_t c = shape()[0].value(), h = shape()[1].value(), w = shape()[2].value();
+    const std::int64_t groups = o.groups.value();
+    add("Reshape", {in_[0], sizes("grouped_shape", {0, groups, c / groups, h, w})}, "grouped");
+    set(add("Transpose", {part("grouped")}, "transposed"), "perm", {0, 2, 1, 3, 4});
+    add("Reshape", {part("transposed"), sizes("shape", {0, c, h, w})});
+    return name();
+  }
+  std::string operator()(const op::LayerNorm& o) {
+    const std::int64_t axis = shape().rank == 3 ? 1 : -1;
+    const auto mean = [&](const std::string& x, const char* suffix) {
+      set(add("ReduceMean", {x}, suffix), "axes", {axis});
+      return part(suffix);
+    };
+    add("Sub", {in_[0], mean(in_[0], "mean")}, "centred");
+    add("Mul", {part("centred"), part("centred")}, "squared");
+    add("Add", {mean(part("squared"), "variance"), scalar("eps", o.eps)}, "shifted");
+    add("Sqrt", {part("shifted")}, "deviation");
+    if (!o.affine) return add("Div", {part("centred"), part("deviation")}), name();
+    add("Div", {part("centred"), part("deviation")}, "normalized");
+    add("Mul", {part("normalized"), over_channels("weight", tensors().weight)}, "scaled");
+    add("Add", {part("scaled"), over_channels("bias", tensors().bias)});
+    return name();
+  }
+  std::string operator()(const op::Scale&) {
+    add("Mul", {in_[0], over_channels("weight", tensors().weight)});
+    return name();
+  }
+  std::string operator()(const op::Tokens&) {
+    add("Reshape", {in_[0], sizes("flat_shape", {0, shape()[1].value(), shape()[0].value()})},
+        "flat");
+    set(add("Transpose", {part("flat")}), "perm", {0, 2, 1});
+    return name();
+  }
+  std::string operator()(const op::ClassToken&) {
+    // One token for each sample of the batch, whose size is not known here: zeros plus the token.
+    const auto one = [&](const char* suffix, std::int64_t value) {
+      return initializer(suffix, at::tensor({value}));
+    };
+    add("Slice", {in_[0], one("starts", 0), one("ends", 1), one("axes", 1)}, "first");
+    add("Mul", {part("first"), scalar("zero", 0)}, "zeros");
+    add("Add", {part("zeros"), initializer("weight", tensors().weight)}, "token");
+    set(add("Concat", {part("token"), in_[0]}), "axis", std::int64_t{1});
+    return name();
+  }
+  std::string operator()(const op::PositionEmbedding&) {
+    add("Add", {in_[0], initializer("weight", tensors().weight)});
+    return name();
+  }
+  std::string operator()(const op::Attention& o) {
+    const std::int64_t tokens = shape()[0].value(), channels = shape()[1].value();
+    const std::int64_t width = o.head_width.value();
+    const std::string split = sizes("split_shape", {0, tokens, channels / width, width});
+    const auto heads = [&](std::size_t k, const std::string& suffix,
+                           std::initializer_list<std::int64_t> order) {
+      add("Reshape", {in_[k], split}, suffix + "_split");
+      set(add("Transpose", {part(suffix + "_split")}, suffix), "perm", order);
+      return part(suffix);
+    };
+    add("Mul",
+        {heads(0, "q", {0, 2, 1, 3}), scalar("slope", 1.0f / std::sqrt(static_cast<float>(width)))},
+        "scaled");
+    add("MatMul", {part("scaled"), heads(1, "k", {0, 2, 3, 1})}, "scores");
+    set(add("Softmax", {part("scores")}, "weights"), "axis", std::int64_t{-1});
+    add("MatMul", {part("weights"), heads(2, "v", {0, 2, 1, 3})}, "heads");
+    set(add("Transpose", {part("heads")}, "joined"), "perm", {0, 2, 1, 3});
+    add("Reshape", {part("joined"), sizes("shape", {0, tokens, channels})});
+    return name();
+  }
+  std::string operator()(const op::DeformConv2d&) {
+    throw UnsupportedError("deform_conv2d '" + name() +
+                           "': ONNX has it from opset 19 on, and this file format is of opset " +
+                           std::to_string(opset_version) +
+                           "; export the network to json, or choose another convolution");
+  }
   std::string operator()(const op::Choice&) {
     throw InvalidArchitecture("a choice cannot be exported; build a network from an architecture");
   }
@@ -210,6 +296,7 @@ class ModelWriter {
   std::string part(const std::string& suffix) const { return name() + "/" + suffix; }
   const InferenceTensors& tensors() const { return net_.tensors[node_]; }
   const Shape& input_shape() const { return net_.graph.node(net_.graph.inputs(node_)[0]).shape; }
+  const Shape& shape() const { return net_.graph.node(node_).shape; }
   static Padding padding(Extent e) { return {e.h.value(), e.w.value(), e.h.value(), e.w.value()}; }
 
   /// An operator of this node; `suffix` is empty for the one that computes the node's value.
@@ -262,6 +349,14 @@ class ModelWriter {
     for (std::int64_t size : values.sizes()) tensor->add_dims(size);
     tensor->set_raw_data(values.data_ptr(), values.nbytes());  // ONNX is little-endian, as we are
     return tensor->name();
+  }
+  /// A shape; 0 stands for the size that the input has there.
+  std::string sizes(const std::string& suffix, std::initializer_list<std::int64_t> values) {
+    return initializer(suffix, at::tensor(at::ArrayRef<std::int64_t>(values)));
+  }
+  /// A value per channel that broadcasts over this node's output.
+  std::string over_channels(const std::string& suffix, const at::Tensor& values) {
+    return initializer(suffix, shape().rank == 3 ? values.view({-1, 1, 1}) : values);
   }
   std::string scalar(const std::string& suffix, float value) {
     return initializer(suffix, at::scalar_tensor(value, at::kFloat));
@@ -472,6 +567,21 @@ at::Tensor run_node(const onnx::NodeProto& node, const std::vector<at::Tensor>& 
     return sum;
   }
   if (type == "Mul") return x * in[1];
+  if (type == "Sub") return x - in[1];
+  if (type == "Div") return x / in[1];
+  if (type == "Sqrt") return x.sqrt();
+  if (type == "MatMul") return at::matmul(x, in[1]);
+  if (type == "Softmax") return at::softmax(x, integer(node, "axis", -1));
+  if (type == "ReduceMean") return x.mean(integers(node, "axes", {}), true);
+  if (type == "Transpose") return x.permute(integers(node, "perm", {}));
+  if (type == "Reshape") {
+    std::vector<std::int64_t> shape;
+    for (std::int64_t i = 0; i < in[1].size(0); ++i) {
+      const std::int64_t size = in[1][i].item<std::int64_t>();
+      shape.push_back(size == 0 ? x.size(i) : size);
+    }
+    return x.reshape(shape);
+  }
   if (type == "Concat") return at::cat(in, integer(node, "axis", 0));
   if (type == "MaxPool" || type == "AveragePool") return pooled(node, x);
   if (type == "GlobalAveragePool") return x.mean({2, 3}, true);
@@ -484,7 +594,7 @@ at::Tensor run_node(const onnx::NodeProto& node, const std::vector<at::Tensor>& 
     at::Tensor y = x;
     for (std::int64_t i = 0; i < in[1].size(0); ++i) {
       const auto at = [&](std::size_t input) { return in[input][i].item<std::int64_t>(); };
-      y = y.slice(at(3), at(1), std::min(at(2), y.size(at(3))), at(4));
+      y = y.slice(at(3), at(1), std::min(at(2), y.size(at(3))), in.size() > 4 ? at(4) : 1);
     }
     return y;
   }

@@ -14,7 +14,7 @@
 namespace espalier {
 
 /// The model. The value of node "x" is named "x"; what is written for it besides is named "x/...",
-/// its weights "x.weight" and so on. Throws UnsupportedError for a linear layer on tokens, and for
+/// its weights "x.weight" and so on. Throws UnsupportedError for a deformable convolution, and for
 /// weights of more than 2 GB.
 onnx::ModelProto make_onnx_model(const InferenceNet& net);
 

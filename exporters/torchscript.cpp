@@ -4,6 +4,7 @@
 #include <torch/script.h>
 #include <torch/torch.h>
 
+#include <cmath>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -118,6 +119,58 @@ class ScriptWriter {
                       ? fmt::format("torch.zeros_like({})", in_[0])
                       : fmt::format("torch.zeros_like({0}[:, :, ::{1}, ::{1}])", in_[0], stride));
   }
+  std::string operator()(const op::Slice& o) {
+    const auto axis = static_cast<std::size_t>(o.axis.value());
+    return assign(fmt::format("torch.narrow({}, {}, {}, {})", in_[0], axis + 1, o.begin.value(),
+                              shape()[axis].value()));
+  }
+  std::string operator()(const op::ChannelShuffle& o) {
+    const std::int64_t c = shape()[0].value(), h = shape()[1].value(), w = shape()[2].value();
+    return assign(fmt::format(
+        "torch.reshape(torch.transpose(torch.reshape({}, [-1, {}, {}, {}, {}]), 1, 2), [-1, {}, "
+        "{}, {}])",
+        in_[0], o.groups.value(), c / o.groups.value(), h, w, c, h, w));
+  }
+  std::string operator()(const op::LayerNorm& o) {
+    const bool image = shape().rank == 3;
+    const std::int64_t channels = shape()[image ? 0 : shape().rank - 1].value();
+    const std::string x = image ? fmt::format("torch.permute({}, [0, 2, 3, 1])", in_[0]) : in_[0];
+    const std::string y =
+        fmt::format("torch.layer_norm({}, [{}], {}, {}, {}, True)", x, channels,
+                    o.affine ? weight() : "None", bias(), literal(static_cast<double>(o.eps)));
+    return assign(image ? fmt::format("torch.permute({}, [0, 3, 1, 2])", y) : y);
+  }
+  std::string operator()(const op::Scale&) {
+    return assign(fmt::format("{} * {}{}", in_[0], weight(),
+                              shape().rank == 3 ? ".view([1, -1, 1, 1])" : ""));
+  }
+  std::string operator()(const op::Tokens&) {
+    return assign(fmt::format("torch.transpose(torch.flatten({}, 2), 1, 2)", in_[0]));
+  }
+  std::string operator()(const op::ClassToken&) {
+    return assign(fmt::format("torch.cat([{1}.expand([{0}.size(0), 1, {2}]), {0}], 1)", in_[0],
+                              weight(), shape()[1].value()));
+  }
+  std::string operator()(const op::PositionEmbedding&) {
+    return assign(fmt::format("{} + {}", in_[0], weight()));
+  }
+  std::string operator()(const op::Attention& o) {
+    const std::int64_t tokens = shape()[0].value(), width = o.head_width.value();
+    const auto heads = [&](std::size_t k) {
+      return fmt::format("torch.transpose(torch.reshape({}, [-1, {}, {}, {}]), 1, 2)", in_[k],
+                         tokens, shape()[1].value() / width, width);
+    };
+    const std::string scores =
+        fmt::format("torch.softmax(torch.matmul({} * {}, torch.transpose({}, 2, 3)), -1)", heads(0),
+                    literal(1.0 / std::sqrt(static_cast<double>(width))), heads(1));
+    return assign(fmt::format("torch.flatten(torch.transpose(torch.matmul({}, {}), 1, 2), 2)",
+                              scores, heads(2)));
+  }
+  std::string operator()(const op::DeformConv2d&) {
+    throw UnsupportedError("deform_conv2d '" + net_.graph.name(node_) +
+                           "': TorchScript has no such operator without another library; export "
+                           "the network to json, or choose another convolution");
+  }
   std::string operator()(const op::Choice&) {
     throw InvalidArchitecture("a choice cannot be exported; build a network from an architecture");
   }
@@ -129,6 +182,8 @@ class ScriptWriter {
  private:
   const InferenceTensors& tensors() const { return net_.tensors[node_]; }
   const Shape& input_shape() const { return net_.graph.node(net_.graph.inputs(node_)[0]).shape; }
+
+  const Shape& shape() const { return net_.graph.node(node_).shape; }
 
   std::string assign(const std::string& expression) {
     const std::string variable = fmt::format("v{}", node_);

@@ -102,6 +102,48 @@ NodeId GraphBuilder::zero(NodeId x, Dim stride, std::string_view name) {
   return append(op::Zero{stride}, std::array{x}, name);
 }
 
+NodeId GraphBuilder::slice(NodeId x, const op::Slice& options, std::string_view name) {
+  return append(options, std::array{x}, name);
+}
+
+NodeId GraphBuilder::channel_shuffle(NodeId x, Dim groups, std::string_view name) {
+  return append(op::ChannelShuffle{groups}, std::array{x}, name);
+}
+
+NodeId GraphBuilder::layer_norm(NodeId x, const op::LayerNorm& options, std::string_view name) {
+  return append(options, std::array{x}, name);
+}
+
+NodeId GraphBuilder::scale(NodeId x, float initial, std::string_view name) {
+  return append(op::Scale{initial}, std::array{x}, name);
+}
+
+NodeId GraphBuilder::tokens(NodeId x, std::string_view name) {
+  return append(op::Tokens{}, std::array{x}, name);
+}
+
+NodeId GraphBuilder::class_token(NodeId x, std::string_view name) {
+  return append(op::ClassToken{}, std::array{x}, name);
+}
+
+NodeId GraphBuilder::position_embedding(NodeId x, std::string_view name) {
+  return append(op::PositionEmbedding{}, std::array{x}, name);
+}
+
+NodeId GraphBuilder::attention(NodeId q, NodeId k, NodeId v, Dim head_width,
+                               std::string_view name) {
+  return append(op::Attention{head_width}, std::array{q, k, v}, name);
+}
+
+NodeId GraphBuilder::deform_conv(std::span<const NodeId> inputs, Dim out_channels,
+                                 const ConvOptions& options, std::string_view name) {
+  const Extent padding =
+      options.padding ? *options.padding : same_padding(options.kernel, options.dilation);
+  return append(op::DeformConv2d{out_channels, options.kernel, options.stride, padding,
+                                 options.dilation, options.group_width, options.bias},
+                inputs, name);
+}
+
 NodeId GraphBuilder::output(NodeId x) { return append(op::Output{}, std::array{x}, "output"); }
 
 Graph GraphBuilder::build() {

@@ -82,6 +82,19 @@ class GraphBuilder {
   NodeId concat(std::span<const NodeId> xs, std::string_view name = "concat");
   NodeId dropout(NodeId x, float probability, std::string_view name = "dropout");
   NodeId zero(NodeId x, Dim stride = 1, std::string_view name = "zero");
+  /// Positions [begin, end) of an axis, see op::Slice; end 0: to the end.
+  NodeId slice(NodeId x, const op::Slice& options, std::string_view name = "slice");
+  NodeId channel_shuffle(NodeId x, Dim groups, std::string_view name = "shuffle");
+  NodeId layer_norm(NodeId x, const op::LayerNorm& options = {}, std::string_view name = "ln");
+  NodeId scale(NodeId x, float initial = 1, std::string_view name = "scale");
+  NodeId tokens(NodeId x, std::string_view name = "tokens");
+  NodeId class_token(NodeId x, std::string_view name = "class_token");
+  NodeId position_embedding(NodeId x, std::string_view name = "position_embedding");
+  NodeId attention(NodeId q, NodeId k, NodeId v, Dim head_width,
+                   std::string_view name = "attention");
+  /// `inputs` are x, the offsets, and optionally the factors.
+  NodeId deform_conv(std::span<const NodeId> inputs, Dim out_channels, const ConvOptions& options,
+                     std::string_view name = "conv");
   NodeId output(NodeId x);
 
   /// Any operator; what the methods above call.
@@ -89,7 +102,8 @@ class GraphBuilder {
                 const Compression& compression = {});
 
   const Shape& shape(NodeId x) const { return graph_.node(x).shape; }
-  Dim channels(NodeId x) const { return shape(x)[0]; }
+  /// Of {C,H,W}, {T,C} or {C}.
+  Dim channels(NodeId x) const { return shape(x)[shape(x).rank == 2 ? 1 : 0]; }
   const Graph& graph() const { return graph_; }
   /// The finished graph; the builder is empty afterwards. Throws ShapeError without an output.
   Graph build();

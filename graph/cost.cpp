@@ -58,17 +58,29 @@ Costs<N> costs_of(const Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   const auto input = [&]() -> const Shape& { return graph.node(graph.inputs(id)[0]).shape; };
   Costs<N> c;
-  if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
+  const auto convolution = [&](const auto& conv) {
     const N in = number<N>(input()[0]);
     const N out = number<N>(node.shape[0]);
-    const std::int64_t width = conv->group_width.value();
+    const std::int64_t width = conv.group_width.value();
     const N fan_in =
-        (width == 0 ? in : N(width)) * number<N>(conv->kernel.h) * number<N>(conv->kernel.w);
+        (width == 0 ? in : N(width)) * number<N>(conv.kernel.h) * number<N>(conv.kernel.w);
     const N weights = fan_in * out;
-    const N bias = conv->bias ? out : N(0);
+    const N bias = conv.bias ? out : N(0);
     c.params = weights + bias;
     c.macs = weights * number<N>(node.shape[1]) * number<N>(node.shape[2]);
     c.storage_bytes = stored(weights, out, node.compression) + bias * N(4);
+  };
+  const auto plain_params = [&](N params) {
+    c.params = params;
+    c.storage_bytes = params * N(4);
+  };
+  const auto channels = [&] {
+    return number<N>(node.shape[node.shape.rank == 3 ? 0 : node.shape.rank - 1]);
+  };
+  if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
+    convolution(*conv);
+  } else if (const auto* deform = std::get_if<op::DeformConv2d>(&node.op)) {
+    convolution(*deform);
   } else if (const auto* linear = std::get_if<op::Linear>(&node.op)) {
     const Shape& shape = input();
     const N in = number<N>(shape[shape.rank - 1]);
@@ -79,8 +91,17 @@ Costs<N> costs_of(const Graph& graph, NodeId id) {
     c.macs = shape.rank == 2 ? weights * number<N>(shape[0]) : weights;
     c.storage_bytes = stored(weights, out, node.compression) + bias * N(4);
   } else if (const auto* norm = std::get_if<op::BatchNorm2d>(&node.op)) {
-    c.params = norm->affine ? N(2) * number<N>(node.shape[0]) : N(0);
-    c.storage_bytes = c.params * N(4);
+    plain_params(norm->affine ? N(2) * number<N>(node.shape[0]) : N(0));
+  } else if (const auto* layer_norm = std::get_if<op::LayerNorm>(&node.op)) {
+    plain_params(layer_norm->affine ? N(2) * channels() : N(0));
+  } else if (std::holds_alternative<op::Scale>(node.op) ||
+             std::holds_alternative<op::ClassToken>(node.op)) {
+    plain_params(channels());
+  } else if (std::holds_alternative<op::PositionEmbedding>(node.op)) {
+    plain_params(number<N>(node.shape[0]) * channels());
+  } else if (std::holds_alternative<op::Attention>(node.op)) {
+    const N tokens = number<N>(node.shape[0]);
+    c.macs = N(2) * tokens * tokens * channels();
   } else if constexpr (!std::is_same_v<N, Dim>) {
     if (std::holds_alternative<op::Choice>(node.op)) throw_open(graph, id);
   }
@@ -92,7 +113,10 @@ bool reuses_input(const Op& op) {
   return std::holds_alternative<op::BatchNorm2d>(op) ||
          std::holds_alternative<op::Activation>(op) || std::holds_alternative<op::Dropout>(op) ||
          std::holds_alternative<op::Flatten>(op) || std::holds_alternative<op::Add>(op) ||
-         std::holds_alternative<op::Multiply>(op) || std::holds_alternative<op::Output>(op);
+         std::holds_alternative<op::Multiply>(op) || std::holds_alternative<op::LayerNorm>(op) ||
+         std::holds_alternative<op::Scale>(op) ||
+         std::holds_alternative<op::PositionEmbedding>(op) ||
+         std::holds_alternative<op::Output>(op);
 }
 
 }  // namespace

@@ -78,7 +78,7 @@ void check_size(const Op& op, std::span<const Shape> inputs, const Shape& shape,
                 "the output " + shape.to_string(names) + " has more than " +
                     std::to_string(max_tensor_values) + " values");
   }
-  double weights_per_output = 0;
+  double weights_per_output = 0;  // of an attention: keys per query
   double outputs = 1;
   if (const auto* conv = std::get_if<op::Conv2d>(&op)) {
     const Dim fan_in = conv->group_width == Dim(0) ? inputs[0][0] : conv->group_width;
@@ -89,6 +89,13 @@ void check_size(const Op& op, std::span<const Shape> inputs, const Shape& shape,
   } else if (const auto* linear = std::get_if<op::Linear>(&op)) {
     weights_per_output = static_cast<double>(inputs[0][inputs[0].rank - 1].max());
     outputs = static_cast<double>(linear->out_features.max());
+  } else if (const auto* deform = std::get_if<op::DeformConv2d>(&op)) {
+    weights_per_output = static_cast<double>(inputs[0][0].max()) *
+                         static_cast<double>(deform->kernel.h.max()) *
+                         static_cast<double>(deform->kernel.w.max());
+    outputs = static_cast<double>(shape[0].max());
+  } else if (std::holds_alternative<op::Attention>(op)) {
+    weights_per_output = 2 * static_cast<double>(shape[0].max());
   }
   if (weights_per_output * std::max(values, outputs) > static_cast<double>(max_operator_macs)) {
     shape_error(
@@ -126,6 +133,9 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
   const auto need_rank3 = [&](const Shape& s) {
     if (s.rank != 3) fail("needs an input of shape {C, H, W}, got " + text(s));
   };
+  const auto need_rank2 = [&](const Shape& s) {
+    if (s.rank != 2) fail("needs an input of shape {tokens, channels}, got " + text(s));
+  };
   const auto need_positive = [&](std::string_view what, Dim d) {
     if (d.min() < 1) {
       fail(std::string(what) + " must be at least 1, got " + d.to_string(names));
@@ -151,6 +161,7 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
     decltype(text)& str;
     decltype(need_count)& count;
     decltype(need_rank3)& rank3;
+    decltype(need_rank2)& rank2;
     decltype(need_positive)& positive;
     decltype(window)& windowed;
 
@@ -159,8 +170,9 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
       positive("channels", o.channels), positive("height", o.height), positive("width", o.width);
       return {o.channels, o.height, o.width};
     }
-    Shape operator()(const op::Conv2d& o) const {
-      count(1), rank3(in[0]);
+    Shape operator()(const op::Conv2d& o) const { return count(1), convolved(o); }
+    Shape convolved(const op::Conv2d& o) const {
+      rank3(in[0]);
       const Extent size = windowed(in[0], o.kernel, o.stride, o.padding, o.dilation, false);
       if (!o.group_width.constant()) failed("group_width cannot be open");
       if (o.group_width.value() == 1) {
@@ -222,7 +234,9 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
       return {in[0][0], 1, 1};
     }
     Shape operator()(const op::Flatten&) const {
-      count(1), rank3(in[0]);
+      count(1);
+      if (in[0].rank == 2) return {in[0][0] * in[0][1]};
+      rank3(in[0]);
       return {in[0][0] * in[0][1] * in[0][2]};
     }
     Shape operator()(const op::Add&) const { return same(); }
@@ -265,6 +279,95 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
       const auto strided = [](std::int64_t n, std::int64_t s) { return (n + s - 1) / s; };
       return {in[0][0], map(strided, in[0][1], o.stride), map(strided, in[0][2], o.stride)};
     }
+    Shape operator()(const op::Slice& o) const {
+      count(1);
+      if (!o.axis.constant() || o.axis.max() >= in[0].rank ||
+          (in[0].rank == 2 && o.axis.max() > 0)) {
+        failed("axis " + o.axis.to_string() + " of " + str(in[0]) +
+               " cannot be cut; axis 0 is the channels of {C, H, W} or the tokens of {T, C}, 1 the "
+               "height and 2 the width of {C, H, W}");
+      }
+      Shape s = in[0];
+      Dim& size = s[static_cast<std::size_t>(o.axis.value())];
+      const Dim end = o.end == Dim(0) ? size : o.end;
+      const auto outside = [](std::int64_t b, std::int64_t e, std::int64_t n) -> std::int64_t {
+        return b >= e || e > n;
+      };
+      if (map(outside, o.begin, end, size).max() != 0) {
+        failed("[" + o.begin.to_string() + ", " + end.to_string() + ") is not a part of axis " +
+               o.axis.to_string() + " of " + str(in[0]));
+      }
+      size = end - o.begin;
+      return s;
+    }
+    Shape operator()(const op::ChannelShuffle& o) const {
+      count(1), rank3(in[0]);
+      positive("groups", o.groups);
+      divisible(in[0], in[0][0], o.groups, "groups");
+      return in[0];
+    }
+    Shape operator()(const op::LayerNorm& o) const {
+      count(1);
+      if (!(o.eps > 0) || !std::isfinite(o.eps)) {
+        failed("eps must be positive, got " + std::to_string(o.eps));
+      }
+      return in[0];
+    }
+    Shape operator()(const op::Scale& o) const {
+      count(1);
+      if (!std::isfinite(o.initial)) {
+        failed("initial must be finite, got " + std::to_string(o.initial));
+      }
+      return in[0];
+    }
+    Shape operator()(const op::Tokens&) const {
+      count(1), rank3(in[0]);
+      return {in[0][1] * in[0][2], in[0][0]};
+    }
+    Shape operator()(const op::ClassToken&) const {
+      count(1), rank2(in[0]);
+      return {in[0][0] + Dim(1), in[0][1]};
+    }
+    Shape operator()(const op::PositionEmbedding&) const {
+      count(1), rank2(in[0]);
+      if (!in[0][0].constant()) failed("the number of tokens cannot be open, got " + str(in[0]));
+      return in[0];
+    }
+    Shape operator()(const op::Attention& o) const {
+      count(3), rank2(in[0]);
+      positive("head_width", o.head_width);
+      divisible(in[0], in[0][1], o.head_width, "heads of a width of");
+      return same();
+    }
+    Shape operator()(const op::DeformConv2d& o) const {
+      if (in.size() != 3) count(2);
+      const Shape s = convolved(
+          {o.out_channels, o.kernel, o.stride, o.padding, o.dilation, o.group_width, o.bias});
+      if (!o.kernel.h.constant() || !o.kernel.w.constant()) failed("kernel cannot be open");
+      const std::int64_t places = o.kernel.h.value() * o.kernel.w.value();
+      const Shape& offsets = in[1];
+      const bool fits = offsets.rank == 3 && offsets[0].constant() &&
+                        offsets[0].value() % (2 * places) == 0 && offsets[1] == s[1] &&
+                        offsets[2] == s[2];
+      if (!fits) {
+        failed("needs offsets of shape {" + std::to_string(2 * places) + " D, " + s[1].to_string() +
+               ", " + s[2].to_string() + "}, got " + str(offsets));
+      }
+      const Dim runs = offsets[0].value() / (2 * places);
+      divisible(in[0], in[0][0], runs, "offset groups");
+      if (in.size() == 3 && in[2] != Shape{runs * Dim(places), s[1], s[2]}) {
+        failed("needs factors of shape " + str(Shape{runs * Dim(places), s[1], s[2]}) + ", got " +
+               str(in[2]));
+      }
+      return s;
+    }
+    void divisible(const Shape& shape, Dim size, Dim divisor, std::string_view what) const {
+      const auto rest = [](std::int64_t n, std::int64_t d) { return n % d; };
+      if (map(rest, size, divisor).max() != 0) {
+        failed("the channels of " + str(shape) + " cannot be divided into " + std::string(what) +
+               " " + divisor.to_string());
+      }
+    }
     Shape operator()(const op::Choice& o) const {
       if (in.empty() || o.pick < 1 || o.pick > in.size()) {
         failed("picks " + std::to_string(o.pick) + " of " + std::to_string(in.size()) + " inputs");
@@ -296,8 +399,8 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
     }
   };
   check_attributes(op, where, names);
-  const Shape shape =
-      std::visit(Visitor{inputs, fail, text, need_count, need_rank3, need_positive, window}, op);
+  const Shape shape = std::visit(
+      Visitor{inputs, fail, text, need_count, need_rank3, need_rank2, need_positive, window}, op);
   check_size(op, inputs, shape, where, names);
   return shape;
 }

@@ -41,6 +41,24 @@ constexpr std::string_view name_of() {
     return "dropout";
   else if constexpr (std::is_same_v<T, op::Zero>)
     return "zero";
+  else if constexpr (std::is_same_v<T, op::Slice>)
+    return "slice";
+  else if constexpr (std::is_same_v<T, op::ChannelShuffle>)
+    return "channel_shuffle";
+  else if constexpr (std::is_same_v<T, op::LayerNorm>)
+    return "layer_norm";
+  else if constexpr (std::is_same_v<T, op::Scale>)
+    return "scale";
+  else if constexpr (std::is_same_v<T, op::Tokens>)
+    return "tokens";
+  else if constexpr (std::is_same_v<T, op::ClassToken>)
+    return "class_token";
+  else if constexpr (std::is_same_v<T, op::PositionEmbedding>)
+    return "position_embedding";
+  else if constexpr (std::is_same_v<T, op::Attention>)
+    return "attention";
+  else if constexpr (std::is_same_v<T, op::DeformConv2d>)
+    return "deform_conv2d";
   else if constexpr (std::is_same_v<T, op::Choice>)
     return "choice";
   else {

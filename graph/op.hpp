@@ -92,7 +92,7 @@ struct GlobalAvgPool {
   friend constexpr bool operator==(const GlobalAvgPool&, const GlobalAvgPool&) = default;
 };
 
-/// {C,H,W} -> {C*H*W}, channel-major.
+/// {C,H,W} -> {C*H*W}, channel-major; {T,C} -> {T*C}, token-major.
 struct Flatten {
   friend constexpr bool operator==(const Flatten&, const Flatten&) = default;
 };
@@ -125,6 +125,72 @@ struct Zero {
   friend constexpr bool operator==(const Zero&, const Zero&) = default;
 };
 
+/// A run of one axis, [begin, end): of {C,H,W} axis 0 is the channels, 1 the height, 2 the width;
+/// of {T,C} axis 0 is the tokens; of {F} it is the features. End 0 stands for the end of the axis.
+struct Slice {
+  Dim axis = 0;
+  Dim begin = 0;
+  Dim end = 0;
+  friend constexpr bool operator==(const Slice&, const Slice&) = default;
+};
+
+/// {C,H,W} with the channels of `groups` equal runs in turn: channel g C / groups + i goes to
+/// i groups + g.
+struct ChannelShuffle {
+  Dim groups = 2;
+  friend constexpr bool operator==(const ChannelShuffle&, const ChannelShuffle&) = default;
+};
+
+/// Normalization over the channels alone: of each pixel of {C,H,W}, each token of {T,C}, of {C}.
+struct LayerNorm {
+  float eps = 1e-5f;
+  bool affine = true;
+  friend constexpr bool operator==(const LayerNorm&, const LayerNorm&) = default;
+};
+
+/// Product with a learned factor per channel, of {C,H,W}, {T,C} or {C}.
+struct Scale {
+  float initial = 1;  ///< of every factor
+  friend constexpr bool operator==(const Scale&, const Scale&) = default;
+};
+
+/// {C,H,W} -> {H*W,C}, row by row.
+struct Tokens {
+  friend constexpr bool operator==(const Tokens&, const Tokens&) = default;
+};
+
+/// {T,C} -> {T+1,C}: a learned token in front of the others.
+struct ClassToken {
+  friend constexpr bool operator==(const ClassToken&, const ClassToken&) = default;
+};
+
+/// {T,C} plus a learned {T,C}.
+struct PositionEmbedding {
+  friend constexpr bool operator==(const PositionEmbedding&, const PositionEmbedding&) = default;
+};
+
+/// Scaled dot-product attention. Inputs are queries, keys and values, each {T,C}; head h has the
+/// channels from h head_width on, and gives softmax(q k^T / sqrt(head_width)) v.
+struct Attention {
+  Dim head_width = 64;
+  friend constexpr bool operator==(const Attention&, const Attention&) = default;
+};
+
+/// A convolution that reads each place of its window at an offset, by bilinear interpolation (zero
+/// outside). Inputs: x {C,H,W}; offsets {2 D kh kw,H',W'}, for each of D runs of channels and each
+/// place of the window, row by row, the rows and then the columns to go; and optionally factors
+/// {D kh kw,H',W'} for what is read. The attributes are those of Conv2d.
+struct DeformConv2d {
+  Dim out_channels = 0;
+  Extent kernel = 3;
+  Extent stride = 1;
+  Extent padding = 1;
+  Extent dilation = 1;
+  Dim group_width = 0;
+  bool bias = false;
+  friend constexpr bool operator==(const DeformConv2d&, const DeformConv2d&) = default;
+};
+
 /// A hole: the sum of the `pick` inputs that `decision` picks among its inputs (one per option).
 /// Only supergraphs contain it. Pick-1 may join different widths.
 struct Choice {
@@ -142,7 +208,9 @@ struct Output {
 
 using Op = std::variant<op::Input, op::Conv2d, op::BatchNorm2d, op::Linear, op::Activation,
                         op::Pool2d, op::GlobalAvgPool, op::Flatten, op::Add, op::Multiply,
-                        op::Concat, op::Dropout, op::Zero, op::Choice, op::Output>;
+                        op::Concat, op::Dropout, op::Zero, op::Slice, op::ChannelShuffle,
+                        op::LayerNorm, op::Scale, op::Tokens, op::ClassToken, op::PositionEmbedding,
+                        op::Attention, op::DeformConv2d, op::Choice, op::Output>;
 
 /// Lower snake case name of an operator: "conv2d".
 std::string_view op_name(const Op& op);
@@ -165,10 +233,20 @@ void for_each_attribute(AnyOp& any, F&& f) {
         using T = std::remove_cvref_t<decltype(o)>;
         if constexpr (std::is_same_v<T, op::Input>) {
           f("channels", o.channels), f("height", o.height), f("width", o.width);
-        } else if constexpr (std::is_same_v<T, op::Conv2d>) {
+        } else if constexpr (std::is_same_v<T, op::Conv2d> || std::is_same_v<T, op::DeformConv2d>) {
           f("out_channels", o.out_channels), f("kernel", o.kernel), f("stride", o.stride);
           f("padding", o.padding), f("dilation", o.dilation), f("group_width", o.group_width);
           f("bias", o.bias);
+        } else if constexpr (std::is_same_v<T, op::LayerNorm>) {
+          f("eps", o.eps), f("affine", o.affine);
+        } else if constexpr (std::is_same_v<T, op::Scale>) {
+          f("initial", o.initial);
+        } else if constexpr (std::is_same_v<T, op::Slice>) {
+          f("axis", o.axis), f("begin", o.begin), f("end", o.end);
+        } else if constexpr (std::is_same_v<T, op::ChannelShuffle>) {
+          f("groups", o.groups);
+        } else if constexpr (std::is_same_v<T, op::Attention>) {
+          f("head_width", o.head_width);
         } else if constexpr (std::is_same_v<T, op::BatchNorm2d>) {
           f("eps", o.eps), f("momentum", o.momentum), f("affine", o.affine);
         } else if constexpr (std::is_same_v<T, op::Linear>) {
@@ -188,7 +266,9 @@ void for_each_attribute(AnyOp& any, F&& f) {
         } else {
           static_assert(std::is_same_v<T, op::GlobalAvgPool> || std::is_same_v<T, op::Flatten> ||
                         std::is_same_v<T, op::Add> || std::is_same_v<T, op::Multiply> ||
-                        std::is_same_v<T, op::Concat> || std::is_same_v<T, op::Output>);
+                        std::is_same_v<T, op::Concat> || std::is_same_v<T, op::Tokens> ||
+                        std::is_same_v<T, op::ClassToken> ||
+                        std::is_same_v<T, op::PositionEmbedding> || std::is_same_v<T, op::Output>);
         }
       },
       any);

@@ -43,6 +43,32 @@ struct FoldedGraph {
 /// mean) * gamma / sqrt(var + eps), in the order of `folded`. Quantization annotations stay.
 FoldedGraph fold_batch_norm(const Graph& graph);
 
+/// What merge_repvgg made one convolution of; names of nodes.
+struct MergedBranch {
+  std::string conv;        ///< empty where the branch is a batch norm alone
+  std::string batch_norm;  ///< gone
+  friend bool operator==(const MergedBranch&, const MergedBranch&) = default;
+};
+struct MergedBranches {
+  std::string conv;  ///< kept, now with a bias: the first 3x3 convolution of the branches
+  std::vector<MergedBranch> branches;  ///< as the sum read them
+  friend bool operator==(const MergedBranches&, const MergedBranches&) = default;
+};
+struct MergedGraph {
+  Graph graph;
+  std::vector<MergedBranches> merged;  ///< in stored order
+};
+/// Turns each sum of branches that read one node into one 3x3 convolution with bias. A branch is a
+/// batch norm, or a 3x3 or 1x1 convolution with "same" padding and a batch norm; at least one is
+/// 3x3; strides and groups agree, the stride is 1 where a batch norm is alone, and no convolution
+/// is quantized. Structure only: for equal outputs in evaluation mode the caller sets, in the order
+/// of `merged`, the convolution's weight to the sum over the branches of (their weight, a 1x1 one
+/// in the middle of zeros, a batch norm alone as 1 from each channel to itself) * gamma / sqrt(var
+/// + eps), and its bias to the sum of beta + (bias - mean) * gamma / sqrt(var + eps).
+/// Source: Ding et al., RepVGG, CVPR 2021, arXiv 2101.03697, section 3.3.
+/// Test: Passes.MergedBranchesComputeTheSame.
+MergedGraph merge_repvgg(const Graph& graph);
+
 /// A pass by name.
 struct Pass {
   std::string_view name;

@@ -34,7 +34,12 @@ Role role_of(const Op& any) {
                         std::is_same_v<T, op::Linear> || std::is_same_v<T, op::Activation> ||
                         std::is_same_v<T, op::Pool2d> || std::is_same_v<T, op::GlobalAvgPool> ||
                         std::is_same_v<T, op::Add> || std::is_same_v<T, op::Multiply> ||
-                        std::is_same_v<T, op::Concat> || std::is_same_v<T, op::Zero>);
+                        std::is_same_v<T, op::Concat> || std::is_same_v<T, op::Zero> ||
+                        std::is_same_v<T, op::Slice> || std::is_same_v<T, op::ChannelShuffle> ||
+                        std::is_same_v<T, op::LayerNorm> || std::is_same_v<T, op::Scale> ||
+                        std::is_same_v<T, op::Tokens> || std::is_same_v<T, op::ClassToken> ||
+                        std::is_same_v<T, op::PositionEmbedding> ||
+                        std::is_same_v<T, op::Attention> || std::is_same_v<T, op::DeformConv2d>);
           return Role::kernel;
         }
       },

@@ -72,7 +72,9 @@ std::vector<Feature> operator_features(const Graph& graph, const Part& part) {
   // What runs on {C,H,W} and on features has the columns of both in a table.
   const bool any_rank =
       std::holds_alternative<op::Activation>(node.op) || std::holds_alternative<op::Add>(node.op) ||
-      std::holds_alternative<op::Multiply>(node.op) || std::holds_alternative<op::Zero>(node.op);
+      std::holds_alternative<op::Multiply>(node.op) || std::holds_alternative<op::Zero>(node.op) ||
+      std::holds_alternative<op::LayerNorm>(node.op) ||
+      std::holds_alternative<op::Scale>(node.op) || std::holds_alternative<op::Slice>(node.op);
   if (in.rank == 3) {
     std::string channels = text(in[0]);
     if (std::holds_alternative<op::Concat>(node.op)) {
@@ -97,7 +99,7 @@ std::vector<Feature> operator_features(const Graph& graph, const Part& part) {
   std::visit(
       [&](const auto& o) {
         using T = std::remove_cvref_t<decltype(o)>;
-        if constexpr (std::is_same_v<T, op::Conv2d>) {
+        if constexpr (std::is_same_v<T, op::Conv2d> || std::is_same_v<T, op::DeformConv2d>) {
           add("out_channels", text(node.shape[0]));
           add("kernel", text(o.kernel));
           add("stride", text(o.stride));
@@ -131,12 +133,21 @@ std::vector<Feature> operator_features(const Graph& graph, const Part& part) {
           add_fused_activation();
         } else if constexpr (std::is_same_v<T, op::Zero>) {
           add("stride", text(o.stride));
+        } else if constexpr (std::is_same_v<T, op::Slice>) {
+          add("axis", text(o.axis));
+          add("out_size", text(node.shape[static_cast<std::size_t>(o.axis.value())]));
+        } else if constexpr (std::is_same_v<T, op::ChannelShuffle>) {
+          add("groups", text(o.groups));
+        } else if constexpr (std::is_same_v<T, op::Attention>) {
+          add("head_width", text(o.head_width));
         } else {
           // The others are told by their inputs, or are never the main operator of a kernel.
           static_assert(std::is_same_v<T, op::GlobalAvgPool> || std::is_same_v<T, op::Concat> ||
                         std::is_same_v<T, op::Input> || std::is_same_v<T, op::Flatten> ||
                         std::is_same_v<T, op::Dropout> || std::is_same_v<T, op::Choice> ||
-                        std::is_same_v<T, op::Output>);
+                        std::is_same_v<T, op::LayerNorm> || std::is_same_v<T, op::Scale> ||
+                        std::is_same_v<T, op::Tokens> || std::is_same_v<T, op::ClassToken> ||
+                        std::is_same_v<T, op::PositionEmbedding> || std::is_same_v<T, op::Output>);
         }
       },
       node.op);

@@ -6,19 +6,24 @@ namespace espalier {
 
 namespace {
 
+std::int64_t channels(const Shape& shape) {
+  return shape[shape.rank == 3 ? 0 : shape.rank - 1].value();
+}
+
 std::vector<WeightSize> weight_sizes(const Graph& graph) {
   std::vector<WeightSize> sizes(graph.size());
   for (NodeId id = 0; id < graph.size(); ++id) {
     const Node& node = graph.node(id);
+    if (graph.inputs(id).empty()) continue;
+    sizes[id] = {channels(node.shape), channels(graph.node(graph.inputs(id)[0]).shape)};
+    const auto grouped = [&](const auto& conv) {
+      if (const std::int64_t width = conv.group_width.value(); width != 0)
+        sizes[id].columns = width;
+    };
     if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
-      const std::int64_t width = conv->group_width.value();
-      sizes[id] = {node.shape[0].value(),
-                   width == 0 ? graph.node(graph.inputs(id)[0]).shape[0].value() : width};
-    } else if (std::holds_alternative<op::Linear>(node.op)) {
-      const Shape& in = graph.node(graph.inputs(id)[0]).shape;
-      sizes[id] = {node.shape[node.shape.rank - 1].value(), in[in.rank - 1].value()};
-    } else if (std::holds_alternative<op::BatchNorm2d>(node.op)) {
-      sizes[id].rows = node.shape[0].value();
+      grouped(*conv);
+    } else if (const auto* deform = std::get_if<op::DeformConv2d>(&node.op)) {
+      grouped(*deform);
     }
   }
   return sizes;

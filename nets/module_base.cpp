@@ -29,7 +29,7 @@ void fill(at::Tensor& parameter, Draw draw) {
 
 ModuleBase::ModuleBase(const Graph& graph, std::span<const WeightSize> sizes,
                        const ModuleOptions& options)
-    : options_(options), tensors_(graph.size()), node_names_(graph.size()) {
+    : options_(options), tensors_(graph.size()), node_names_(graph.size()), ops_(graph.size()) {
   mode_.training = true;
   mode_.generator = at::make_generator<at::CPUGeneratorImpl>();
   for (NodeId id = 0; id < graph.size(); ++id) {
@@ -38,10 +38,26 @@ ModuleBase::ModuleBase(const Graph& graph, std::span<const WeightSize> sizes,
     OpTensors& t = tensors_[id];
     const std::string& name = graph.name(id);
     bool weighted = true;
-    if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
+    const auto convolution = [&](const auto& conv) {
       add(name + ".weight", t.weight,
-          {size.rows, size.columns, conv->kernel.h.max(), conv->kernel.w.max()}, true);
-      if (conv->bias) add(name + ".bias", t.bias, {size.rows}, true);
+          {size.rows, size.columns, conv.kernel.h.max(), conv.kernel.w.max()}, true);
+      if (conv.bias) add(name + ".bias", t.bias, {size.rows}, true);
+    };
+    if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
+      convolution(*conv);
+    } else if (const auto* deform = std::get_if<op::DeformConv2d>(&node.op)) {
+      convolution(*deform);
+    } else if (const auto* layer_norm = std::get_if<op::LayerNorm>(&node.op)) {
+      if (layer_norm->affine) {
+        add(name + ".weight", t.weight, {size.rows}, true);
+        add(name + ".bias", t.bias, {size.rows}, true);
+      }
+      weighted = layer_norm->affine;
+    } else if (std::holds_alternative<op::Scale>(node.op) ||
+               std::holds_alternative<op::ClassToken>(node.op)) {
+      add(name + ".weight", t.weight, {size.rows}, true);
+    } else if (std::holds_alternative<op::PositionEmbedding>(node.op)) {
+      add(name + ".weight", t.weight, {node.shape[0].value(), size.rows}, true);
     } else if (const auto* linear = std::get_if<op::Linear>(&node.op)) {
       add(name + ".weight", t.weight, {size.rows, size.columns}, true);
       if (linear->bias) add(name + ".bias", t.bias, {size.rows}, true);
@@ -52,13 +68,14 @@ ModuleBase::ModuleBase(const Graph& graph, std::span<const WeightSize> sizes,
       }
       add(name + ".running_mean", t.running_mean, {size.rows}, false);
       add(name + ".running_var", t.running_var, {size.rows}, false);
-      const at::NoGradGuard no_grad;
-      if (norm->affine) t.weight.fill_(1);
-      t.running_var.fill_(1);
     } else {
       weighted = false;
     }
-    if (weighted) node_names_[id] = name;
+    if (weighted) {
+      node_names_[id] = name;
+      ops_[id] = node.op;
+      reset_norm(id);
+    }
     const auto& quantization = node.compression.quantization;
     if (quantization && quantization->activation_bits.min() < 32) {
       add(name + ".activation_min", t.activation_min, {}, false);
@@ -132,11 +149,10 @@ void ModuleBase::reset_parameters(const Rng& rng) {
     if (node_names_[id].empty()) continue;
     Rng draws = rng.fork(node_names_[id]);
     OpTensors& t = tensors_[id];
-    if (t.running_mean.defined()) {
-      if (t.weight.defined()) t.weight.fill_(1);
-      if (t.bias.defined()) t.bias.fill_(0);
-      t.running_mean.fill_(0);
-      t.running_var.fill_(1);
+    if (reset_norm(id)) continue;
+    if (std::holds_alternative<op::ClassToken>(ops_[id]) ||
+        std::holds_alternative<op::PositionEmbedding>(ops_[id])) {
+      fill(t.weight, [&] { return 0.02 * draws.normal(); });
     } else if (t.weight.dim() == 4) {
       const double fan_out = static_cast<double>(t.weight.numel() / t.weight.size(1));
       const double deviation = std::sqrt(2.0 / fan_out);
@@ -153,6 +169,22 @@ void ModuleBase::reset_parameters(const Rng& rng) {
       t.activation_max.fill_(0);
     }
   }
+}
+
+bool ModuleBase::reset_norm(std::size_t id) {
+  const at::NoGradGuard no_grad;
+  OpTensors& t = tensors_[id];
+  const auto* scale = std::get_if<op::Scale>(&ops_[id]);
+  if (scale == nullptr && !std::holds_alternative<op::BatchNorm2d>(ops_[id]) &&
+      !std::holds_alternative<op::LayerNorm>(ops_[id])) {
+    return false;
+  }
+  if (t.weight.defined())
+    t.weight.fill_(scale != nullptr ? static_cast<double>(scale->initial) : 1);
+  if (t.bias.defined()) t.bias.fill_(0);
+  if (t.running_mean.defined()) t.running_mean.fill_(0);
+  if (t.running_var.defined()) t.running_var.fill_(1);
+  return true;
 }
 
 void ModuleBase::seed(const Rng& rng) {

@@ -37,8 +37,8 @@ struct WeightSize {
 /// The tensors of a graph's operators: parameters "<node>.weight" and ".bias"; buffers
 /// ".running_mean" and ".running_var" of batch norms, ".activation_min" and ".activation_max" of
 /// operators with quantized inputs (both 0 until a range is known). GraphModule and Supernet derive
-/// from it. A module starts in training mode, with weights of 0, batch norms of weight 1 and bias
-/// 0, mean 0 and variance 1.
+/// from it. A module starts in training mode, with weights of 0, norms of weight 1 and bias 0,
+/// mean 0 and variance 1, and scales of their initial value.
 ///
 /// Move-only, since copies of tensors share their values; clone by load_state(other.state()).
 class ModuleBase {
@@ -68,7 +68,8 @@ class ModuleBase {
 
   /// Draws new weights, resets statistics and ranges, and seeds the generator of dropout; gradients
   /// are dropped. Convolutions: normal of variance 2 / fan-out, biases 0; linear layers: uniform
-  /// within 1 / sqrt(inputs), biases too; batch norms: 1 and 0. A node's weights depend on the
+  /// within 1 / sqrt(inputs), biases too; norms: 1 and 0; scales: their initial value; class tokens
+  /// and position embeddings: normal of deviation 0.02. A node's weights depend on the
   /// generator's key and the node's name only.
   /// Source: He et al., "Delving Deep into Rectifiers", ICCV 2015, arXiv 1502.01852, section 2.2
   /// (backward case), as torchvision's networks have it; linear layers as LibTorch has them.
@@ -100,11 +101,14 @@ class ModuleBase {
 
  private:
   void add(std::string name, at::Tensor& slot, at::IntArrayRef size, bool parameter);
+  /// Sets what normalizes or scales to its first values; false for other operators.
+  bool reset_norm(std::size_t id);
 
   ModuleOptions options_;
   RunMode mode_;
   std::vector<OpTensors> tensors_;
   std::vector<std::string> node_names_;  // by node; "" for those without parameters
+  std::vector<Op> ops_;                  // by node, of those with parameters
   NamedTensors parameters_, buffers_;
 };
 

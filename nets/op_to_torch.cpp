@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -38,6 +39,73 @@ at::Tensor activated(const at::Tensor& x, ActivationKind kind) {
       return at::tanh(x);
   }
   throw UnsupportedError("unknown activation");
+}
+
+/// Numbers of shape {C} that broadcast over {N,C,H,W}, {N,T,C} or {N,C}.
+at::Tensor over_channels(const at::Tensor& values, const at::Tensor& x) {
+  return x.dim() == 4 ? values.view({1, -1, 1, 1}) : values;
+}
+
+/// {N,T,W} -> {N,heads,T,head_width}
+at::Tensor heads_of(const at::Tensor& x, std::int64_t head_width) {
+  return x.view({x.size(0), x.size(1), -1, head_width}).transpose(1, 2);
+}
+
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     std::int64_t head_width) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(head_width));
+  const at::Tensor scores = at::matmul(heads_of(q.contiguous(), head_width) * scale,
+                                       heads_of(k.contiguous(), head_width).transpose(2, 3));
+  return at::matmul(at::softmax(scores, -1), heads_of(v.contiguous(), head_width))
+      .transpose(1, 2)
+      .flatten(2);
+}
+
+/// The places of x {N,C,H,W} that one place of the window reads: bilinear, zero outside.
+/// `rows` and `columns` are {N,H',W'}, in pixels.
+at::Tensor sampled(const at::Tensor& x, const at::Tensor& rows, const at::Tensor& columns) {
+  // grid_sampler counts from -1 to 1 between the centres of the outer pixels. An axis of one pixel
+  // has no such distance: it gets a row or column of zeros.
+  at::Tensor image = x;
+  if (x.size(2) == 1 || x.size(3) == 1) {
+    image = at::constant_pad_nd(x, {0, x.size(3) == 1 ? 1 : 0, 0, x.size(2) == 1 ? 1 : 0});
+  }
+  const auto scaled = [](const at::Tensor& pixels, std::int64_t size) {
+    return pixels * (2.0 / static_cast<double>(size - 1)) - 1;
+  };
+  const at::Tensor grid =
+      at::stack({scaled(columns, image.size(3)), scaled(rows, image.size(2))}, -1);
+  return at::grid_sampler_2d(image.contiguous(), grid.contiguous(), /*bilinear*/ 0, /*zeros*/ 0,
+                             /*align_corners=*/true);
+}
+
+/// {N, C kh kw, H', W'}: what the window reads, place after place for each channel.
+at::Tensor deformed_columns(const op::DeformConv2d& o, const at::Tensor& x,
+                            const at::Tensor& offsets, const at::Tensor& factors) {
+  const auto [kh, kw] = pair(o.kernel);
+  const auto [stride_h, stride_w] = pair(o.stride);
+  const auto [pad_h, pad_w] = pair(o.padding);
+  const auto [step_h, step_w] = pair(o.dilation);
+  const std::int64_t places = kh * kw, batch = x.size(0);
+  const std::int64_t runs = offsets.size(1) / (2 * places);
+  const std::int64_t height = offsets.size(2), width = offsets.size(3);
+  const std::int64_t run_channels = x.size(1) / runs;
+  // Runs of channels are images of their own.
+  const at::Tensor images = x.reshape({batch * runs, run_channels, x.size(2), x.size(3)});
+  const at::Tensor moves = offsets.reshape({batch * runs, places, 2, height, width});
+  at::Tensor weights;
+  if (factors.defined()) weights = factors.reshape({batch * runs, places, 1, height, width});
+  const at::Tensor row = (at::arange(height, x.options()) * stride_h - pad_h).view({1, height, 1});
+  const at::Tensor column = (at::arange(width, x.options()) * stride_w - pad_w).view({1, 1, width});
+  std::vector<at::Tensor> parts;
+  for (std::int64_t place = 0; place < places; ++place) {
+    const at::Tensor move = moves.select(1, place);
+    at::Tensor part = sampled(images, row + place / kw * step_h + move.select(1, 0),
+                              column + place % kw * step_w + move.select(1, 1));
+    if (weights.defined()) part = part * weights.select(1, place);
+    parts.push_back(part);
+  }
+  return at::stack(parts, 2).reshape({batch, x.size(1) * places, height, width});
 }
 
 struct Runner {
@@ -113,6 +181,44 @@ struct Runner {
     const std::int64_t stride = o.stride.value();
     if (stride == 1) return at::zeros_like(in[0]);
     return at::zeros_like(in[0].slice(2, 0, {}, stride).slice(3, 0, {}, stride));
+  }
+  at::Tensor operator()(const op::Slice& o) const {
+    const std::int64_t end = o.end.value();
+    return in[0].slice(o.axis.value() + 1, o.begin.value(),
+                       end == 0 ? c10::nullopt : c10::optional<std::int64_t>(end));
+  }
+  at::Tensor operator()(const op::ChannelShuffle& o) const {
+    const at::Tensor& x = in[0];
+    return x.reshape({x.size(0), o.groups.value(), -1, x.size(2), x.size(3)})
+        .transpose(1, 2)
+        .reshape(x.sizes());
+  }
+  at::Tensor operator()(const op::LayerNorm& o) const {
+    const bool image = in[0].dim() == 4;
+    const at::Tensor x = image ? in[0].permute({0, 2, 3, 1}) : in[0];
+    const at::Tensor y =
+        at::layer_norm(x, {x.size(-1)}, tensors.weight, tensors.bias, static_cast<double>(o.eps));
+    return image ? y.permute({0, 3, 1, 2}) : y;
+  }
+  at::Tensor operator()(const op::Scale&) const {
+    return in[0] * over_channels(tensors.weight, in[0]);
+  }
+  at::Tensor operator()(const op::Tokens&) const { return in[0].flatten(2).transpose(1, 2); }
+  at::Tensor operator()(const op::ClassToken&) const {
+    return at::cat({tensors.weight.expand({in[0].size(0), 1, -1}), in[0]}, 1);
+  }
+  at::Tensor operator()(const op::PositionEmbedding&) const { return in[0] + tensors.weight; }
+  at::Tensor operator()(const op::Attention& o) const {
+    return attention(in[0], in[1], in[2], o.head_width.value());
+  }
+  at::Tensor operator()(const op::DeformConv2d& o) const {
+    const at::Tensor columns =
+        deformed_columns(o, in[0], in[1], in.size() > 2 ? in[2] : at::Tensor());
+    // A 1x1 convolution of the columns: its weight is the kernel, channel by channel.
+    const std::int64_t groups = in[0].size(1) / tensors.weight.size(1);
+    return at::conv2d(columns, tensors.weight.reshape({tensors.weight.size(0), -1, 1, 1}),
+                      tensors.bias, at::IntArrayRef{1, 1}, at::IntArrayRef{0, 0},
+                      at::IntArrayRef{1, 1}, groups);
   }
   at::Tensor operator()(const op::Choice& o) const {
     throw InvalidArchitecture("choice of decision " + std::to_string(o.decision) +

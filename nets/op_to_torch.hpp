@@ -18,8 +18,9 @@ std::string size_text(at::IntArrayRef sizes);
 
 /// The tensors of one operator, undefined where it has none.
 struct OpTensors {
-  at::Tensor weight = {};  ///< conv2d {out, in / groups, kh, kw}; linear {out, in}; batch norm {C}
-  at::Tensor bias = {};    ///< {out} or {C}
+  at::Tensor weight = {};  ///< conv2d and deform_conv2d {out, in / groups, kh, kw}; linear {out,
+                           ///< in}; norms, scale and class token {C}; position embedding {T, C}
+  at::Tensor bias = {};                                 ///< {out} or {C}
   at::Tensor running_mean = {}, running_var = {};       ///< {C}, of a batch norm
   at::Tensor activation_min = {}, activation_max = {};  ///< 0-d, of a quantized operator's input
 };

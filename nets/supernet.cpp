@@ -35,10 +35,10 @@ std::vector<WeightSize> weight_sizes(const Supergraph& supergraph) {
     if (graph.inputs(id).empty()) continue;
     const Layout& in = supergraph.layout(graph.inputs(id)[0]);
     const Layout& out = supergraph.layout(id);
-    if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
-      require_centred(graph, id, conv->kernel.h);
-      require_centred(graph, id, conv->kernel.w);
-      const std::int64_t width = conv->group_width.value();
+    const auto convolution = [&](const auto& conv) {
+      require_centred(graph, id, conv.kernel.h);
+      require_centred(graph, id, conv.kernel.w);
+      const std::int64_t width = conv.group_width.value();
       if (width > 1 && !(in.closed() && out.closed())) {
         throw UnsupportedError("'" + graph.name(id) + "': a convolution in groups of " +
                                std::to_string(width) +
@@ -46,6 +46,11 @@ std::vector<WeightSize> weight_sizes(const Supergraph& supergraph) {
                                "and output widths, or make it dense or depthwise");
       }
       sizes[id] = {out.width(), width == 0 ? in.width() : width};
+    };
+    if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
+      convolution(*conv);
+    } else if (const auto* deform = std::get_if<op::DeformConv2d>(&node.op)) {
+      convolution(*deform);
     } else {
       sizes[id] = {out.width(), in.width()};
     }
@@ -110,11 +115,15 @@ OpTensors Supernet::part(NodeId id, const Architecture& a) const {
   OpTensors t = node_tensors()[id];
   if (!t.weight.defined() && !t.running_mean.defined()) return t;
   const std::vector<std::int64_t> rows = supergraph_->layout(id).indices(a.choices);
+  const Node& node = graph.node(id);
+  if (std::holds_alternative<op::PositionEmbedding>(node.op)) {
+    t.weight = picked(t.weight, 1, rows);
+    return t;
+  }
   for (at::Tensor OpTensors::*member :
        {&OpTensors::weight, &OpTensors::bias, &OpTensors::running_mean, &OpTensors::running_var}) {
     if ((t.*member).defined()) t.*member = picked(t.*member, 0, rows);
   }
-  const Node& node = graph.node(id);
   const auto columns = [&] { return supergraph_->layout(graph.inputs(id)[0]).indices(a.choices); };
   if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
     if (conv->group_width == Dim(0)) t.weight = picked(t.weight, 1, columns());
@@ -123,6 +132,8 @@ OpTensors Supernet::part(NodeId id, const Architecture& a) const {
                    .narrow(3, (t.weight.size(3) - kw) / 2, kw);
   } else if (std::holds_alternative<op::Linear>(node.op)) {
     t.weight = picked(t.weight, 1, columns());
+  } else if (const auto* deform = std::get_if<op::DeformConv2d>(&node.op)) {
+    if (deform->group_width == Dim(0)) t.weight = picked(t.weight, 1, columns());
   }
   return t;
 }

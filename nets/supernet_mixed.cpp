@@ -352,6 +352,47 @@ class MixedRun {
 
   at::Tensor value(NodeId id, const op::Output&) const { return masked_input(id, 0); }
 
+  /// One normalization for each width, as a batch norm over widths would be.
+  at::Tensor value(NodeId id, const op::LayerNorm& o) const {
+    const Layout& layout = supergraph_.layout(id);
+    if (layout.closed()) return plain(id);
+    if (layout.segments.size() != 1 || layout.inner != 1) {
+      throw UnsupportedError(node_text(graph_, id) +
+                             ": layer norm over a concat of open widths, or flattened ones, has no "
+                             "relaxation; mix the channels with a convolution first");
+    }
+    const at::Tensor& x = values_[graph_.inputs(id)[0]];
+    const OpTensors& full = tensors_[id];
+    const std::int64_t axis = x.dim() == 4 ? 1 : x.dim() - 1, width = x.size(axis);
+    return expectation(layout.segments[0].size, [&](std::int64_t size) {
+      OpTensors part = full;
+      if (full.weight.defined()) part.weight = full.weight.narrow(0, 0, size);
+      if (full.bias.defined()) part.bias = full.bias.narrow(0, 0, size);
+      const at::Tensor y = run_closed(o, x.narrow(axis, 0, size), part);
+      return axis == 1 && x.dim() == 4 ? at::constant_pad_nd(y, {0, 0, 0, 0, 0, width - size})
+                                       : at::constant_pad_nd(y, {0, width - size});
+    });
+  }
+
+  /// Masked, since the products of queries and keys mix the channels of a head.
+  at::Tensor value(NodeId id, const op::Attention& o) const {
+    const std::array inputs{masked_input(id, 0), masked_input(id, 1), masked_input(id, 2)};
+    return run_op(Node{.op = o, .compression = {}, .shape = {}}, inputs, {}, mode_);
+  }
+
+  at::Tensor value(NodeId id, const op::DeformConv2d& o) const {
+    require_supported(id, o.stride.h, "stride");
+    require_supported(id, o.stride.w, "stride");
+    const auto read = graph_.inputs(id);
+    std::vector<at::Tensor> inputs{o.group_width == Dim(1) ? values_[read[0]]
+                                                           : masked_input(id, 0)};
+    for (NodeId input : read.subspan(1)) inputs.push_back(values_[input]);
+    return run_op(
+        Node{.op = o, .compression = {}, .shape = {}}, inputs,
+        {.weight = supported_weight(id, o.group_width == Dim(0)), .bias = tensors_[id].bias},
+        mode_);
+  }
+
   /// What works on each channel alone, or passes channels on, runs as it is.
   at::Tensor plain(NodeId id) const {
     std::vector<at::Tensor> inputs;
@@ -366,6 +407,12 @@ class MixedRun {
   at::Tensor value(NodeId id, const op::Multiply&) const { return plain(id); }
   at::Tensor value(NodeId id, const op::Concat&) const { return plain(id); }
   at::Tensor value(NodeId id, const op::Dropout&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::Slice&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::ChannelShuffle&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::Scale&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::Tokens&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::ClassToken&) const { return plain(id); }
+  at::Tensor value(NodeId id, const op::PositionEmbedding&) const { return plain(id); }
 
   const Supergraph& supergraph_;
   const Graph& graph_;

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "graph/blocks/vision_transformer.hpp"
+#include "graph/blocks.hpp"
 #include "search_spaces/stages.hpp"
 
 namespace espalier {

@@ -140,6 +140,14 @@ Widths find_ties(const Graph& graph) {
       spatial.push_back(is_spatial);
       return Channels{{{g, width_of(node)}}};
     };
+    // For operators that move channels or give them a place: a new width that stays.
+    const auto kept = [&] {
+      for (NodeId input : inputs) fix(channels[input]);
+      const std::size_t g = groups.add();
+      spatial.push_back(false);
+      groups.fix(g);
+      return Channels{{{g, width_of(node)}}};
+    };
     channels[id] = std::visit(
         [&](const auto& o) -> Channels {
           using T = std::remove_cvref_t<decltype(o)>;
@@ -157,8 +165,14 @@ Widths find_ties(const Graph& graph) {
               fix(channels[inputs[0]]);
             }
             return made;
+          } else if constexpr (std::is_same_v<T, op::DeformConv2d> ||
+                               std::is_same_v<T, op::ChannelShuffle> ||
+                               std::is_same_v<T, op::Attention>) {
+            return kept();
+          } else if constexpr (std::is_same_v<T, op::Slice>) {
+            return node.shape.rank == 2 || o.axis != Dim(0) ? channels[inputs[0]] : kept();
           } else if constexpr (std::is_same_v<T, op::Linear>) {
-            return fresh(false);
+            return fresh(node.shape.rank == 2);
           } else if constexpr (std::is_same_v<T, op::Add> || std::is_same_v<T, op::Multiply> ||
                                std::is_same_v<T, op::Choice>) {
             return tie_inputs(id);
@@ -171,6 +185,7 @@ Widths find_ties(const Graph& graph) {
             return joined;
           } else if constexpr (std::is_same_v<T, op::Flatten>) {
             const Shape& shape = graph.node(inputs[0]).shape;  // a Supergraph's H and W are closed
+            if (shape.rank == 2) return shape[0] == Dim(1) ? channels[inputs[0]] : kept();
             Channels flat = channels[inputs[0]];
             flat.inner = shape[1].value() * shape[2].value();
             return flat;
@@ -180,7 +195,10 @@ Widths find_ties(const Graph& graph) {
           } else {
             static_assert(std::is_same_v<T, op::BatchNorm2d> || std::is_same_v<T, op::Activation> ||
                           std::is_same_v<T, op::Pool2d> || std::is_same_v<T, op::GlobalAvgPool> ||
-                          std::is_same_v<T, op::Dropout> || std::is_same_v<T, op::Zero>);
+                          std::is_same_v<T, op::Dropout> || std::is_same_v<T, op::Zero> ||
+                          std::is_same_v<T, op::LayerNorm> || std::is_same_v<T, op::Scale> ||
+                          std::is_same_v<T, op::Tokens> || std::is_same_v<T, op::ClassToken> ||
+                          std::is_same_v<T, op::PositionEmbedding>);
             return channels[inputs[0]];
           }
         },

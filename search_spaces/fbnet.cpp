@@ -4,9 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "graph/blocks/fbnet.hpp"
 #include "graph/blocks.hpp"
-#include "graph/blocks/classifier_head.hpp"
 #include "search_spaces/stages.hpp"
 
 namespace espalier {

@@ -59,6 +59,14 @@ std::vector<Layout> channel_layouts(const Graph& graph) {
       return std::all_of(inputs.begin(), inputs.end(),
                          [&](NodeId i) { return layouts[i] == in(0); });
     };
+    const auto need_closed = [&](std::size_t slot) {
+      if (!in(slot).closed()) {
+        layout_error(graph, id,
+                     "its input has the open shape " +
+                         graph.node(inputs[slot]).shape.to_string(graph.decision_names()) +
+                         "; close the width of what it moves or cuts");
+      }
+    };
     const auto require_equal = [&] {
       if (!equal_inputs()) {
         layout_error(graph, id,
@@ -72,12 +80,29 @@ std::vector<Layout> channel_layouts(const Graph& graph) {
           using T = std::remove_cvref_t<decltype(o)>;
           if constexpr (std::is_same_v<T, op::Input>) {
             return single(o.channels);
-          } else if constexpr (std::is_same_v<T, op::Conv2d>) {
+          } else if constexpr (std::is_same_v<T, op::Slice>) {
+            if (node.shape.rank == 2 || o.axis != Dim(0)) return in(0);
+            return need_closed(0), single(node.shape[0]);
+          } else if constexpr (std::is_same_v<T, op::ChannelShuffle>) {
+            return need_closed(0), in(0);
+          } else if constexpr (std::is_same_v<T, op::Attention>) {
+            return require_equal();
+          } else if constexpr (std::is_same_v<T, op::Conv2d> ||
+                               std::is_same_v<T, op::DeformConv2d>) {
+            if constexpr (std::is_same_v<T, op::DeformConv2d>) {
+              // Which channels have which offsets depends on the width, unless they share them.
+              if (graph.node(inputs[1]).shape[0] != o.kernel.h * o.kernel.w * Dim(2))
+                need_closed(0);
+            }
             return o.group_width == Dim(1) ? in(0) : single(o.out_channels);
           } else if constexpr (std::is_same_v<T, op::Linear>) {
             return single(o.out_features);
           } else if constexpr (std::is_same_v<T, op::Flatten>) {
             const Shape& shape = graph.node(inputs[0]).shape;
+            if (shape.rank == 2) {
+              if (shape[0] == Dim(1)) return in(0);
+              return need_closed(0), single(node.shape[0]);
+            }
             if (!shape[1].constant() || !shape[2].constant()) {
               throw UnsupportedError("flatten '" + graph.name(id) +
                                      "': height and width are open; pool to a fixed size first");
@@ -112,6 +137,9 @@ std::vector<Layout> channel_layouts(const Graph& graph) {
             static_assert(std::is_same_v<T, op::BatchNorm2d> || std::is_same_v<T, op::Activation> ||
                           std::is_same_v<T, op::Pool2d> || std::is_same_v<T, op::GlobalAvgPool> ||
                           std::is_same_v<T, op::Dropout> || std::is_same_v<T, op::Zero> ||
+                          std::is_same_v<T, op::LayerNorm> || std::is_same_v<T, op::Scale> ||
+                          std::is_same_v<T, op::Tokens> || std::is_same_v<T, op::ClassToken> ||
+                          std::is_same_v<T, op::PositionEmbedding> ||
                           std::is_same_v<T, op::Output>);
             return in(0);
           }

@@ -31,6 +31,7 @@ struct Layout {
 /// The channel layout of every node. Throws ShapeError where tensors that are added or picked
 /// together have equal widths but different layouts, or a pick-1 choice joins tensors of different
 /// widths of which one has several segments; UnsupportedError for a flatten of open H or W.
+/// ShapeError, too, where open channels are cut, shuffled or flattened token by token.
 std::vector<Layout> channel_layouts(const Graph& graph);
 
 }  // namespace espalier

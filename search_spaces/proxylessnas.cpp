@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "graph/blocks.hpp"
-#include "graph/blocks/classifier_head.hpp"
 #include "search_spaces/stages.hpp"
 
 namespace espalier {

@@ -6,8 +6,6 @@
 #include <fmt/format.h>
 
 #include "graph/blocks.hpp"
-#include "graph/blocks/classifier_head.hpp"
-#include "graph/blocks/shufflenet.hpp"
 #include "search_spaces/stages.hpp"
 
 namespace espalier {

@@ -1,6 +1,6 @@
 #include "graph/blocks/classifier_head.hpp"
 
-#include "graph/blocks.hpp"
+#include "graph/blocks/conv.hpp"
 
 namespace espalier {
 

@@ -1,18 +1,17 @@
 #include "graph/blocks/convnext.hpp"
 
+#include "graph/blocks/conv.hpp"
+
 namespace espalier {
 
 NodeId convnext_block(GraphBuilder& builder, NodeId x, const ConvnextBlockOptions& options,
                       std::string_view name) {
   const Dim channels = builder.channels(x);
   const Dim expanded = options.expanded_channels.value_or(channels * 4);
-  const auto guard = builder.scope(name, "convnext_block",
-                                   {{"in_channels", channels},
-                                    {"out_channels", channels},
-                                    {"expanded_channels", expanded},
-                                    {"kernel", options.kernel},
-                                    {"in_height", builder.shape(x)[1]},
-                                    {"in_width", builder.shape(x)[2]}});
+  const auto guard = builder.scope(
+      name, "convnext_block",
+      block_attributes(builder, x, channels,
+                       {{"expanded_channels", expanded}, {"kernel", options.kernel}}));
   NodeId y = x;
   {
     const auto part = builder.scope("block");

@@ -2,19 +2,18 @@
 
 #include <vector>
 
+#include "graph/blocks/conv.hpp"
+
 namespace espalier {
 
 NodeId deform_conv(GraphBuilder& builder, NodeId x, Dim out_channels,
                    const DeformConvOptions& options, std::string_view name) {
   const ConvOptions& conv = options.conv;
   const auto guard = builder.scope(name, "deform_conv",
-                                   {{"in_channels", builder.channels(x)},
-                                    {"out_channels", out_channels},
-                                    {"kernel", conv.kernel.h},
-                                    {"stride", conv.stride.h},
-                                    {"modulated", options.modulated ? 1 : 0},
-                                    {"in_height", builder.shape(x)[1]},
-                                    {"in_width", builder.shape(x)[2]}});
+                                   block_attributes(builder, x, out_channels,
+                                                    {{"kernel", conv.kernel.h},
+                                                     {"stride", conv.stride.h},
+                                                     {"modulated", options.modulated ? 1 : 0}}));
   const Dim places = conv.kernel.h * conv.kernel.w * options.offset_groups;
   const NodeId found = builder.conv(x, places * (options.modulated ? 3 : 2),
                                     {.kernel = conv.kernel,

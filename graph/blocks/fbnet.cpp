@@ -1,6 +1,6 @@
 #include "graph/blocks/fbnet.hpp"
 
-#include "graph/blocks.hpp"
+#include "graph/blocks/conv.hpp"
 
 namespace espalier {
 
@@ -9,14 +9,11 @@ NodeId fbnet_block(GraphBuilder& builder, NodeId x, std::int64_t out_channels,
   const Dim in_channels = builder.channels(x);
   const Dim expanded = in_channels * options.expansion;
   const auto guard = builder.scope(name, "fbnet_block",
-                                   {{"in_channels", in_channels},
-                                    {"out_channels", out_channels},
-                                    {"expanded_channels", expanded},
-                                    {"kernel", options.kernel},
-                                    {"stride", options.stride},
-                                    {"groups", options.groups},
-                                    {"in_height", builder.shape(x)[1]},
-                                    {"in_width", builder.shape(x)[2]}});
+                                   block_attributes(builder, x, out_channels,
+                                                    {{"expanded_channels", expanded},
+                                                     {"kernel", options.kernel},
+                                                     {"stride", options.stride},
+                                                     {"groups", options.groups}}));
   const auto group_width = [&](Dim channels) {
     if (options.groups == 1) return Dim(0);
     return map([](std::int64_t c, std::int64_t groups) { return c / groups; }, channels,

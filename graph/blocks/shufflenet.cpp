@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/error.hpp"
-#include "graph/blocks.hpp"
+#include "graph/blocks/conv.hpp"
 
 namespace espalier {
 
@@ -18,16 +18,6 @@ Dim over(Dim channels, std::int64_t divisor) {
                      std::to_string(divisor) + "; give it a multiple");
   }
   return map([](std::int64_t c, std::int64_t d) { return c / d; }, channels, Dim(divisor));
-}
-
-ScopeAttributes attributes(const GraphBuilder& builder, NodeId x, Dim out_channels, Dim kernel,
-                           std::int64_t stride) {
-  return {{"in_channels", builder.channels(x)},
-          {"out_channels", out_channels},
-          {"kernel", kernel},
-          {"stride", stride},
-          {"in_height", builder.shape(x)[1]},
-          {"in_width", builder.shape(x)[2]}};
 }
 
 /// Layers of a branch, numbered as they come.
@@ -95,12 +85,13 @@ std::array<NodeId, 2> halves(GraphBuilder& builder, NodeId x) {
 
 NodeId shuffle_v1_unit(GraphBuilder& builder, NodeId x, Dim out_channels,
                        const ShuffleV1UnitOptions& options, std::string_view name) {
-  ScopeAttributes scope_attributes =
-      attributes(builder, x, out_channels, options.kernel, options.stride);
-  scope_attributes.emplace_back("groups", options.groups);
-  const auto guard = builder.scope(name, "shuffle_v1_unit", std::move(scope_attributes));
+  const auto guard = builder.scope(
+      name, "shuffle_v1_unit",
+      block_attributes(
+          builder, x, out_channels,
+          {{"kernel", options.kernel}, {"stride", options.stride}, {"groups", options.groups}}));
   const Dim in_channels = builder.channels(x);
-  const Dim mid_channels = options.mid_channels.value_or(over(out_channels, 4));
+  const Dim mid_channels = options.mid_channels ? *options.mid_channels : over(out_channels, 4);
   NodeId y = x;
   {
     const auto part = builder.scope("compress");
@@ -131,7 +122,8 @@ NodeId shuffle_v2_unit(GraphBuilder& builder, NodeId x, Dim out_channels,
                        const ShuffleV2UnitOptions& options, std::string_view name) {
   const auto guard =
       builder.scope(name, "shuffle_v2_unit",
-                    attributes(builder, x, out_channels, options.kernel, options.stride));
+                    block_attributes(builder, x, out_channels,
+                                     {{"kernel", options.kernel}, {"stride", options.stride}}));
   const Dim half = over(out_channels, 2);
   std::array<NodeId, 2> branches{};
   if (options.stride == 1) {
@@ -152,11 +144,13 @@ NodeId shuffle_v2_unit(GraphBuilder& builder, NodeId x, Dim out_channels,
 NodeId spos_unit(GraphBuilder& builder, NodeId x, Dim out_channels, const SposUnitOptions& options,
                  std::string_view name) {
   const Dim kernel = options.xception ? Dim(3) : options.kernel;
-  const Dim mid_channels = options.mid_channels.value_or(over(out_channels, 2));
-  ScopeAttributes scope_attributes = attributes(builder, x, out_channels, kernel, options.stride);
-  scope_attributes.emplace_back("mid_channels", mid_channels);
-  scope_attributes.emplace_back("xception", options.xception ? 1 : 0);
-  const auto guard = builder.scope(name, "spos_unit", std::move(scope_attributes));
+  const Dim mid_channels = options.mid_channels ? *options.mid_channels : over(out_channels, 2);
+  const auto guard = builder.scope(name, "spos_unit",
+                                   block_attributes(builder, x, out_channels,
+                                                    {{"kernel", kernel},
+                                                     {"stride", options.stride},
+                                                     {"mid_channels", mid_channels},
+                                                     {"xception", options.xception ? 1 : 0}}));
   std::array<NodeId, 2> sides{x, x};
   if (options.stride == 1) {
     // Channels 0, 2, 4, ... and then 1, 3, 5, ...

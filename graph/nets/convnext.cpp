@@ -1,15 +1,14 @@
 #include <string>
 
-#include "graph/blocks/convnext.hpp"
-#include "graph/nets.hpp"
+#include "graph/nets/net_builder.hpp"
 
 namespace espalier {
 
 Graph convnext_tiny(const NetOptions& options) {
   constexpr int depths[] = {3, 3, 9, 3};
   const op::LayerNorm norm{.eps = 1e-6f};
-  GraphBuilder b;
-  NodeId x = b.input(options.input[0], options.input[1], options.input[2]);
+  NetBuilder b;
+  NodeId x = b.input(options);
   std::int64_t channels = 96;
   {
     const auto features = b.scope("features");
@@ -36,8 +35,7 @@ Graph convnext_tiny(const NetOptions& options) {
     x = b.flatten(x, "1");
     x = b.linear(x, options.classes, {}, "2");
   }
-  b.output(x);
-  return b.build();
+  return b.finish(x);
 }
 
 }  // namespace espalier

@@ -1,13 +1,12 @@
 #include <string>
 
-#include "graph/blocks/vision_transformer.hpp"
-#include "graph/nets.hpp"
+#include "graph/nets/net_builder.hpp"
 
 namespace espalier {
 
 Graph vit_b_16(const NetOptions& options) {
-  GraphBuilder b;
-  NodeId x = b.input(options.input[0], options.input[1], options.input[2]);
+  NetBuilder b;
+  NodeId x = b.input(options);
   x = patch_embedding(b, x, 768, 16);
   {
     const auto encoder = b.scope("encoder");
@@ -17,8 +16,7 @@ Graph vit_b_16(const NetOptions& options) {
     x = b.layer_norm(x, {.eps = 1e-6f}, "ln");
   }
   x = b.flatten(b.slice(x, {.axis = 0, .begin = 0, .end = 1}, "class"));
-  b.output(b.linear(x, options.classes, {}, "heads.head"));
-  return b.build();
+  return b.finish(b.linear(x, options.classes, {}, "heads.head"));
 }
 
 }  // namespace espalier

@@ -120,6 +120,39 @@ inline std::vector<std::pair<std::string, Graph>> operator_graphs() {
   add_op("dropout", op::Dropout{0.5f});
   add_op("zero", op::Zero{});
   add_op("zero_strided", op::Zero{2});
+  add_op("slice_channels", op::Slice{0, 1, 3});
+  add_op("slice_height", op::Slice{1, 2, 0});
+  add_op("slice_width", op::Slice{2, 0, 4});
+  add_op("channel_shuffle", op::ChannelShuffle{2});
+  add_op("layer_norm", op::LayerNorm{});
+  add_op("layer_norm_plain", op::LayerNorm{.eps = 1e-3f, .affine = false});
+  add_op("scale", op::Scale{});
+  add_op("tokens", op::Tokens{});
+  const auto add_token_op = [&](const std::string& name, const Op& op, std::size_t inputs = 1) {
+    add(name, [&](GraphBuilder& b, NodeId x) {
+      std::vector<NodeId> all;
+      for (std::size_t k = 0; k < inputs; ++k) {
+        all.push_back(b.linear(b.tokens(x), 6, {.bias = k == 0}));
+      }
+      return b.append(op, all, "node");
+    });
+  };
+  add_token_op("token_layer_norm", op::LayerNorm{});
+  add_token_op("token_layer_norm_plain", op::LayerNorm{.affine = false});
+  add_token_op("token_scale", op::Scale{});
+  add_token_op("token_gelu", op::Activation{ActivationKind::gelu});
+  add_token_op("token_slice", op::Slice{0, 3, 5});
+  add_token_op("token_flatten", op::Flatten{});
+  add_token_op("class_token", op::ClassToken{});
+  add_token_op("position_embedding", op::PositionEmbedding{});
+  add_token_op("attention", op::Attention{2}, 3);
+  add_token_op("attention_one_head", op::Attention{6}, 3);
+  add("token_linear_quantized", [&](GraphBuilder& b, NodeId x) {
+    return b.append(op::Linear{.out_features = 3}, std::array{b.tokens(x)}, "node",
+                    {.quantization = Quantization{4, 8}});
+  });
+  add("feature_slice", [](GraphBuilder& b, NodeId x) { return b.slice(b.flatten(x), {0, 3, 70}); });
+  add("feature_layer_norm", [](GraphBuilder& b, NodeId x) { return b.layer_norm(b.flatten(x)); });
   add("two_inputs", [](GraphBuilder& b, NodeId x) {
     return b.add(b.conv(x, 4), b.append(op::Input{4, 7, 5}, {}, "input"));
   });

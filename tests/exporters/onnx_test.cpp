@@ -185,10 +185,10 @@ TEST(Onnx, VerificationNoticesAWrongModel) {
 
 TEST(Onnx, TheReaderRefusesWhatItDoesNotKnow) {
   onnx::ModelProto model = model_of(random_module(quantized_conv(8, 8)));
-  model.mutable_graph()->mutable_node(0)->set_op_type("Softmax");
+  model.mutable_graph()->mutable_node(0)->set_op_type("LRN");
   const at::Tensor x = at::zeros({1, 2, 6, 6});
   EXPECT_THAT(throws<NumericalError>([&] { run_onnx_model(model, x); }),
-              HasSubstr("cannot verify the ONNX operator Softmax"));
+              HasSubstr("cannot verify the ONNX operator LRN"));
 }
 
 TEST(Onnx, TheCheckerSeesInvalidModelsAndWrongShapes) {
@@ -225,18 +225,14 @@ TEST(Onnx, FilesThatAreNotModelsAreRefused) {
               HasSubstr("net.onnx: it is not an ONNX model"));
 }
 
-TEST(Onnx, ALinearLayerOnTokensIsRefused) {
-  Graph graph;
-  const NodeId x = graph.add(op::Input{2, 3, 4}, {}, "input");
-  Graph tokens = Graph::like(graph);
-  tokens.add_trusted(op::Input{2, 3, 4}, {}, graph.node(x).name, no_scope, {}, {2, 3, 4});
-  // No operator makes tokens yet.
-  const NodeId flat = tokens.add_trusted(op::Flatten{}, std::array{x}, 0, no_scope, {}, {6, 4});
-  const NodeId y = tokens.add(op::Linear{.out_features = 5}, std::array{flat}, "linear");
-  tokens.add(op::Output{}, std::array{y}, "output");
-  InferenceNet net{tokens, std::vector<InferenceTensors>(tokens.size()), {}};
-  EXPECT_THAT(throws<UnsupportedError>([&] { make_onnx_model(net); }),
-              HasSubstr("linear 'linear' acts on tokens"));
+TEST(Onnx, ADeformableConvolutionIsRefused) {
+  GraphBuilder b;
+  const NodeId x = b.input(2, 4, 4);
+  b.output(b.deform_conv(std::array{x, b.conv(x, 18)}, 3, {.kernel = 3}));
+  const TemporaryFile file("deformable.onnx");
+  EXPECT_THAT(throws<UnsupportedError>([&] { export_onnx(random_module(b.build()), file.path()); }),
+              HasSubstr("deform_conv2d 'conv_2': ONNX has it from opset 19 on"));
+  EXPECT_FALSE(file.exists());
 }
 
 TEST(Onnx, NothingIsLeftOfARefusedExport) {

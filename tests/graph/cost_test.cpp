@@ -113,6 +113,21 @@ TEST(Cost, AChoiceIsOpenThoughItsInputsHaveOneShape) {
   EXPECT_EQ(node_cost(graph, choice).params, Dim(0));
 }
 
+TEST(Cost, TokensAndDeformableConvolutionsByHand) {
+  GraphBuilder b;
+  NodeId x = b.input(3, 4, 4);
+  const NodeId offsets = b.conv(x, 18);                                       // 54 weights
+  x = b.deform_conv(std::array{x, offsets}, 8, {.kernel = 3, .bias = true});  // 216 + 8
+  x = b.scale(b.layer_norm(x));                                               // 16 + 8
+  x = b.position_embedding(b.class_token(b.tokens(x)));                       // 8 + 17 x 8
+  x = b.attention(x, x, b.linear(x, 8, {.bias = false}), 4);                  // 64
+  b.output(x);
+  const Cost c = cost(b.build());
+  EXPECT_EQ(c.params, 54 + 216 + 8 + 16 + 8 + 8 + 17 * 8 + 64);
+  EXPECT_EQ(c.storage_bytes, 4 * c.params);
+  EXPECT_EQ(c.macs, (54 + 216) * 16 + 64 * 17 + 2 * 17 * 17 * 8);
+}
+
 /// The definition, step by step: at each step every value lives that is computed by then and still
 /// read then or later, and an operator that only passes its first input on may write over it.
 std::int64_t simulated_peak(const Graph& graph) {
@@ -132,7 +147,8 @@ std::int64_t simulated_peak(const Graph& graph) {
     }
     const std::string_view op = op_name(graph.node(step).op);
     const bool passes_on = op == "batch_norm2d" || op == "activation" || op == "dropout" ||
-                           op == "flatten" || op == "output" || op == "add" || op == "multiply";
+                           op == "flatten" || op == "output" || op == "add" || op == "multiply" ||
+                           op == "layer_norm" || op == "scale" || op == "position_embedding";
     if (passes_on && !read_after(inputs[0], step)) sum -= graph.node(inputs[0]).shape.elements();
     peak = std::max(peak, sum);
   }

@@ -94,6 +94,21 @@ TEST(ShapeInference, OtherOperators) {
   EXPECT_EQ(infer(op::Choice{0, 2}, {x, x, x}), x);
   EXPECT_EQ(infer(op::Choice{3, 1}, {x, {2, 6, 5}}),
             Shape({Dim::select(3, std::array{Dim(4), Dim(2)}), 6, 5}));
+  EXPECT_EQ(infer(op::Slice{0, 1, 3}, {x}), Shape({2, 6, 5}));
+  EXPECT_EQ(infer(op::Slice{2, 1, 0}, {x}), Shape({4, 6, 4}));
+  EXPECT_EQ(infer(op::Slice{0, 2, 9}, {{9, 4}}), Shape({7, 4}));
+  EXPECT_EQ(infer(op::Slice{0, 3, 0}, {{9}}), Shape({6}));
+  EXPECT_EQ(infer(op::ChannelShuffle{2}, {x}), x);
+  EXPECT_EQ(infer(op::LayerNorm{}, {{9, 4}}), Shape({9, 4}));
+  EXPECT_EQ(infer(op::Scale{}, {x}), x);
+  EXPECT_EQ(infer(op::Tokens{}, {x}), Shape({30, 4}));
+  EXPECT_EQ(infer(op::ClassToken{}, {{9, 4}}), Shape({10, 4}));
+  EXPECT_EQ(infer(op::PositionEmbedding{}, {{9, 4}}), Shape({9, 4}));
+  EXPECT_EQ(infer(op::Attention{2}, {{9, 4}, {9, 4}, {9, 4}}), Shape({9, 4}));
+  EXPECT_EQ(infer(op::Flatten{}, {{9, 4}}), Shape({36}));
+  EXPECT_EQ(infer(op::DeformConv2d{.out_channels = 6}, {x, {36, 6, 5}}), Shape({6, 6, 5}));
+  EXPECT_EQ(infer(op::DeformConv2d{.out_channels = 6, .stride = 2}, {x, {18, 3, 3}, {9, 3, 3}}),
+            Shape({6, 3, 3}));
   EXPECT_EQ(infer(op::Output{}, {x}), x);
   EXPECT_EQ(Shape({4, 6, 5}).elements(), 120);
   EXPECT_EQ(Shape({4, 6, 5}).to_string(), "{4, 6, 5}");
@@ -177,6 +192,32 @@ TEST(ShapeInference, Throws) {
       {op::BatchNorm2d{.eps = infinity}, {x}, "eps must be positive, got inf"},
       {op::BatchNorm2d{.momentum = nan}, {x}, "momentum must be 0 to 1, got nan"},
       {op::BatchNorm2d{.momentum = 1.5f}, {x}, "momentum must be 0 to 1, got 1.5"},
+      {op::Slice{3, 0, 1}, {x}, "axis 3 of {4, 6, 5} cannot be cut"},
+      {op::Slice{1, 0, 1}, {{9, 4}}, "axis 1 of {9, 4} cannot be cut"},
+      {op::Slice{open, 0, 1}, {x}, "cannot be cut"},
+      {op::Slice{0, 2, 2}, {x}, "[2, 2) is not a part of axis 0 of {4, 6, 5}"},
+      {op::Slice{1, 0, 7}, {x}, "[0, 7) is not a part of axis 1"},
+      {op::ChannelShuffle{3}, {x}, "the channels of {4, 6, 5} cannot be divided into groups 3"},
+      {op::ChannelShuffle{0}, {x}, "groups must be at least 1"},
+      {op::ChannelShuffle{2}, {flat}, "needs an input of shape {C, H, W}"},
+      {op::LayerNorm{.eps = 0}, {x}, "eps must be positive"},
+      {op::Scale{nan}, {x}, "initial must be finite"},
+      {op::Tokens{}, {flat}, "needs an input of shape {C, H, W}"},
+      {op::ClassToken{}, {x}, "needs an input of shape {tokens, channels}, got {4, 6, 5}"},
+      {op::PositionEmbedding{}, {x}, "needs an input of shape {tokens, channels}"},
+      {op::PositionEmbedding{}, {{open, 4}}, "the number of tokens cannot be open"},
+      {op::Attention{}, {x, x, x}, "needs an input of shape {tokens, channels}"},
+      {op::Attention{3}, {{9, 4}, {9, 4}, {9, 4}}, "cannot be divided into heads of a width of 3"},
+      {op::Attention{2}, {{9, 4}, {9, 4}, {8, 4}}, "needs inputs of equal shape"},
+      {op::Attention{2}, {{9, 4}}, "takes 3 inputs, got 1"},
+      {op::Attention{0}, {{9, 4}, {9, 4}, {9, 4}}, "head_width must be at least 1"},
+      {op::Attention{1}, {{most, most / 2}, {most, most / 2}, {most, most / 2}}, "more than"},
+      {op::DeformConv2d{.out_channels = 6}, {x}, "takes 2 inputs, got 1"},
+      {op::DeformConv2d{.out_channels = 6, .kernel = open}, {x, {18, 6, 5}}, "kernel cannot be"},
+      {op::DeformConv2d{.out_channels = 6}, {x, {17, 6, 5}}, "needs offsets of shape {18 D, 6, 5}"},
+      {op::DeformConv2d{.out_channels = 6}, {x, {18, 5, 5}}, "got {18, 5, 5}"},
+      {op::DeformConv2d{.out_channels = 6}, {x, {54, 6, 5}}, "be divided into offset groups 3"},
+      {op::DeformConv2d{.out_channels = 6}, {x, {18, 6, 5}, {8, 6, 5}}, "factors of shape {9, 6"},
       {op::Linear{4}, {x}, "got {4, 6, 5}; flatten it first"},
       {op::Linear{0}, {flat}, "out_features must be at least 1"},
       {op::Linear{most}, {{std::int64_t{1} << 30}}, "multiply-accumulates"},

@@ -85,6 +85,16 @@ inline std::vector<Candidate> all_operators() {
       {op::Dropout{0.25f}, 1},
       {op::Zero{}, 1},
       {op::Zero{2}, 1},
+      {op::Slice{0, 1, 3}, 1},
+      {op::Slice{1, 1, 0}, 1},
+      {op::ChannelShuffle{2}, 1},
+      {op::LayerNorm{}, 1},
+      {op::LayerNorm{.eps = 1e-3f, .affine = false}, 1},
+      {op::Scale{0.5f}, 1},
+      {op::Tokens{}, 1},
+      {op::ClassToken{}, 1},
+      {op::PositionEmbedding{}, 1},
+      {op::Attention{2}, 3},
   };
 }
 

@@ -112,6 +112,52 @@ TEST(GraphModule, OperatorsAreTheseOfAten) {
   EXPECT_EQ(plain(op::Zero{2}).abs().max().item<double>(), 0);
 }
 
+TEST(GraphModule, DeformableConvolutionsAgreeWithAPlainInterpreter) {
+  struct Case {
+    std::int64_t runs, group_width, stride, dilation;
+    bool factors;
+    std::int64_t height = 6, width = 5;
+  };
+  for (const Case& c : {Case{1, 0, 1, 1, false}, Case{1, 0, 2, 1, true}, Case{2, 0, 1, 2, true},
+                        Case{4, 2, 2, 1, false}, Case{2, 1, 1, 1, true},
+                        Case{1, 0, 1, 1, true, 1, 5}, Case{1, 0, 1, 1, false, 1, 1}}) {
+    GraphBuilder b;
+    const NodeId x = b.conv(b.input(4, c.height, c.width), 4, {.bias = true});
+    // Offsets of several pixels, so that some places lie outside.
+    const NodeId scaled = b.scale(b.conv(x, 18 * c.runs, {.kernel = 3, .stride = c.stride}), 4);
+    std::vector<NodeId> inputs{x, scaled};
+    if (c.factors) {
+      const NodeId raw = b.conv(x, 9 * c.runs, {.kernel = 3, .stride = c.stride});
+      inputs.push_back(b.activation(raw, ActivationKind::sigmoid));
+    }
+    b.output(b.deform_conv(inputs, c.group_width == 1 ? 0 : 6,
+                           {.kernel = 3,
+                            .stride = c.stride,
+                            .dilation = c.dilation,
+                            .padding = c.dilation,
+                            .group_width = c.group_width,
+                            .bias = true}));
+    const Graph graph = b.build();
+    Interpreter oracle(5);
+    GraphModule module(graph, in_double);
+    EXPECT_EQ(module.parameter_count(), cost(graph).params);
+    load(module, oracle);
+    module.eval();
+    const auto values = static_cast<std::size_t>(4 * c.height * c.width);
+    const at::Tensor y =
+        module
+            .forward(at::tensor(oracle.weights("the input", "weight", values), at::kDouble)
+                         .view({1, 4, c.height, c.width}))
+            .contiguous()
+            .flatten();
+    const std::vector<double> expected = oracle.run(graph);
+    ASSERT_EQ(static_cast<std::size_t>(y.numel()), expected.size());
+    for (std::size_t k = 0; k < expected.size(); ++k) {
+      ASSERT_NEAR(y.data_ptr<double>()[k], expected[k], 1e-12 * (1 + std::abs(expected[k])));
+    }
+  }
+}
+
 TEST(GraphModule, QuantizedOperatorsReadRoundedInputsAndWeights) {
   const at::Tensor x = random_tensor({2, 4, 6, 6}, Rng(3));
   const Quantization bits{.weight_bits = 4, .activation_bits = 5};
@@ -188,6 +234,19 @@ TEST(GraphModule, WeightsDependOnTheNameAloneAndHaveTheirVariance) {
   const at::Tensor v = big.tensor("last.weight");
   EXPECT_LE(v.abs().max().item<double>(), 1 / std::sqrt(128.0));
   EXPECT_NEAR(v.std().item<double>(), 1 / std::sqrt(128.0 * 3), 1e-3);
+
+  GraphBuilder tokens;
+  NodeId t = tokens.scale(tokens.layer_norm(tokens.input(64, 20, 20)), 0.25f);
+  tokens.output(tokens.position_embedding(tokens.class_token(tokens.tokens(t))));
+  GraphModule embedded(tokens.build());
+  for (const bool drawn : {false, true}) {
+    if (drawn) embedded.reset_parameters(Rng(5));
+    EXPECT_TRUE(embedded.tensor("scale.weight").eq(0.25).all().item<bool>());
+    EXPECT_TRUE(embedded.tensor("ln.weight").eq(1).all().item<bool>());
+    EXPECT_TRUE(embedded.tensor("ln.bias").eq(0).all().item<bool>());
+  }
+  EXPECT_NEAR(embedded.tensor("position_embedding.weight").std().item<double>(), 0.02, 5e-4);
+  EXPECT_NEAR(embedded.tensor("class_token.weight").std().item<double>(), 0.02, 5e-3);
 
   GraphBuilder other;
   NodeId z = other.batch_norm(other.input(64, 4, 4));

@@ -187,6 +187,52 @@ inline std::vector<std::pair<std::string, Supergraph>> hole_supergraphs() {
     x = b.conv(x, 4, {.kernel = {b.number("even", even), k}}, "mixed");
     finish(b, "kernels of two axes", b.activation(x, ActivationKind::sigmoid));
   }
+  {
+    SupergraphBuilder b;
+    const std::array<std::int64_t, 2> embeds{4, 6}, heads{1, 3}, hidden{5, 8};
+    const Dim embed = b.number("embed", embeds);
+    NodeId x = b.conv(b.input(3, 8, 8), embed, {.kernel = 4, .stride = 4, .padding = 0});
+    x = b.position_embedding(b.class_token(b.tokens(x)));
+    const DecisionId depth = b.decide({.name = "depth", .options = {"1", "2"}});
+    std::vector<NodeId> taps;
+    for (const char* name : {"block1", "block2"}) {
+      const auto scope = b.scope(name);
+      const Dim width = b.number(std::string(name) + ".heads", heads) * Dim(2);
+      NodeId y = b.layer_norm(x);
+      const NodeId q = b.linear(y, width, {}, "q"), k = b.linear(y, width, {}, "k");
+      y = b.attention(q, k, b.linear(y, width, {}, "v"), 2);
+      x = b.add(x, b.scale(b.linear(y, embed, {}, "project"), 0.1f));
+      y = b.linear(b.layer_norm(x), b.number(std::string(name) + ".hidden", hidden), {}, "mlp1");
+      x = b.add(x, b.linear(b.activation(y, ActivationKind::gelu), embed, {}, "mlp2"));
+      taps.push_back(x);
+    }
+    x = b.layer_norm(b.choice(depth, taps));
+    b.output(b.linear(b.flatten(b.slice(x, {0, 0, 1})), 5));
+    result.emplace_back("transformer", b.finish());
+  }
+  {
+    SupergraphBuilder b;
+    NodeId x = conv_bn_act(b, b.input(3, 8, 8), b.number("a", widths));
+    x = b.scale(b.layer_norm(x, {.eps = 1e-3f, .affine = false}));
+    x = b.layer_norm(conv_bn_act(b, x, b.number("b", widths)));
+    x = conv_bn_act(b, b.slice(b.slice(x, {1, 1, 0}), {2, 0, 6}), 6);
+    const NodeId half = conv_bn_act(b, b.slice(x, {0, 3, 0}), b.number("c", widths));
+    const NodeId mixed = conv_bn_act(b, half, 3);
+    x = b.channel_shuffle(b.concat(std::array{b.slice(x, {0, 0, 3}), mixed}), 2);
+    finish(b, "layer norm, slices, shuffle", b.activation(x, ActivationKind::relu));
+  }
+  {
+    SupergraphBuilder b;
+    NodeId x = conv_bn_act(b, b.input(3, 8, 8), b.number("a", widths));
+    const NodeId offsets = b.conv(x, 18, {.kernel = 3, .stride = 2, .bias = true}, "offsets");
+    x = b.deform_conv(std::array{x, offsets}, b.number("b", widths),
+                      {.kernel = 3, .stride = 2, .bias = true});
+    const NodeId moves = b.conv(x, 18, {.kernel = 3}, "moves");
+    const NodeId factors =
+        b.activation(b.conv(x, 9, {.kernel = 3}, "factors"), ActivationKind::sigmoid);
+    x = b.deform_conv(std::array{x, moves, factors}, 0, {.kernel = 3, .group_width = 1});
+    finish(b, "deformable", b.batch_norm(x));
+  }
   return result;
 }
 

@@ -171,6 +171,26 @@ TEST(SupernetMixed, IsTheExpectationWhereTheNetworkIsLinearInTheHole) {
     expect_expectation(finish(b, b.avg_pool(x, {.kernel = b.number("pool", odd), .stride = 2})));
   }
   {
+    SCOPED_TRACE("layer norms of each width");
+    SupergraphBuilder b;
+    NodeId x =
+        b.tokens(b.conv(b.input(3, 8, 8), b.number("a", widths), {.kernel = 3, .stride = 4}));
+    x = b.layer_norm(x);
+    b.output(b.linear(b.flatten(b.slice(x, {0, 1, 2})), 5));
+    const auto supergraph = b.finish();
+    const SupergraphSpace space(Supergraph(supergraph.graph(), supergraph.decisions()));
+    Supernet net(*space.supergraph(), in_double);
+    randomize(net, Rng(31));
+    net.eval();
+    // Statistics of what a mask leaves of the widest one are those of no architecture.
+    const at::Tensor batch = random_tensor({2, 3, 8, 8}, Rng(32));
+    for (std::uint32_t k = 0; k < 3; ++k) {
+      EXPECT_LT(difference(net.forward_mixed(batch, net.one_hot({{k}})),
+                           net.extract({{k}}).forward(batch)),
+                1e-12);
+    }
+  }
+  {
     SCOPED_TRACE("width of two decisions");
     SupergraphBuilder b;
     const Dim width = map([](std::int64_t p, std::int64_t q) { return p * q / 2; },

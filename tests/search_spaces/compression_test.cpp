@@ -193,6 +193,33 @@ TEST(Compression, WidthsThatMeetInAnotherOrderOrMakeUpStay) {
             (Names{"pick", "channels.conv"}));
 }
 
+TEST(Compression, WidthsOfHeadsCutsShufflesAndOffsetsStay) {
+  SupergraphBuilder b;
+  NodeId x = b.conv(b.input(3, 8, 8), 16, {.kernel = 3}, "shuffled");
+  x = b.channel_shuffle(x, 4);
+  x = b.conv(x, 16, {}, "cut");
+  x = b.conv(b.slice(x, {0, 4, 12}), 16, {}, "deformed");
+  x = b.deform_conv(std::array{x, b.conv(x, 18, {.kernel = 3}, "offsets")}, 16, {.kernel = 3},
+                    "deform");
+  x = b.conv(x, 16, {}, "embed");  // tied to "out" below
+  x = b.position_embedding(b.class_token(b.tokens(b.layer_norm(x))));
+  const auto linear = [&](NodeId in, const char* name) { return b.linear(in, 16, {}, name); };
+  const NodeId y = b.attention(linear(x, "q"), linear(x, "k"), linear(x, "v"), 4);
+  x = b.add(x, b.scale(linear(y, "out")));
+  x = b.linear(b.activation(linear(x, "hidden"), ActivationKind::gelu), 16, {}, "last");
+  b.output(b.linear(b.flatten(b.slice(x, {0, 0, 1})), 5));
+  const Supergraph s = open_compression(b.finish(), {.channels = {0.5, 1.0}, .divisor = 4});
+  std::vector<std::string> names;
+  for (const Decision& d : s.decisions()) names.push_back(d.name);
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"channels.embed", "channels.hidden", "channels.last"}));
+  const SupergraphSpace space{Supergraph(s.graph(), s.decisions())};
+  enumerate(space, [&](const Architecture& a) {
+    verify(space.build(a));
+    return true;
+  });
+}
+
 TEST(Compression, AShareOfOneKeepsEveryWidth) {
   const ChainStage stage{.widths = {50}, .depths = {1}, .kernels = {3}};
   ChainOptions options{.stages = {stage}};

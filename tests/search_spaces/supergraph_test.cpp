@@ -245,6 +245,37 @@ TEST(Layout, OpenMapsCannotBeFlattened) {
   EXPECT_THROW(b.finish(), UnsupportedError);
 }
 
+TEST(Layout, OpenChannelsAreNotCutShuffledOrFlattenedTokenByToken) {
+  const std::array<std::int64_t, 2> widths{2, 4};
+  const auto finish = [&](auto&& make) {
+    SupergraphBuilder b;
+    const NodeId x = b.conv(b.input(3, 2, 2), b.number("width", widths));
+    b.output(make(b, x));
+    return b.finish();
+  };
+  const auto refused = [&](auto&& make, const char* what) {
+    EXPECT_THAT(throws<ShapeError>([&] { finish(make); }), testing::HasSubstr(what));
+  };
+  refused(
+      [](GraphBuilder& b, NodeId x) {
+        return b.slice(x, {0, 0, 1});
+      },
+      "its input has the open shape {width{2|4}, 2, 2}; close the width");
+  refused([](GraphBuilder& b, NodeId x) { return b.channel_shuffle(x, 2); }, "open shape");
+  refused([](GraphBuilder& b, NodeId x) { return b.flatten(b.tokens(x)); }, "open shape");
+  refused(
+      [](GraphBuilder& b, NodeId x) {
+        return b.deform_conv(std::array{x, b.conv(x, 36)}, 3, {.kernel = 3});
+      },
+      "open shape");
+  const Supergraph s = finish([](GraphBuilder& b, NodeId x) {
+    x = b.layer_norm(b.tokens(b.slice(x, {1, 1, 0})));
+    return b.flatten(b.slice(b.attention(x, x, x, 2), {0, 1, 2}));
+  });
+  EXPECT_EQ(s.layout(s.graph().output()).indices(std::array{0u}).size(), 2u);
+  EXPECT_EQ(s.layout(s.graph().output()).width(), 4);
+}
+
 TEST(Layout, AJoinOfWidthsNeedsSingleParts) {
   SupergraphBuilder b;
   const std::array<std::int64_t, 2> widths{2, 4};
