@@ -35,7 +35,7 @@ std::vector<Kind> kinds_of(const Catalogue& catalogue) {
        formats = Json::array();
   for (const auto& [name, proxy] : catalogue.proxies) proxies.push_back(entry(name, proxy.doc));
   for (const Device& device : catalogue.devices) devices.push_back(entry(device.name, device.doc));
-  for (const std::string& name : net_names()) nets.push_back(entry(name, "as in torchvision"));
+  for (const std::string& name : net_names()) nets.push_back(entry(name, "reference network"));
   for (const ExportFormat& format : export_formats()) {
     formats.push_back(entry(format.name, format.doc));
   }

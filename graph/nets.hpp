@@ -41,7 +41,7 @@ Graph vgg16_bn(const NetOptions& options = {});
 
 /// Source: Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, arXiv 1409.4842, table 1.
 /// Differs from the source: as in torchvision, batch norm instead of local response normalization,
-/// and 3x3 instead of 5x5 convolutions.
+/// and 3x3 instead of 5x5 convolutions. Inputs from 31x31.
 /// Test: Nets.PublishedCounts.
 Graph googlenet(const NetOptions& options = {});
 /// Source: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016,
@@ -64,12 +64,12 @@ Graph resnext50_32x4d(const NetOptions& options = {});
 Graph wide_resnet50_2(const NetOptions& options = {});
 
 /// Source: Huang et al., "Densely Connected Convolutional Networks", CVPR 2017, arXiv 1608.06993,
-/// table 1.
+/// table 1. Inputs from 29x29.
 /// Test: Nets.PublishedCounts.
 Graph densenet121(const NetOptions& options = {});
 
 /// Source: Iandola et al., "SqueezeNet", arXiv 1602.07360, table 1; 1.1: its authors' repository.
-/// Inputs from 21x21 (1.0) and 17x17 (1.1).
+/// Inputs from 29x29 (1.0) and 25x25 (1.1).
 /// Test: Nets.PublishedCounts.
 Graph squeezenet1_0(const NetOptions& options = {});
 Graph squeezenet1_1(const NetOptions& options = {});
@@ -113,12 +113,12 @@ Graph regnet_y_400mf(const NetOptions& options = {});
 /// Test: Nets.PaperCounts.
 Graph repvgg_a0(const NetOptions& options = {});
 
-/// Not in torchvision. Inputs from 17x17.
+/// Not in torchvision. Inputs from 45x45.
 /// Source: Lee et al., "An Energy and GPU-Computation Efficient Backbone Network", CVPR Workshops
 /// 2019, arXiv 1904.09730, table 1.
 /// Test: Nets.PaperCounts.
 Graph vovnet39(const NetOptions& options = {});
-/// VoVNetV2-39: with shortcuts, and eSE at the end of each stage.
+/// VoVNetV2-39, of the same inputs: with shortcuts, and eSE at the end of each stage.
 /// Source: Lee and Park, "CenterMask", CVPR 2020, arXiv 1911.06667, section 3.3.
 /// Test: Nets.PaperCounts.
 Graph vovnet39_ese(const NetOptions& options = {});

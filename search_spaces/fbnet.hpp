@@ -40,13 +40,15 @@ const OptionTable<FbnetOptions>& fbnet_options();
 /// kernel 3 or 5 with expansion 1, 1 in two groups, 3 or 6, and "skip": 9^22 architectures. A
 /// skip that keeps the shape is the identity; where the shape changes it is what the reference code
 /// makes it, a strided 1x1 convolution with batch norm and ReLU.
-/// Decisions: stage1.block1 {k3_e1, k3_e1_g2, k3_e3, k3_e6, k5_e1, k5_e1_g2, k5_e3, k5_e6, skip},
-/// ... Source: Wu et al., FBNet, CVPR 2019, arXiv 1812.03443, tables 1 and 2, and the reference
-/// models. Differs from the source: the head has 1984 channels, as the reference FBNet-B and C;
-/// FBNet-A has 1504. The released FBNet-B has one, FBNet-C two 5x5 depthwise convolutions made of
-/// two 3x3 ones, which is not among the nine candidates. Test:
-/// Fbnet.PublishedNetworksHaveThePublishedCosts. Throws ConfigError for options that
-/// fbnet_options() refuses, and ShapeError for networks above the limits of graph/graph.hpp.
+/// Decisions: stage1.block1, stage2.block1, stage2.block2, ..., each of k3_e1, k3_e1_g2, k3_e3,
+/// k3_e6, k5_e1, k5_e1_g2, k5_e3, k5_e6, skip.
+/// Source: Wu et al., FBNet, CVPR 2019, arXiv 1812.03443, tables 1 and 2, and its reference models.
+/// Differs from the source: the head has 1984 channels, as in the released FBNet-B and C; that of
+/// FBNet-A has 1504. The released FBNet-B has one and FBNet-C two 5x5 depthwise convolutions made
+/// of two 3x3 ones, which are not among the nine candidates.
+/// Test: Fbnet.PublishedNetworksHaveThePublishedCosts.
+/// Throws ConfigError for options that fbnet_options() refuses, and ShapeError for networks above
+/// the limits of graph/graph.hpp.
 std::unique_ptr<SupergraphSpace> make_fbnet(const FbnetOptions& options = {});
 
 }  // namespace espalier

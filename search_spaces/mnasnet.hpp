@@ -43,14 +43,15 @@ const OptionTable<MnasnetOptions>& mnasnet_options();
 /// its own operator, kernel, squeeze-and-excitation, skip, width and depth, which all of its layers
 /// share. Widths are rounded to whole numbers. Operators: a convolution ("conv"), a depthwise
 /// separable one ("dconv", linear at its end), inverted residuals ("mbconv3", "mbconv6"). Skips, in
-/// the layers that keep the shape: "none", "identity", "pool" (3x3 average pooling). Decisions:
-/// stage1.op, stage1.kernel, stage1.filters, stage1.se, stage1.depth, stage1.skip, ... Source: Tan
-/// et al., MnasNet, CVPR 2019, arXiv 1807.11626, section 4.1, and its reference models (SE squeezes
-/// to a share of the layer's input width; batch norm eps 1e-3). Differs from the source: the
-/// expansion is part of the operator, as in the published networks; a stage of one layer has 1 or
-/// 2, never none; the paper does not say what it pools in a skip. The widths 112 of MnasNet-A1 and
-/// 192 of MnasNet-B1 are not among the paper's multiples of MobileNetV2's 96 and 160: those
-/// networks need `stages` of these widths. Test: Mnasnet.PublishedNetworksHaveThePublishedCosts.
+/// the layers that keep the shape: "none", "identity", "pool" (3x3 average pooling).
+/// Decisions: stage1.op, stage1.kernel, stage1.filters, stage1.se, stage1.depth, stage1.skip, ...
+/// Source: Tan et al., MnasNet, CVPR 2019, arXiv 1807.11626, section 4.1, and its reference models
+/// (SE squeezes to a share of the layer's input width; batch norms have eps 1e-3).
+/// Differs from the source: the expansion is part of the operator, as in the published networks; a
+/// stage of one layer has 1 or 2, never none; the paper does not say what a skip pools. The widths
+/// 112 of MnasNet-A1 and 192 of MnasNet-B1 are not among the paper's multiples of MobileNetV2's 96
+/// and 160: these networks need `stages` of such widths.
+/// Test: Mnasnet.PublishedNetworksHaveThePublishedCosts.
 /// Throws ConfigError for options that mnasnet_options() refuses, and ShapeError for networks above
 /// the limits of graph/graph.hpp.
 std::unique_ptr<SupergraphSpace> make_mnasnet(const MnasnetOptions& options = {});

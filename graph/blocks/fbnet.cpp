@@ -4,7 +4,7 @@
 
 namespace espalier {
 
-NodeId fbnet_block(GraphBuilder& builder, NodeId x, std::int64_t out_channels,
+NodeId fbnet_block(GraphBuilder& builder, NodeId x, Dim out_channels,
                    const FbnetBlockOptions& options, std::string_view name) {
   const Dim in_channels = builder.channels(x);
   const Dim expanded = in_channels * options.expansion;

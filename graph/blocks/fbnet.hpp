@@ -17,9 +17,9 @@ struct FbnetBlockOptions {
   std::int64_t expansion = 1;
   Dim kernel = 3;  ///< odd
   std::int64_t stride = 1;
-  std::int64_t groups = 1;  ///< of the 1x1 convolutions; divides all widths
+  std::int64_t groups = 1;  ///< of the 1x1 convolutions; above 1, divides closed widths
 };
-NodeId fbnet_block(GraphBuilder& builder, NodeId x, std::int64_t out_channels,
+NodeId fbnet_block(GraphBuilder& builder, NodeId x, Dim out_channels,
                    const FbnetBlockOptions& options, std::string_view name);
 
 }  // namespace espalier

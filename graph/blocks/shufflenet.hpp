@@ -18,8 +18,8 @@ namespace espalier {
 struct ShuffleV1UnitOptions {
   Dim kernel = 3;  ///< odd
   std::int64_t stride = 1;
-  std::int64_t groups = 3;               ///< of the 1x1 convolutions; divides all widths
-  bool first_grouped = true;             ///< the first one too
+  std::int64_t groups = 3;    ///< of the 1x1 convolutions; divides the widths, which cannot be open
+  bool first_grouped = true;  ///< the first one too
   std::optional<Dim> mid_channels = {};  ///< of the depthwise convolution; default out_channels / 4
 };
 NodeId shuffle_v1_unit(GraphBuilder& builder, NodeId x, Dim out_channels,

@@ -4,6 +4,7 @@
 
 #include "core/error.hpp"
 #include "graph/cost.hpp"
+#include "tests/graph/blocks/blocks.hpp"
 #include "tests/graph/blocks/operators.hpp"
 
 namespace espalier {
@@ -33,6 +34,13 @@ TEST(DeformableBlocks, TheOffsetConvolutionFollowsTheWindow) {
   EXPECT_EQ(graph.node(graph.output()).shape, Shape({4, 4, 6}));
   EXPECT_EQ(cost(graph).params, 3 * 8 * (3 * 3 * 4) + 36 + 3 * 8 * 4);
   EXPECT_THROW(block({.offset_groups = 3}), ShapeError);
+}
+
+TEST(DeformableBlocks, TheWidthMayBeOpen) {
+  expect_searchable({8, 6, 6}, [](GraphBuilder& b, NodeId x, Dim width, Dim kernel) {
+    x = b.conv(x, width, {.kernel = kernel});
+    return deform_conv(b, x, width, {.modulated = true}, "block");
+  });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "graph/cost.hpp"
+#include "tests/graph/blocks/blocks.hpp"
 #include "tests/graph/blocks/operators.hpp"
 
 namespace espalier {
@@ -33,6 +34,13 @@ TEST(FbnetBlocks, TheShortcutNeedsTheSameShape) {
   EXPECT_EQ(operators(block({.expansion = 3}, 24)).find("add"), std::string::npos);
   EXPECT_EQ(operators(block({.expansion = 3, .stride = 2}, 16)).find("add"), std::string::npos);
   EXPECT_NE(operators(block({.expansion = 3}, 16)).find("add"), std::string::npos);
+}
+
+TEST(FbnetBlocks, WidthAndKernelMayBeOpen) {
+  expect_searchable({16, 8, 8}, [](GraphBuilder& b, NodeId x, Dim width, Dim kernel) {
+    x = fbnet_block(b, x, 16, {.kernel = kernel, .stride = 2, .groups = 2}, "block1");
+    return fbnet_block(b, x, width, {.expansion = 3, .kernel = kernel, .stride = 2}, "block2");
+  });
 }
 
 }  // namespace

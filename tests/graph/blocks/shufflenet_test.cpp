@@ -6,6 +6,7 @@
 #include "core/error.hpp"
 #include "graph/cost.hpp"
 #include "tests/core/throws.hpp"
+#include "tests/graph/blocks/blocks.hpp"
 #include "tests/graph/blocks/operators.hpp"
 
 namespace espalier {
@@ -78,6 +79,22 @@ TEST(ShuffleBlocks, TheXceptionLikeBranchHasThreeSeparableConvolutions) {
             "conv2d batch_norm2d conv2d batch_norm2d activation "
             "conv2d batch_norm2d conv2d batch_norm2d activation concat output ");
   EXPECT_EQ(cost(graph).params, 3 * (9 * 8 + 16 + 8 * 8 + 16));
+}
+
+TEST(ShuffleBlocks, WidthAndKernelMayBeOpen) {
+  // Groups cannot divide an open width.
+  expect_searchable({8, 8, 8}, [](GraphBuilder& b, NodeId x, Dim, Dim kernel) {
+    x = shuffle_v1_unit(b, x, 24, {.kernel = kernel, .stride = 2, .groups = 2}, "block1");
+    return shuffle_v1_unit(b, x, 24, {.kernel = kernel, .groups = 2}, "block2");
+  });
+  expect_searchable({8, 8, 8}, [](GraphBuilder& b, NodeId x, Dim width, Dim kernel) {
+    x = shuffle_v2_unit(b, x, width, {.kernel = kernel, .stride = 2}, "block1");
+    return shuffle_v2_unit(b, x, width, {.kernel = kernel}, "block2");
+  });
+  expect_searchable({8, 8, 8}, [](GraphBuilder& b, NodeId x, Dim width, Dim kernel) {
+    x = spos_unit(b, x, width, {.kernel = kernel, .stride = 2}, "block1");
+    return spos_unit(b, x, width, {.xception = true}, "block2");
+  });
 }
 
 }  // namespace

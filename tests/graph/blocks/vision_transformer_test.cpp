@@ -4,6 +4,7 @@
 
 #include "core/error.hpp"
 #include "graph/cost.hpp"
+#include "tests/graph/blocks/blocks.hpp"
 #include "tests/graph/blocks/operators.hpp"
 
 namespace espalier {
@@ -44,6 +45,14 @@ TEST(TransformerBlocks, TheBlockNormalizesBeforeBothParts) {
   EXPECT_EQ(operators(built(vit_block, options)),
             "input tokens layer_norm linear linear linear attention linear dropout add "
             "layer_norm linear activation dropout linear dropout add output ");
+}
+
+TEST(TransformerBlocks, WidthsAndHeadsMayBeOpen) {
+  expect_searchable({3, 8, 8}, [](GraphBuilder& b, NodeId x, Dim width, Dim heads) {
+    x = patch_embedding(b, x, width, 4);
+    return vit_block(b, x, {.attention = {.heads = heads, .head_width = 4}, .mlp_width = width * 2},
+                     "block");
+  });
 }
 
 }  // namespace

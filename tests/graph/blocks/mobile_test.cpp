@@ -1,81 +1,30 @@
-#include "graph/blocks.hpp"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-
-#include "core/error.hpp"
-#include "graph/cost.hpp"
-#include "tests/graph/test_graphs.hpp"
+#include "graph/blocks.hpp"
+#include "tests/graph/blocks/blocks.hpp"
 
 namespace espalier {
 namespace {
 
 using testing::ElementsAre;
 
-/// Names of the nodes after the input, without the scope's path.
-std::vector<std::string> node_names(const Graph& graph, const std::string& scope) {
-  std::vector<std::string> names;
-  for (NodeId i = 1; i < graph.size(); ++i) {
-    EXPECT_TRUE(graph.name(i).starts_with(scope + ".")) << graph.name(i);
-    names.push_back(graph.name(i).substr(scope.size() + 1));
-  }
-  return names;
-}
-
-std::int64_t params(const Graph& graph) {
-  std::int64_t sum = 0;
-  for (NodeId i = 0; i < graph.size(); ++i) sum += node_params(graph, i);
-  return sum;
-}
-
-TEST(Blocks, MakeDivisible) {
-  EXPECT_EQ(make_divisible(4), 8);
-  EXPECT_EQ(make_divisible(18), 24);  // 16 would be 11% less
-  EXPECT_EQ(make_divisible(20), 24);
-  EXPECT_EQ(make_divisible(168), 168);
-  EXPECT_EQ(make_divisible(10, 4), 12);
-  EXPECT_EQ(make_divisible(10, 4, 16), 16);
-  EXPECT_EQ(make_divisible(1, 8, 4), 4);
-  for (int i = 1; i < 4000; ++i) {
-    const double value = i / 4.0;
-    const std::int64_t rounded = make_divisible(value);
-    EXPECT_EQ(rounded % 8, 0);
-    EXPECT_GE(rounded, 8);
-    EXPECT_GE(static_cast<double>(rounded), 0.9 * value);
-    EXPECT_LE(static_cast<double>(rounded), std::max(8.0, value + 8));
-  }
-}
-
-TEST(Blocks, ConvBnAct) {
+TEST(Blocks, SeparableConv) {
   GraphBuilder b;
-  const auto x = b.input(3, 8, 8);
-  const auto y = conv_bn_act(b, x, 16, {.conv = {.kernel = 3, .stride = 2}});
-  EXPECT_EQ(b.shape(y), Shape({16, 4, 4}));
-  EXPECT_EQ(b.graph().node(y).op, Op(op::Activation{ActivationKind::relu}));
-  const auto z = conv_bn_act(b, x, 16, {.activation = std::nullopt, .batch_norm = {.eps = 1e-3f}});
-  EXPECT_EQ(b.graph().node(z).op, Op(op::BatchNorm2d{.eps = 1e-3f}));
-}
-
-TEST(Blocks, SqueezeExcitation) {
-  GraphBuilder b;
-  const auto y = squeeze_excitation(b, b.input(72, 7, 7));
-  EXPECT_EQ(b.shape(y), Shape({72, 7, 7}));
-  EXPECT_THAT(node_names(b.graph(), "se"),
-              ElementsAre("pool", "reduce", "act", "expand", "gate", "scale"));
-  EXPECT_EQ(b.shape(2), Shape({24, 1, 1}));  // make_divisible(18)
-  EXPECT_EQ(b.graph().node(5).op, Op(op::Activation{ActivationKind::hard_sigmoid}));
-  EXPECT_EQ(params(b.graph()), 72 * 24 + 24 + 24 * 72 + 72);
-
+  const auto y = separable_conv(b, b.input(16, 8, 8), 24, {.kernel = 5, .stride = 2}, "block");
+  EXPECT_EQ(b.shape(y), Shape({24, 4, 4}));
+  EXPECT_THAT(node_names(b.graph(), "block"),
+              ElementsAre("depthwise.conv", "depthwise.bn", "depthwise.act", "pointwise.conv",
+                          "pointwise.bn", "pointwise.act"));
+  EXPECT_EQ(params(b.graph()), 16 * 25 + 32 + 16 * 24 + 48);
   GraphBuilder c;
-  squeeze_excitation(c, c.input(72, 7, 7),
-                     {.squeeze_channels = 10,
-                      .activation = ActivationKind::swish,
-                      .gate = ActivationKind::sigmoid});
-  EXPECT_EQ(params(c.graph()), 72 * 10 + 10 + 10 * 72 + 72);
-  EXPECT_EQ(c.graph().node(3).op, Op(op::Activation{ActivationKind::swish}));
-  EXPECT_EQ(c.graph().node(5).op, Op(op::Activation{ActivationKind::sigmoid}));
+  const auto z =
+      separable_conv(c, c.input(16, 8, 8), 24, {.activation = ActivationKind::relu6}, "block");
+  EXPECT_EQ(c.graph().node(z).op, Op(op::Activation{ActivationKind::relu6}));
+  EXPECT_EQ(c.graph().node(3).op, Op(op::Activation{ActivationKind::relu6}));
+  expect_searchable({16, 8, 8}, [](GraphBuilder& g, NodeId x, Dim width, Dim kernel) {
+    return separable_conv(g, x, width, {.kernel = kernel}, "block");
+  });
 }
 
 TEST(Blocks, MbconvHasItsPartsInOrder) {
@@ -167,22 +116,24 @@ TEST(Blocks, MbconvOpensToASupergraph) {
   for (NodeId i = 0; i < choice.size(); ++i) EXPECT_EQ(implied.node(i).op, choice.node(i).op);
 }
 
-TEST(Blocks, BasicBlock) {
+// EfficientNet's SE takes its squeeze from the block's input and gates with a sigmoid.
+TEST(Blocks, MbconvTakesTheSqueezeItIsGiven) {
   GraphBuilder b;
   const auto x = b.input(16, 8, 8);
-  const auto y = basic_block(b, x, 16, {}, "plain");
-  const std::int64_t conv = 16 * 16 * 9, bn = 32;
-  EXPECT_EQ(b.shape(y), Shape({16, 8, 8}));
-  EXPECT_EQ(params(b.graph()), 2 * (conv + bn));
-  EXPECT_EQ(b.graph().scope(b.graph().node(y).scope).kind, "basic_block");
-
-  const auto z = basic_block(b, y, 32, {.kernel = 5, .stride = 2, .mid_channels = 24}, "down");
-  EXPECT_EQ(b.shape(z), Shape({32, 4, 4}));
-  EXPECT_EQ(params(b.graph()),
-            2 * (conv + bn) + 16 * 24 * 25 + 48 + 24 * 32 * 25 + 64 + 16 * 32 + 64);
-  const ScopeId scope = b.graph().node(z).scope;
-  EXPECT_EQ(b.graph().scope_attribute(scope, "stride"), 2);
-  EXPECT_EQ(b.graph().scope_attribute(scope, "kernel"), 5);
+  mbconv(b, x, 24,
+         {.expanded_channels = 96,
+          .activation = ActivationKind::swish,
+          .squeeze_excitation = SqueezeExcitationOptions{.squeeze_channels = 4,
+                                                         .activation = ActivationKind::swish,
+                                                         .gate = ActivationKind::sigmoid}},
+         "block");
+  EXPECT_EQ(b.shape(block_node(b.graph(), "se.reduce")), Shape({4, 1, 1}));
+  for (const auto& [name, kind] : {std::pair{"expand.act", ActivationKind::swish},
+                                   {"depthwise.act", ActivationKind::swish},
+                                   {"se.act", ActivationKind::swish},
+                                   {"se.gate", ActivationKind::sigmoid}}) {
+    EXPECT_EQ(b.graph().node(block_node(b.graph(), name)).op, Op(op::Activation{kind})) << name;
+  }
 }
 
 }  // namespace
