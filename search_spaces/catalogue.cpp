@@ -1,17 +1,22 @@
 #include "search_spaces/catalogue.hpp"
 
+#include "search_spaces/autoformer.hpp"
 #include "search_spaces/chain.hpp"
 #include "search_spaces/darts.hpp"
 #include "search_spaces/enas.hpp"
+#include "search_spaces/fbnet.hpp"
 #include "search_spaces/hierarchical.hpp"
+#include "search_spaces/mnasnet.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nas_bench_macro.hpp"
 #include "search_spaces/nasbench101.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/nasnet.hpp"
 #include "search_spaces/nats_bench_size.hpp"
+#include "search_spaces/proxylessnas.hpp"
 #include "search_spaces/regnet.hpp"
 #include "search_spaces/resnet.hpp"
+#include "search_spaces/shufflenet_spos.hpp"
 #include "search_spaces/transnas.hpp"
 
 namespace espalier {
@@ -32,6 +37,11 @@ SpaceRegistry space_registry() {
   spaces.add("nasnet", nasnet_options(), make_nasnet);
   spaces.add("enas", enas_options(), make_enas);
   spaces.add("hierarchical", hierarchical_options(), make_hierarchical);
+  spaces.add("proxylessnas", proxylessnas_options(), make_proxylessnas);
+  spaces.add("mnasnet", mnasnet_options(), make_mnasnet);
+  spaces.add("fbnet", fbnet_options(), make_fbnet);
+  spaces.add("shufflenet_spos", shufflenet_spos_options(), make_shufflenet_spos);
+  spaces.add("autoformer", autoformer_options(), make_autoformer);
   return spaces;
 }
 
