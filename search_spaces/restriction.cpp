@@ -188,17 +188,15 @@ bool RestrictedSpace::active(const Architecture& a, DecisionId d) const {
 
 Architecture RestrictedSpace::parse(std::string_view text) const {
   const Architecture parsed = whole_->parse(text);
-  const std::optional<Architecture> lowered = lower(parsed);
-  if (lowered) return *lowered;
   for (std::size_t d = 0; d < choices_.size(); ++d) {
     if (std::ranges::binary_search(choices_[d], parsed.choices[d])) continue;
-    std::string left;
-    for (const std::string& label : decisions()[d].options) left += " '" + label + "'";
-    throw InvalidArchitecture(fmt::format(
-        "decision '{}' has no '{}' in this restriction of the space; it has{}", decisions()[d].name,
-        choice_label(whole_->decisions()[d], parsed.choices[d]), left));
+    throw InvalidArchitecture(
+        fmt::format("decision '{}' has no '{}' in this restriction of the "
+                    "space; it has '{}'",
+                    decisions()[d].name, choice_label(whole_->decisions()[d], parsed.choices[d]),
+                    fmt::join(decisions()[d].options, "', '")));
   }
-  throw Error("an architecture that is not lowered has an option that was left out");
+  return *lower(parsed);
 }
 
 Restriction RestrictedSpace::restriction() const {

@@ -51,13 +51,13 @@ struct Shrinking {
 /// if there, is called after each round. Throws ConfigError for options out of range, for neither
 /// `drop` nor `target_size`, for more to drop than can be, and as sample_in_ranges() does;
 /// NumericalError for a score that is not finite; UnsupportedError where a sample leaves nothing to
-/// drop; and what `score` throws. A function of the key of `rng`. Source: Hu, Liang, Guo, Wan,
-/// Zhang, Wei, Gu, Sun: Angle-Based Search Space Shrinking for Neural Architecture Search, ECCV
-/// 2020, arXiv 2004.13431, section 3 (an operator's score is the expected score of the networks
-/// that have it; the worst are dropped, each edge keeps one). Test:
-/// Shrink.AnOptionIsScoredByTheNetworksThatUseIt. Differs from the source: any score instead of the
-/// angle of shared weights; all options are scored with one uniform sample; options of any
-/// decision, not only operators.
+/// drop; and what `score` throws. A function of the key of `rng`.
+/// Source: Hu, Liang, Guo, Wan, Zhang, Wei, Gu, Sun: Angle-Based Search Space Shrinking for Neural
+/// Architecture Search, ECCV 2020, arXiv 2004.13431, section 3: an operator's score is the expected
+/// score of the networks that have it; the worst are dropped, each edge keeps one.
+/// Test: Shrink.AnOptionIsScoredByTheNetworksThatUseIt.
+/// Differs from the source: any score instead of the angle of shared weights; all options are
+/// scored with one uniform sample; options of any decision, not only operators.
 Shrinking shrink(std::shared_ptr<const SearchSpace> space, const Score& score,
                  const ShrinkOptions& options, const Rng& rng,
                  const std::function<void(const ShrinkRound&)>& done = {});

@@ -302,7 +302,7 @@ TEST(Restriction, ArchitecturesWithALostOptionAreRefused) {
   const std::string text = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|";
   EXPECT_EQ(throws<InvalidArchitecture>([&] { space.parse(text); }),
             "decision 'edge0_1' has no 'none' in this restriction of the space; it has "
-            "'skip_connect' 'nor_conv_3x3'");
+            "'skip_connect', 'nor_conv_3x3'");
   EXPECT_EQ(space.lower(space.whole()->parse(text)), std::nullopt);
   EXPECT_THAT(throws<InvalidArchitecture>([&] {
                 space.build({{2, 0, 0, 0, 0, 0}});
