@@ -212,6 +212,27 @@ TEST(Restriction, CanonicalFormsWithoutASupergraph) {
   EXPECT_EQ(cost(swapped.build(swapped.canonical({{0, 0}}))).params, 3 * 2);
 }
 
+TEST(Restriction, AConstraintOnADecisionThatIsNotActiveIsKept) {
+  // Canonical vectors of the whole space have kernel 3 in a block that is left out.
+  class Constrained : public SupergraphSpace {
+   public:
+    using SupergraphSpace::SupergraphSpace;
+    bool valid(const Architecture& a) const override {
+      return SupergraphSpace::valid(a) && !(a.choices[1] == 0 && a.choices[2] == 1);
+    }
+  };
+  const ChainStage stage{.widths = {8}, .depths = {1, 2}, .kernels = {3, 5, 7}};
+  const auto chain = make_chain({.stages = {stage}});
+  ASSERT_EQ(chain->decisions()[2].name, "stage1.block2.kernel");
+  const RestrictedSpace space(
+      std::make_shared<Constrained>(Supergraph(chain->supergraph()->graph(), chain->decisions())),
+      {{"stage1.block2.kernel", {"5", "7"}}});
+  // Kernel 5 would be its canonical choice, but does not go with kernel 3 before it.
+  EXPECT_EQ(space.canonical({{0, 0, 1}}), (Architecture{{0, 0, 1}}));
+  EXPECT_EQ(space.canonical({{0, 1, 1}}), (Architecture{{0, 1, 0}}));
+  expect_contract(space, 20);
+}
+
 TEST(Restriction, OfARestrictionSharesItsWholeSpace) {
   const auto whole = shared(make_nasbench201());
   const auto first = std::make_shared<RestrictedSpace>(
