@@ -62,6 +62,9 @@ int run_shrink(const Arguments& arguments, const Catalogue& catalogue) {
       shrink(space, score.score, options, Rng(arguments.score.seed), [&](const ShrinkRound& round) {
         log_info(fmt::format("round {}: mean {}", ++rounds, short_number(round.mean)));
       });
+  if (!shrinking.complete) {
+    log_warning("ended early: no scored network has an option that could still be dropped");
+  }
   const Json shrunk = restricted_config(config, *shrinking.space);
   if (arguments.json) {
     Json json = {{"space", shrunk},

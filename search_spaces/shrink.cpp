@@ -147,9 +147,8 @@ Shrinking shrink(std::shared_ptr<const SearchSpace> space, const Score& score,
     result.rounds.push_back(std::move(round));
     if (done) done(result.rounds.back());
     if (dropped == 0) {
-      throw UnsupportedError(
-          "no network of the sample has an option that could be dropped: take "
-          "more samples or wider ranges of costs");
+      result.complete = false;
+      break;
     }
   }
   return result;

@@ -43,6 +43,9 @@ struct ShrinkRound {
 struct Shrinking {
   std::shared_ptr<const RestrictedSpace> space;
   std::vector<ShrinkRound> rounds;
+  /// False where it ended before `drop` or `target_size`: the last sample left nothing to drop, for
+  /// example because what is left is switched off in all networks.
+  bool complete = true;
 };
 
 /// Shrinks a space: in rounds, scores random networks of what is left, and drops the options whose
@@ -50,8 +53,8 @@ struct Shrinking {
 /// had as it picks; an option that none had stays. `score` gets architectures of `space`; `done`,
 /// if there, is called after each round. Throws ConfigError for options out of range, for neither
 /// `drop` nor `target_size`, for more to drop than can be, and as sample_in_ranges() does;
-/// NumericalError for a score that is not finite; UnsupportedError where a sample leaves nothing to
-/// drop; and what `score` throws. A function of the key of `rng`.
+/// NumericalError for a score that is not finite; and what `score` throws. A function of the key of
+/// `rng`.
 /// Source: Hu, Liang, Guo, Wan, Zhang, Wei, Gu, Sun: Angle-Based Search Space Shrinking for Neural
 /// Architecture Search, ECCV 2020, arXiv 2004.13431, section 3: an operator's score is the expected
 /// score of the networks that have it; the worst are dropped, each edge keeps one.

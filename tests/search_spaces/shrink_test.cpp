@@ -11,7 +11,6 @@
 
 #include "core/csv.hpp"
 #include "core/error.hpp"
-#include "core/stats.hpp"
 #include "search_spaces/catalogue.hpp"
 #include "search_spaces/chain.hpp"
 #include "search_spaces/nasbench201.hpp"
@@ -187,9 +186,24 @@ TEST(Shrink, OnlyNetworksOfTheRangesCount) {
   EXPECT_EQ(s.rounds[0].options.back().networks, 0u);
   EXPECT_EQ(dropped(*space, s),
             (std::set<std::string>{"stage1.width=8", "stage1.block1.kernel=3"}));
+  EXPECT_TRUE(s.complete);
+  // The third option that could go is known of no network: it ends early.
   options.drop = 3;
-  EXPECT_THAT(throws<UnsupportedError>([&] { shrink(space, params, options, Rng(1)); }),
-              HasSubstr("take more samples"));
+  const Shrinking more = shrink(space, params, options, Rng(1));
+  EXPECT_FALSE(more.complete);
+  EXPECT_EQ(more.space->decisions(), s.space->decisions());
+  EXPECT_EQ(more.rounds.size(), 3u);
+}
+
+TEST(Shrink, EndsEarlyWhereWhatIsLeftIsSwitchedOff) {
+  // Shallow networks are best, and without a second block its kernels cannot be told apart.
+  const ChainStage stage{.widths = {8}, .depths = {1, 2}, .kernels = {3, 5}};
+  const std::shared_ptr<const SearchSpace> space = make_chain({.stages = {stage}});
+  const Score shallow = [](const Architecture& a) { return a.choices[0] == 0 ? 1.0 : 0.0; };
+  const Shrinking s = shrink(space, shallow, {.samples = 200, .target_size = 1}, Rng(1));
+  EXPECT_FALSE(s.complete);
+  EXPECT_EQ(s.space->decisions()[0].options, std::vector<std::string>{"1"});
+  EXPECT_EQ(space_size(*s.space).decimal, "1");  // one network, although two vectors
 }
 
 TEST(Shrink, EqualSeedsGiveEqualSpaces) {
