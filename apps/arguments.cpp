@@ -14,28 +14,6 @@
 namespace espalier {
 namespace {
 
-// A registered name, a JSON object, or a file that holds one.
-std::shared_ptr<const SearchSpace> read_space(const std::string& text, const Catalogue& catalogue) {
-  Json config;
-  if (text.starts_with('{')) {
-    config = parse_json(text, "--space");
-  } else if (text.ends_with(".json")) {
-    config = read_json_file(text);
-    // A run's config, or an architecture's file, holds its space.
-    if (config.is_object() && !config.contains("type") && config.contains("space")) {
-      config = config["space"];
-    }
-  } else {
-    if (!catalogue.spaces.contains(text)) {
-      throw ConfigError("", fmt::format("unknown space \"{}\"{}; a space is a name, a JSON object, "
-                                        "or a file that ends in .json",
-                                        text, suggestion(text, catalogue.spaces.names())));
-    }
-    config = {{"type", text}};
-  }
-  return catalogue.spaces.create(config, "");
-}
-
 Graph read_network_file(const std::string& path) {
   if (path.ends_with(".onnx")) return read_architecture_file(path).graph;
   const Json json = read_json_file(path);
@@ -71,6 +49,22 @@ void print_json(const Json& json) {
   print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
+Json read_space_config(const std::string& text, const Catalogue& catalogue) {
+  if (text.starts_with('{')) return parse_json(text, "--space");
+  if (text.ends_with(".json")) {
+    Json config = read_json_file(text);
+    // A run's config, or an architecture's file, holds its space.
+    const bool holds = config.is_object() && !config.contains("type") && config.contains("space");
+    return holds ? config["space"] : config;
+  }
+  if (!catalogue.spaces.contains(text)) {
+    throw ConfigError("", fmt::format("unknown space \"{}\"{}; a space is a name, a JSON object, "
+                                      "or a file that ends in .json",
+                                      text, suggestion(text, catalogue.spaces.names())));
+  }
+  return {{"type", text}};
+}
+
 void NetworkArguments::add_to(CLI::App& verb) {
   verb.add_option("--space", space, "search space: a name, a JSON object, or a .json file");
   verb.add_option("--arch", archs,
@@ -97,7 +91,7 @@ Networks read_networks(const NetworkArguments& arguments, const Catalogue& catal
     networks.names.push_back(is_net ? arguments.net : arguments.file);
     return networks;
   }
-  networks.space = read_space(arguments.space, catalogue);
+  networks.space = catalogue.spaces.create(read_space_config(arguments.space, catalogue), "");
   std::vector<std::string> texts = arguments.archs;
   if (!arguments.arch_file.empty()) texts.push_back(read_architecture_text(arguments.arch_file));
   for (const std::string& text : texts) {

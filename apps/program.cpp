@@ -44,7 +44,7 @@ int run(int argc, char** argv, const Catalogue& catalogue) {
   app.fallthrough();
   std::vector<std::pair<CLI::App*, Verb>> verbs;
   for (const auto add : {add_search, add_pareto, add_trials, add_describe, add_estimate, add_score,
-                         add_export, add_list, add_schema, add_report}) {
+                         add_compare, add_shrink, add_export, add_list, add_schema, add_report}) {
     Verb verb = add(app, catalogue);
     verbs.emplace_back(app.get_subcommands({}).back(), std::move(verb));
   }

@@ -30,6 +30,8 @@ Verb add_trials(CLI::App& app, const Catalogue& catalogue);
 Verb add_describe(CLI::App& app, const Catalogue& catalogue);
 Verb add_estimate(CLI::App& app, const Catalogue& catalogue);
 Verb add_score(CLI::App& app, const Catalogue& catalogue);
+Verb add_compare(CLI::App& app, const Catalogue& catalogue);
+Verb add_shrink(CLI::App& app, const Catalogue& catalogue);
 Verb add_export(CLI::App& app, const Catalogue& catalogue);
 Verb add_list(CLI::App& app, const Catalogue& catalogue);
 Verb add_schema(CLI::App& app, const Catalogue& catalogue);
@@ -39,6 +41,11 @@ Verb add_report(CLI::App& app, const Catalogue& catalogue);
 void print(const std::string& text);
 /// Writes one JSON document to stdout. Throws IoError.
 void print_json(const Json& json);
+
+/// The config of the space that the user means: a registered name, a JSON object, or a .json file
+/// with the space itself, a run's config, or what espalier shrink --json printed. Throws
+/// ConfigError, IoError.
+Json read_space_config(const std::string& text, const Catalogue& catalogue);
 
 /// Which networks the user means: architectures of a space, a reference network, or a file.
 struct NetworkArguments {

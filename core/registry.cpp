@@ -20,19 +20,24 @@ bool RegistryBase::contains(const std::string& name) const {
 Json RegistryBase::resolve(const Json& json, const std::string& pointer) const {
   const Entry& entry = find(json, pointer);
   Json resolved = {{"type", entry.name}};
-  resolved.update(entry.resolve(without_type(json), pointer));
+  const Parts parts = split(entry, json, pointer);
+  resolved.update(entry.resolve(parts.own, pointer));
+  if (shared_.resolve) resolved.update(shared_.resolve(parts.shared, pointer));
   return resolved;
 }
 
 Json RegistryBase::sample(const std::string& name) const {
   Json sample = {{"type", name}};
   sample.update(find_name(name, "").sample);
+  sample.update(shared_.sample);
   return sample;
 }
 
 Json RegistryBase::describe(const std::string& name) const {
   const Entry& entry = find_name(name, "");
-  return {{"name", entry.name}, {"doc", entry.doc}, {"options", entry.options}};
+  Json options = entry.options;
+  for (const Json& option : shared_.options) options.push_back(option);
+  return {{"name", entry.name}, {"doc", entry.doc}, {"options", std::move(options)}};
 }
 
 Json RegistryBase::describe() const {
@@ -47,6 +52,7 @@ Json RegistryBase::schema() const {
     Json schema = entry.schema;
     Json properties = {{"type", {{"const", entry.name}}}};
     properties.update(schema["properties"]);
+    properties.update(shared_.schema["properties"]);
     schema["properties"] = std::move(properties);
     Json required = {"type"};
     if (schema.contains("required")) {
@@ -98,10 +104,27 @@ const RegistryBase::Entry& RegistryBase::find_name(const std::string& name,
   return *found;
 }
 
-Json RegistryBase::without_type(const Json& json) {
-  Json options = json;
-  options.erase("type");
-  return options;
+RegistryBase::Parts RegistryBase::split(const Entry& entry, const Json& json,
+                                        const std::string& pointer) const {
+  const Json& own = entry.schema["properties"];
+  const Json& shared = shared_.schema["properties"];
+  Parts parts;
+  for (const auto& [key, value] : json.items()) {
+    if (key == "type") continue;
+    if (own.contains(key)) {
+      parts.own[key] = value;
+    } else if (shared.contains(key)) {
+      parts.shared[key] = value;
+    } else {
+      std::vector<std::string> known;
+      for (const Json* properties : {&own, &shared}) {
+        for (const auto& [name, schema] : properties->items()) known.push_back(name);
+      }
+      throw ConfigError(pointer_to(pointer, key),
+                        fmt::format("unknown key \"{}\"{}", key, suggestion(key, known)));
+    }
+  }
+  return parts;
 }
 
 }  // namespace espalier::detail

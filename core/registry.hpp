@@ -54,16 +54,31 @@ class RegistryBase {
     Json schema;
   };
 
+  /// Options that every entry takes besides its own.
+  struct Shared {
+    std::function<Json(const Json&, const std::string& pointer)> resolve;
+    Json sample = Json::object();
+    Json options = Json::array();
+    Json schema = {{"properties", Json::object()}};
+  };
+
   void add_entry(Entry entry);
+  void share(Shared shared) { shared_ = std::move(shared); }
   /// The entry that "type" names.
   const Entry& find(const Json& json, const std::string& pointer) const;
   const Entry& find_name(const std::string& name, const std::string& pointer) const;
-  /// The options without "type".
-  static Json without_type(const Json& json);
+  /// The options of a config without "type": the entry's own, and those that all share.
+  struct Parts {
+    Json own = Json::object();
+    Json shared = Json::object();
+  };
+  /// Throws ConfigError for a key that is neither's.
+  Parts split(const Entry& entry, const Json& json, const std::string& pointer) const;
 
  private:
   std::string kind_;
   std::vector<Entry> entries_;
+  Shared shared_;
 };
 
 }  // namespace detail
@@ -103,12 +118,36 @@ class Registry<Product(Args...)> : public detail::RegistryBase {
     return *this;
   }
 
+  /// Gives all entries, those added later too, the options of `table` besides their own, which
+  /// must have other names. `finish(Product, const Options&)` makes the product from what the
+  /// entry's factory made; its ConfigErrors are as a factory's.
+  template <class Options, class Finish>
+  Registry& add_to_all(const OptionTable<Options>& table, Finish finish) {
+    share({
+        .resolve =
+            [table](const Json& json, const std::string& pointer) {
+              return table.write(table.read(json, pointer));
+            },
+        .sample = table.write(Options{}),
+        .options = table.describe(),
+        .schema = table.schema(),
+    });
+    finish_ = [table, finish](Product product, const Json& json) -> Product {
+      return finish(std::move(product), table.read(json, ""));
+    };
+    return *this;
+  }
+
   /// Reads the config and makes the product. `pointer` is where `json` stands in its document.
   /// Throws ConfigError, and what the factory throws.
   Product create(const Json& json, const std::string& pointer, Args... args) const {
-    const auto& factory = factories_.at(find(json, pointer).name);
+    const Entry& entry = find(json, pointer);
+    const auto& factory = factories_.at(entry.name);
+    const Parts parts = split(entry, json, pointer);
     try {
-      return factory(without_type(json), std::forward<Args>(args)...);
+      Product product = factory(parts.own, std::forward<Args>(args)...);
+      if (finish_) product = finish_(std::move(product), parts.shared);
+      return product;
     } catch (const ConfigError& error) {
       throw ConfigError(pointer + error.pointer(), error.message());
     }
@@ -116,6 +155,7 @@ class Registry<Product(Args...)> : public detail::RegistryBase {
 
  private:
   std::map<std::string, std::function<Product(const Json&, Args...)>> factories_;
+  std::function<Product(Product, const Json&)> finish_;  // with the options that all share
 };
 
 }  // namespace espalier

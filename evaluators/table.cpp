@@ -99,7 +99,10 @@ OptionTable<TableOptions> table_option_table() {
 
 TableEvaluator::TableEvaluator(std::shared_ptr<const SearchSpace> space,
                                const TableOptions& options)
-    : space_(std::move(space)), file_(options.file), searched_(options.metrics.size()) {
+    : restricted_(std::dynamic_pointer_cast<const RestrictedSpace>(space)),
+      space_(restricted_ ? restricted_->whole() : std::move(space)),
+      file_(options.file),
+      searched_(options.metrics.size()) {
   const CsvTable csv = CsvTable::read(options.file);
   row_count_ = csv.row_count();
   if (row_count_ == 0) throw IoError(file_, "the table has no rows; expected one per architecture");
@@ -153,11 +156,13 @@ void TableEvaluator::insert(const Architecture& a, std::uint32_t row) {
 }
 
 std::vector<double> TableEvaluator::evaluate(const Candidate& candidate, const Network&, Rng&) {
-  const Architecture& a = candidate.architecture;
-  if (!space_->valid(a)) {
+  const SearchSpace& searched = restricted_ ? *restricted_ : *space_;
+  if (!searched.valid(candidate.architecture)) {
     throw InvalidArchitecture(
         fmt::format("{} knows only architectures of its search space", file_));
   }
+  const Architecture a =
+      restricted_ ? restricted_->lift(candidate.architecture) : candidate.architecture;
   std::uint32_t row = find(a);
   if (row == no_row) row = find(space_->canonical(a));
   if (row == no_row) {

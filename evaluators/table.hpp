@@ -11,6 +11,7 @@
 #include "core/options.hpp"
 #include "evaluators/evaluator.hpp"
 #include "search_spaces/mixed_radix.hpp"
+#include "search_spaces/restriction.hpp"
 
 namespace espalier {
 
@@ -29,7 +30,8 @@ OptionTable<TableOptions> table_option_table();
 ///
 /// An architecture's own row comes first; if there is none, the first row of the file whose
 /// architecture has the same canonical form stands for it. An empty field of a metric is a failed
-/// trial, one of a report-only metric is NaN.
+/// trial, one of a report-only metric is NaN. The table of a restricted space (search_spaces/
+/// restriction.hpp) may be that of the whole space.
 class TableEvaluator : public Evaluator {
  public:
   /// Reads the file. Throws IoError naming line and column for an unreadable, truncated or empty
@@ -49,7 +51,8 @@ class TableEvaluator : public Evaluator {
   std::uint32_t find(const Architecture& a) const;
   void insert(const Architecture& a, std::uint32_t row);
 
-  std::shared_ptr<const SearchSpace> space_;
+  std::shared_ptr<const RestrictedSpace> restricted_;  // where candidates are of one
+  std::shared_ptr<const SearchSpace> space_;           // of the table, without restriction
   std::string file_;
   std::vector<MetricInfo> metrics_;
   std::vector<std::string> columns_;  // of each metric

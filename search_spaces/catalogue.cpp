@@ -16,6 +16,7 @@
 #include "search_spaces/proxylessnas.hpp"
 #include "search_spaces/regnet.hpp"
 #include "search_spaces/resnet.hpp"
+#include "search_spaces/restriction.hpp"
 #include "search_spaces/shufflenet_spos.hpp"
 #include "search_spaces/transnas.hpp"
 
@@ -42,6 +43,7 @@ SpaceRegistry space_registry() {
   spaces.add("fbnet", fbnet_options(), make_fbnet);
   spaces.add("shufflenet_spos", shufflenet_spos_options(), make_shufflenet_spos);
   spaces.add("autoformer", autoformer_options(), make_autoformer);
+  spaces.add_to_all(restriction_options(), restrict_space);
   return spaces;
 }
 

@@ -3,7 +3,7 @@
 # LibTorch, would take most of a second at each press of the key.
 _espalier() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-  local verbs="search pareto trials describe estimate score export list schema report"
+  local verbs="search pareto trials describe estimate score compare shrink export list schema report"
   local verb="" i
   for ((i = 1; i < COMP_CWORD; ++i)); do
     if [[ " $verbs " == *" ${COMP_WORDS[i]} "* ]]; then
@@ -29,6 +29,18 @@ _espalier() {
       COMPREPLY=($(compgen -W "params macs synflow naswot" -- "$word"))
       return
       ;;
+    --cost)
+      COMPREPLY=($(compgen -W "params macs storage_bytes peak_memory_bytes" -- "$word"))
+      return
+      ;;
+    --normalize)
+      COMPREPLY=($(compgen -W "params macs" -- "$word"))
+      return
+      ;;
+    --better)
+      COMPREPLY=($(compgen -W "higher lower" -- "$word"))
+      return
+      ;;
     --hardware)
       COMPREPLY=($(compgen -W "cortex_m7 cortex_a76 avx2_core rk3588_npu" -- "$word")
         $(compgen -f -- "$word"))
@@ -41,6 +53,8 @@ _espalier() {
   esac
 
   local networks="--space --arch --arch-file --net --json"
+  local scores="--table --column --key --proxy --cost --better --samples --params-min --params-max
+    --macs-min --macs-max --data --batch-size --seed --threads --json"
   local options=""
   case $verb in
     "") COMPREPLY=($(compgen -W "$verbs --help --version --quiet --verbose" -- "$word")); return ;;
@@ -49,6 +63,8 @@ _espalier() {
     describe) options=$networks ;;
     estimate) options="$networks --hardware" ;;
     score) options="$networks --proxy --data --batch-size --seed --threads" ;;
+    compare) options="$scores --level --normalize --bins" ;;
+    shrink) options="$scores --space --drop --target-size --per-round" ;;
     export) options="--format --out --weights" ;;
     list)
       options="--json spaces strategies evaluators datasets hardware devices proxies nets formats"

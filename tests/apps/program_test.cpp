@@ -150,6 +150,93 @@ TEST(Score, GivesProxiesWithAndWithoutData) {
   EXPECT_THAT(without.err, HasSubstr("needs images"));
 }
 
+// --- Spaces
+
+const std::string nasbench201_table =
+    (std::filesystem::path(ESPALIER_SOURCE_DIR) / "benchmarks/tables/nasbench201.csv.gz").string();
+
+TEST(Shrink, PrintsTheSpaceThatIsLeft) {
+  const TemporaryDirectory directory;
+  const std::vector<std::string> arguments{
+      "shrink",   "--space",   "nasbench201", "--table", nasbench201_table, "--key", "arch",
+      "--column", "c10_valid", "--drop",      "3",       "--per-round",     "3",     "--samples",
+      "2000",     "--json"};
+  const Json json = espalier(arguments).json();
+  EXPECT_EQ(espalier(arguments).json(), json);
+  EXPECT_EQ(json["space"]["type"], "nasbench201");
+  EXPECT_EQ(json["better"], "higher");
+  ASSERT_EQ(json["rounds"].size(), 1u);
+  EXPECT_EQ(json["rounds"][0]["options"].size(), 30u);
+  EXPECT_EQ(json["rounds"][0]["options"][0]["option"], "none");
+  EXPECT_EQ(json["space"]["restrict"].size(), 3u);
+  for (const auto& [decision, options] : json["space"]["restrict"].items()) {
+    EXPECT_THAT(options,
+                ElementsAre("skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"))
+        << decision;
+  }
+  // What it prints is a space for the other subcommands.
+  const std::string file = (directory.path() / "small.json").string();
+  write_file_atomically(file, json.dump());
+  EXPECT_EQ(espalier({"describe", "--space", file, "--json"}).json()["space_size"], "8000");
+  const Json compared =
+      espalier({"compare", file, "nasbench201", "--table", nasbench201_table, "--key", "arch",
+                "--column", "c10_valid", "--level", "90", "--samples", "400", "--json"})
+          .json();
+  EXPECT_GT(compared["mean_difference"]["low"], 0);
+  EXPECT_GT(compared["win_probability"]["low"], 0.5);
+  EXPECT_LT(compared["levels"][0]["difference"]["high"], 0);
+  EXPECT_EQ(compared["a"]["scores"].size(), 400u);
+}
+
+TEST(Shrink, KeepsToCostsAndEndsAtASize) {
+  const std::string space = small_run()["space"].dump();
+  const Outcome text = espalier(
+      {"shrink", "--space", space, "--cost", "params", "--target-size", "1", "--samples", "50"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("round 1: "));
+  EXPECT_THAT(text.out, HasSubstr("drops "));
+  EXPECT_THAT(text.out, HasSubstr("\"restrict\": {"));
+  const auto error = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"shrink", "--space", space, "--drop", "1"});
+    const Outcome outcome = espalier(more);
+    EXPECT_EQ(outcome.code, 2);
+    return outcome.err;
+  };
+  EXPECT_THAT(error({"--cost", "params", "--params-max", "3"}),
+              HasSubstr("none of 10000 random networks in a row has params of at most 3"));
+  EXPECT_THAT(error({"--cost", "parms"}), HasSubstr("did you mean \"params\"?"));
+  EXPECT_THAT(error({}), HasSubstr("give one of --table, --proxy, and --cost"));
+  EXPECT_THAT(error({"--cost", "params", "--proxy", "synflow"}), HasSubstr("give one of"));
+  EXPECT_THAT(error({"--table", nasbench201_table}), HasSubstr("--column"));
+  EXPECT_THAT(error({"--proxy", "synflw"}), HasSubstr("did you mean \"synflow\"?"));
+}
+
+TEST(Shrink, TakesAProxy) {
+  const Json json = espalier({"shrink", "--space", small_run()["space"].dump(), "--proxy",
+                              "synflow", "--drop", "1", "--samples", "4", "--json"})
+                        .json();
+  EXPECT_EQ(json["score"], "synflow");
+  EXPECT_EQ(json["space"]["restrict"].size(), 1u);
+}
+
+TEST(Compare, ShowsBothDistributions) {
+  const std::string space = small_run()["space"].dump();
+  const std::vector<std::string> same{"compare", space,       space, "--cost",
+                                      "macs",    "--samples", "100"};
+  const Outcome text = espalier(same);
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("macs (lower is better)"));
+  EXPECT_THAT(text.out, HasSubstr("a network of A beats one of B"));
+  std::vector<std::string> normalized = same;
+  normalized.insert(normalized.end(), {"--normalize", "params", "--better", "higher", "--json"});
+  const Json json = espalier(normalized).json();
+  EXPECT_EQ(json["better"], "higher");
+  EXPECT_LT(json["win_probability"]["low"], 0.5);
+  EXPECT_GT(json["win_probability"]["high"], 0.5);
+  EXPECT_EQ(json["levels"].size(), 3u);
+  EXPECT_EQ(espalier({"compare", space}).code, 2);
+}
+
 // --- List and schema
 
 TEST(List, TellsAllThatAConfigCanName) {
@@ -421,8 +508,9 @@ std::set<std::string> options_in_help(const std::vector<std::string>& words) {
 TEST(Completion, OffersTheOptionsOfEachSubcommand) {
   std::vector<std::string> verbs = completions({""});
   std::erase_if(verbs, [](const std::string& word) { return word.starts_with("-"); });
-  EXPECT_THAT(verbs, UnorderedElementsAre("search", "pareto", "trials", "describe", "estimate",
-                                          "score", "export", "list", "schema", "report"));
+  EXPECT_THAT(verbs,
+              UnorderedElementsAre("search", "pareto", "trials", "describe", "estimate", "score",
+                                   "compare", "shrink", "export", "list", "schema", "report"));
   EXPECT_THAT(completions({"--"}), UnorderedElementsAreArray(options_in_help({})));
   for (const std::string& verb : verbs) {
     EXPECT_THAT(completions({verb, "--"}), UnorderedElementsAreArray(options_in_help({verb})))

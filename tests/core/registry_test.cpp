@@ -107,6 +107,38 @@ TEST(RegistryTest, CopiesAreExtendedByTheUser) {
   EXPECT_EQ(ours.names().size(), 2u);
 }
 
+struct PaintOptions {
+  std::optional<std::string> color = {};
+};
+
+TEST(RegistryTest, OptionsOfAllAreReadBesidesTheEntrysOwn) {
+  Shapes registry = shapes();
+  registry.add_to_all(
+      OptionTable<PaintOptions>("a coat").add("color", &PaintOptions::color, "all over",
+                                              one_of({"red"})),
+      [](std::unique_ptr<Shape> shape, const PaintOptions& options) -> std::unique_ptr<Shape> {
+        if (!options.color) return shape;
+        if (shape->area() == 0) throw ConfigError("/color", "nothing to paint");
+        return std::make_unique<Circle>(shape->area() + 1000);
+      });
+  registry.add("dot", OptionTable<CircleOptions>("added later"),
+               [](const CircleOptions&, const double&) { return std::make_unique<Circle>(0); });
+  const Json red = {{"color", "red"}, {"type", "circle"}, {"radius", 2}};
+  EXPECT_EQ(registry.create(red, "", 1)->area(), 1012);
+  EXPECT_EQ(registry.create({{"type", "circle"}, {"radius", 2}}, "", 1)->area(), 12);
+  EXPECT_EQ(registry.resolve(red, "").dump(), R"({"type":"circle","radius":2.0,"color":"red"})");
+  EXPECT_EQ(registry.sample("circle").dump(), R"({"type":"circle","radius":1.0})");
+  EXPECT_EQ(registry.describe("circle")["options"][1]["name"], "color");
+  EXPECT_TRUE(registry.schema()["oneOf"][2]["properties"].contains("color"));
+  const auto error_of = [&](const Json& json) {
+    return throws<ConfigError>([&] { registry.create(json, "/shape", 1); });
+  };
+  EXPECT_EQ(error_of({{"type", "dot"}, {"color", "red"}}), "/shape/color: nothing to paint");
+  EXPECT_THAT(error_of({{"type", "dot"}, {"color", "blue"}}), HasSubstr("/shape/color: unknown"));
+  EXPECT_EQ(error_of({{"type", "circle"}, {"colour", "red"}}),
+            "/shape/colour: unknown key \"colour\"; did you mean \"color\"?");
+}
+
 TEST(RegistryTest, DescribesItsEntries) {
   const Json list = shapes().describe();
   ASSERT_EQ(list.size(), 2u);

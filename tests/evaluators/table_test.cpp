@@ -71,6 +71,20 @@ TEST_F(Table, ReadsArchitectureStrings) {
   EXPECT_THAT(evaluate(evaluator, *space_, {{1, 1}}), ElementsAre(3.5));
 }
 
+TEST_F(Table, OfAWholeSpaceServesItsRestrictions) {
+  space_ = std::make_shared<RestrictedSpace>(space_, Restriction{{"second", {"y"}}});
+  TableEvaluator evaluator =
+      table("arch,acc\n\"first=a,second=x\",1\n\"first=b,second=x\",2\n\"first=b,second=y\",3\n");
+  EXPECT_EQ(evaluator.row_count(), 3u);
+  // Where "second" has no meaning, the row with its lost option stands for the network.
+  EXPECT_THAT(evaluate(evaluator, *space_, {{0, 0}}), ElementsAre(1));
+  EXPECT_THAT(evaluate(evaluator, *space_, {{1, 0}}), ElementsAre(3));
+  EXPECT_THAT(throws<InvalidArchitecture>([&] {
+                evaluate(evaluator, *space_, {{1, 1}});
+              }),
+              HasSubstr("only architectures of its search space"));
+}
+
 TEST_F(Table, ReadsDecisionLabels) {
   TableOptions options = by_key();
   options.key = std::nullopt;

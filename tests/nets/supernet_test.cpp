@@ -16,6 +16,7 @@
 #include "search_spaces/chain.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nasbench201.hpp"
+#include "search_spaces/restriction.hpp"
 #include "search_spaces/sampling.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/nets/networks.hpp"
@@ -107,6 +108,20 @@ TEST(SupernetLaw, HoldsWithBitsAndWidthsOpened) {
   ChainOptions chain = small_chain();
   chain.compression = small_compression;
   expect_law(*make_chain(chain), 20);
+}
+
+TEST(SupernetLaw, HoldsOnRestrictedSpaces) {
+  const auto restricted = [](std::unique_ptr<SearchSpace> space, const Restriction& restriction) {
+    return RestrictedSpace(std::move(space), restriction);
+  };
+  expect_law(restricted(make_nasbench201(small_nasbench201()),
+                        {{"edge0_1", {"nor_conv_3x3"}}, {"edge1_3", {"none", "avg_pool_3x3"}}}),
+             20);
+  expect_law(restricted(make_chain(small_chain()), {{"stage2.width", {"4", "8"}},
+                                                    {"stage2.depth", {"2"}},
+                                                    {"stage2.block1.kernel", {"3", "5"}},
+                                                    {"stage2.block2.kernel", {"5"}}}),
+             20);
 }
 
 TEST(GraphModuleOfASpace, SlowThousandArchitecturesHaveTheShapesAndParamsOfTheirGraphs) {
