@@ -13,6 +13,7 @@
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/nasnet.hpp"
 #include "search_spaces/nats_bench_size.hpp"
+#include "search_spaces/network.hpp"
 #include "search_spaces/proxylessnas.hpp"
 #include "search_spaces/regnet.hpp"
 #include "search_spaces/resnet.hpp"
@@ -43,6 +44,7 @@ SpaceRegistry space_registry() {
   spaces.add("fbnet", fbnet_options(), make_fbnet);
   spaces.add("shufflenet_spos", shufflenet_spos_options(), make_shufflenet_spos);
   spaces.add("autoformer", autoformer_options(), make_autoformer);
+  spaces.add("network", network_space_options(), make_network_space);
   spaces.add_to_all(restriction_options(), restrict_space);
   return spaces;
 }
