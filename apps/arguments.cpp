@@ -37,6 +37,7 @@ std::shared_ptr<const SearchSpace> read_space(const std::string& text, const Cat
 }
 
 Graph read_network_file(const std::string& path) {
+  if (path.ends_with(".onnx")) return read_architecture_file(path).graph;
   const Json json = read_json_file(path);
   try {
     if (json.is_object() && json.contains("nodes")) return graph_from_json(json);
@@ -77,7 +78,7 @@ void NetworkArguments::add_to(CLI::App& verb) {
       ->allow_extra_args(false);
   verb.add_option("--arch-file", arch_file, "the same from a file, such as best/architecture.json");
   verb.add_option("--net", net, "a reference network (see espalier list nets)");
-  verb.add_option("file", file, "a network's .json file, written before the options");
+  verb.add_option("file", file, "a network's .json or .onnx file, written before the options");
 }
 
 Networks read_networks(const NetworkArguments& arguments, const Catalogue& catalogue) {

@@ -5,6 +5,7 @@
 #include "apps/verbs.hpp"
 #include "core/error.hpp"
 #include "exporters/catalogue.hpp"
+#include "exporters/onnx.hpp"
 #include "nets/graph_module.hpp"
 #include "training/tensor_file.hpp"
 
@@ -31,6 +32,11 @@ int run_export(const Arguments& arguments) {
   const ArchitectureFile network = read_architecture_file(source);
   std::unique_ptr<GraphModule> module;
   if (format.weights) {
+    if (weights.empty() && source.extension() == ".onnx") {
+      const GraphModule read = read_onnx(source);
+      export_network(format.name, network, &read, arguments.out);
+      return exit_ok;
+    }
     if (weights.empty()) {
       throw ConfigError("", "the format \"" + format.name +
                                 "\" holds weights: give --weights, or "
@@ -57,7 +63,7 @@ Verb add_export(CLI::App& app, const Catalogue&) {
       *app.add_subcommand("export", "writes a network in another format, and verifies it");
   const auto arguments = std::make_shared<Arguments>();
   verb.add_option("source", arguments->source,
-                  "a network's .json file, or a run's directory, whose best network it is")
+                  "a network's .json or .onnx file, or a run's directory, whose best network it is")
       ->required();
   verb.add_option("--format", arguments->format, "json, dot, onnx or torchscript")->required();
   verb.add_option("--out", arguments->out, "the file to write")->required();

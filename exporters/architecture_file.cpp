@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 #include "core/options.hpp"
 #include "graph/json.hpp"
+#include "graph/onnx_import.hpp"
 
 namespace espalier {
 
@@ -51,6 +52,7 @@ ArchitectureFile architecture_file_from_json(const Json& json, const std::string
 }
 
 ArchitectureFile read_architecture_file(const std::filesystem::path& path) {
+  if (path.extension() == ".onnx") return {.graph = import_onnx(path).graph};
   return architecture_file_from_json(read_json_file(path));
 }
 

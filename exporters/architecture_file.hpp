@@ -24,7 +24,8 @@ Json to_json(const ArchitectureFile& file);
 /// unknown key, another format and anything that graph_from_json refuses.
 ArchitectureFile architecture_file_from_json(const Json& json, const std::string& pointer = "");
 
-/// Reads such a file. Throws IoError, ConfigError.
+/// Reads such a file, or the network of an ONNX model (.onnx), see import_onnx(). Throws IoError,
+/// ConfigError, UnsupportedError.
 ArchitectureFile read_architecture_file(const std::filesystem::path& path);
 
 }  // namespace espalier

@@ -1,6 +1,7 @@
 #include "exporters/onnx.hpp"
 
 #include "core/error.hpp"
+#include "graph/onnx_import.hpp"
 
 #ifdef ESPALIER_WITH_ONNX
 #include <torch/torch.h>
@@ -71,5 +72,17 @@ void export_onnx(const GraphModule&, const std::filesystem::path&) {
 }
 
 #endif
+
+GraphModule read_onnx(const std::filesystem::path& path) {
+  const ImportedNetwork network = import_onnx(path);
+  GraphModule module(network.graph);
+  std::map<std::string, at::Tensor> state;
+  for (const auto& [name, tensor] : network.weights) {
+    state[name] = at::tensor(tensor.values).view(tensor.sizes);
+  }
+  module.load_state(state);
+  module.eval();
+  return module;
+}
 
 }  // namespace espalier

@@ -24,4 +24,7 @@ bool has_onnx();
 /// inference_net and make_onnx_model do, NumericalError on disagreement, IoError.
 void export_onnx(const GraphModule& module, const std::filesystem::path& path);
 
+/// The network of an ONNX model with its weights, in evaluation mode. Throws as import_onnx().
+GraphModule read_onnx(const std::filesystem::path& path);
+
 }  // namespace espalier

@@ -281,11 +281,9 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
     }
     Shape operator()(const op::Slice& o) const {
       count(1);
-      if (!o.axis.constant() || o.axis.max() >= in[0].rank ||
-          (in[0].rank == 2 && o.axis.max() > 0)) {
+      if (!o.axis.constant() || o.axis.max() >= in[0].rank) {
         failed("axis " + o.axis.to_string() + " of " + str(in[0]) +
-               " cannot be cut; axis 0 is the channels of {C, H, W} or the tokens of {T, C}, 1 the "
-               "height and 2 the width of {C, H, W}");
+               " cannot be cut; axes count from 0 without the batch");
       }
       Shape s = in[0];
       Dim& size = s[static_cast<std::size_t>(o.axis.value())];

@@ -36,6 +36,10 @@ constexpr NamedNet nets[] = {
     {"repvgg_a0", repvgg_a0},
     {"vovnet39", vovnet39},
     {"vovnet39_ese", vovnet39_ese},
+    {"shufflenet_v1_x1_0", shufflenet_v1_x1_0},
+    {"shufflenet_v2_x1_0", shufflenet_v2_x1_0},
+    {"convnext_tiny", convnext_tiny},
+    {"vit_b_16", vit_b_16},
 };
 
 }  // namespace

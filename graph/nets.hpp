@@ -123,6 +123,26 @@ Graph vovnet39(const NetOptions& options = {});
 /// Test: Nets.PaperCounts.
 Graph vovnet39_ese(const NetOptions& options = {});
 
+/// Not in torchvision. ShuffleNet v1 1x with three groups.
+/// Source: Zhang et al., "ShuffleNet", CVPR 2018, arXiv 1707.01083, table 1.
+/// Test: Nets.PaperCounts.
+Graph shufflenet_v1_x1_0(const NetOptions& options = {});
+/// Source: Ma et al., "ShuffleNet V2", ECCV 2018, arXiv 1807.11164, table 5.
+/// Test: Nets.PublishedCounts.
+Graph shufflenet_v2_x1_0(const NetOptions& options = {});
+
+/// Inputs from 32x32. The linear layers of torchvision's blocks are 1x1 convolutions here.
+/// Source: Liu et al., "A ConvNet for the 2020s", CVPR 2022, arXiv 2201.03545.
+/// Differs from the source: no stochastic depth in training.
+/// Test: Nets.PublishedCounts.
+Graph convnext_tiny(const NetOptions& options = {});
+
+/// Inputs from 16x16; positions are learned for the patches of the input's size. The rows of
+/// torchvision's "in_proj_weight" are the layers "q", "k" and "v" here.
+/// Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, arXiv 2010.11929.
+/// Test: Nets.PaperCounts.
+Graph vit_b_16(const NetOptions& options = {});
+
 /// The names that build_net knows, in the order above.
 const std::vector<std::string>& net_names();
 /// A reference network by name. Throws ConfigError naming the nearest one, and ShapeError.

@@ -126,7 +126,8 @@ struct Zero {
 };
 
 /// A run of one axis, [begin, end): of {C,H,W} axis 0 is the channels, 1 the height, 2 the width;
-/// of {T,C} axis 0 is the tokens; of {F} it is the features. End 0 stands for the end of the axis.
+/// of {T,C} axis 0 is the tokens, 1 the channels; of {F} axis 0 is the features. End 0 stands for
+/// the end of the axis.
 struct Slice {
   Dim axis = 0;
   Dim begin = 0;

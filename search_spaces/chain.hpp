@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/options.hpp"
@@ -11,14 +12,12 @@
 
 namespace espalier {
 
-enum class ChainBlock { plain, residual };
-
 struct ChainStage {
-  ChainBlock block = ChainBlock::residual;
-  std::vector<std::int64_t> widths{16, 32};  ///< channels; one decision a stage
-  std::vector<std::int64_t> depths{1, 2};    ///< blocks, ascending; one decision a stage
-  std::vector<std::int64_t> kernels{3, 5};   ///< odd; one decision a block
-  int stride = 2;                            ///< of the first block
+  std::vector<std::string> blocks{"residual"};  ///< of chain_blocks(); one decision a block
+  std::vector<std::int64_t> widths{16, 32};     ///< channels; one decision a stage
+  std::vector<std::int64_t> depths{1, 2};       ///< blocks, ascending; one decision a stage
+  std::vector<std::int64_t> kernels{3, 5};      ///< odd; one decision a block
+  int stride = 2;                               ///< of the first block
 };
 
 struct ChainOptions {
@@ -31,12 +30,20 @@ struct ChainOptions {
 };
 const OptionTable<ChainOptions>& chain_options();
 
-/// A chain of stages: a 3x3 stem, then in each stage `depth` blocks of one width, each with its own
-/// kernel, then global pooling and a classifier. A plain block is convolution, batch norm, ReLU; a
-/// residual one is the basic block of ResNet.
-/// Decisions: stage1.width, stage1.depth, stage1.block1.kernel, ...; lists of one value open none.
+/// The names of the blocks that a stage can choose from, each a function of graph/blocks.hpp with
+/// its width, kernel and stride: plain (convolution, batch norm, ReLU), residual (ResNet's basic
+/// block), bottleneck, mbconv3 and mbconv6 (expansions 3 and 6), separable, dense (a dense layer
+/// and a 1x1 convolution), osa (three layers of half the width), repvgg, ghost and fire. Dense, osa
+/// and fire have no stride of their own: 3x3 max pooling comes before them. Repvgg and fire do not
+/// read the kernel.
+const std::vector<std::string>& chain_blocks();
+
+/// A chain of stages: a 3x3 stem, then in each stage `depth` blocks of one width, each of its own
+/// kind and kernel, then global pooling and a classifier.
+/// Decisions: stage1.width, stage1.depth, stage1.block1.block, stage1.block1.kernel, ...; lists of
+/// one value open none.
 /// Throws ConfigError for options that chain_options() refuses, and ShapeError for
-/// networks above the limits of graph/graph.hpp.
+/// networks above the limits of graph/graph.hpp, and for blocks that do not fit their widths.
 std::unique_ptr<SupergraphSpace> make_chain(const ChainOptions& options = {});
 
 }  // namespace espalier

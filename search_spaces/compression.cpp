@@ -170,7 +170,8 @@ Widths find_ties(const Graph& graph) {
                                std::is_same_v<T, op::Attention>) {
             return kept();
           } else if constexpr (std::is_same_v<T, op::Slice>) {
-            return node.shape.rank == 2 || o.axis != Dim(0) ? channels[inputs[0]] : kept();
+            const bool cuts_channels = o.axis == Dim(node.shape.rank == 2 ? 1 : 0);
+            return cuts_channels ? kept() : channels[inputs[0]];
           } else if constexpr (std::is_same_v<T, op::Linear>) {
             return fresh(node.shape.rank == 2);
           } else if constexpr (std::is_same_v<T, op::Add> || std::is_same_v<T, op::Multiply> ||

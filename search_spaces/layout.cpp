@@ -81,7 +81,7 @@ std::vector<Layout> channel_layouts(const Graph& graph) {
           if constexpr (std::is_same_v<T, op::Input>) {
             return single(o.channels);
           } else if constexpr (std::is_same_v<T, op::Slice>) {
-            if (node.shape.rank == 2 || o.axis != Dim(0)) return in(0);
+            if (o.axis != Dim(node.shape.rank == 2 ? 1 : 0)) return in(0);
             return need_closed(0), single(node.shape[0]);
           } else if constexpr (std::is_same_v<T, op::ChannelShuffle>) {
             return need_closed(0), in(0);

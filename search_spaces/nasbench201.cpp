@@ -1,6 +1,5 @@
 #include "search_spaces/nasbench201.hpp"
 
-#include <algorithm>
 #include <array>
 #include <string>
 
@@ -8,6 +7,7 @@
 
 #include "core/error.hpp"
 #include "search_spaces/cell_blocks.hpp"
+#include "search_spaces/coded_space.hpp"
 
 namespace espalier {
 
@@ -78,7 +78,48 @@ NodeId cell(SupergraphBuilder& builder, NodeId x, const std::vector<DecisionId>&
   return nodes.back();
 }
 
-NodeId reduction(GraphBuilder& builder, NodeId x, Dim channels, const std::string& name) {
+std::string write_cell(std::span<const std::uint32_t> choices) {
+  std::string text;
+  std::size_t edge = 0;
+  for (int to = 1; to < 4; ++to) {
+    text += to == 1 ? "|" : "+|";
+    for (int from = 0; from < to; ++from) {
+      text += operators.at(choices[edge++]) + "~" + std::to_string(from) + "|";
+    }
+  }
+  return text;
+}
+
+/// Nothing for a text of another form. Throws InvalidArchitecture for an unknown operator.
+std::vector<std::uint32_t> read_cell(std::string_view text) {
+  std::vector<std::uint32_t> choices;
+  std::string_view rest = text;
+  const auto take = [&](std::string_view expected) {
+    if (!rest.starts_with(expected)) return false;
+    rest.remove_prefix(expected.size());
+    return true;
+  };
+  for (int to = 1; to < 4; ++to) {
+    if (!take(to == 1 ? "|" : "+|")) return {};
+    for (int from = 0; from < to; ++from) {
+      const std::size_t tilde = rest.find('~');
+      if (tilde == std::string_view::npos) return {};
+      const std::string_view name = rest.substr(0, tilde);
+      choices.push_back(index_of(operators, name));
+      if (choices.back() == operators.size()) {
+        throw InvalidArchitecture(
+            fmt::format("'{}': unknown operator '{}'{}", text, name, suggestion(name, operators)));
+      }
+      rest.remove_prefix(tilde);
+      if (!take(fmt::format("~{}|", from))) return {};
+    }
+  }
+  return rest.empty() ? choices : std::vector<std::uint32_t>{};
+}
+
+}  // namespace
+
+NodeId residual_reduction(GraphBuilder& builder, NodeId x, Dim channels, std::string_view name) {
   const auto scope = builder.scope(name, "reduction");
   NodeId y = relu_conv_bn(builder, x, channels, 3, 2, "conv_a");
   y = relu_conv_bn(builder, y, channels, 3, 1, "conv_b");
@@ -86,82 +127,6 @@ NodeId reduction(GraphBuilder& builder, NodeId x, Dim channels, const std::strin
   shortcut = builder.conv(shortcut, channels, {}, "downsample");
   return builder.add(shortcut, y);
 }
-
-class Nasbench201Space : public SupergraphSpace {
- public:
-  using SupergraphSpace::SupergraphSpace;
-
-  std::string to_string(const Architecture& a) const override {
-    std::string text;
-    std::size_t edge = 0;
-    for (int to = 1; to < 4; ++to) {
-      text += to == 1 ? "|" : "+|";
-      for (int from = 0; from < to; ++from) {
-        text += operators[a.choices.at(edge++)] + "~" + std::to_string(from) + "|";
-      }
-    }
-    for (std::size_t d = edge_count; d < decisions().size(); ++d) {
-      text += "," + decisions()[d].name + "=" + choice_label(decisions()[d], a.choices.at(d));
-    }
-    return text;
-  }
-
-  Architecture parse(std::string_view text) const override {
-    const std::size_t comma = std::min(text.find(','), text.size());
-    Architecture a = parse_cell(text.substr(0, comma));
-    if (decisions().size() == edge_count) {
-      if (comma != text.size()) throw malformed(text);
-      return a;
-    }
-    // The rest is in the default form; the default parser wants every decision, so the cell's
-    // choices are put in front of it.
-    std::string labels;
-    for (std::size_t d = 0; d < edge_count; ++d) {
-      labels += (d > 0 ? "," : "") + decisions()[d].name + "=" + operators[a.choices[d]];
-    }
-    return SearchSpace::parse(labels + std::string(text.substr(comma)));
-  }
-
- private:
-  static InvalidArchitecture malformed(std::string_view text) {
-    return InvalidArchitecture(
-        "'" + std::string(text) +
-        "' is not a NAS-Bench-201 cell; write for example "
-        "|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_1x1~2|");
-  }
-
-  Architecture parse_cell(std::string_view text) const {
-    Architecture a;
-    a.choices.reserve(decisions().size());
-    std::string_view rest = text;
-    const auto take = [&](char c) {
-      if (rest.empty() || rest[0] != c) throw malformed(text);
-      rest.remove_prefix(1);
-    };
-    for (int to = 1; to < 4; ++to) {
-      if (to > 1) take('+');
-      take('|');
-      for (int from = 0; from < to; ++from) {
-        const std::size_t tilde = rest.find('~');
-        if (tilde == std::string_view::npos) throw malformed(text);
-        const std::string_view name = rest.substr(0, tilde);
-        const auto it = std::find(operators.begin(), operators.end(), name);
-        if (it == operators.end()) {
-          throw InvalidArchitecture("'" + std::string(text) + "': unknown operator '" +
-                                    std::string(name) + "'" + suggestion(name, operators));
-        }
-        a.choices.push_back(static_cast<std::uint32_t>(it - operators.begin()));
-        rest.remove_prefix(tilde + 1);
-        take(static_cast<char>('0' + from));
-        take('|');
-      }
-    }
-    if (!rest.empty()) throw malformed(text);
-    return a;
-  }
-};
-
-}  // namespace
 
 std::unique_ptr<SupergraphSpace> make_nasbench201(const Nasbench201Options& options) {
   nasbench201_options().validate(options);
@@ -182,7 +147,7 @@ std::unique_ptr<SupergraphSpace> make_nasbench201(const Nasbench201Options& opti
   for (int stage = 1; stage <= 3; ++stage) {
     const Dim channels = options.channels * (std::int64_t{1} << (stage - 1));
     const std::string prefix = "stage" + std::to_string(stage);
-    if (stage > 1) x = reduction(builder, x, channels, prefix + "_reduction");
+    if (stage > 1) x = residual_reduction(builder, x, channels, prefix + "_reduction");
     for (int c = 1; c <= options.cells; ++c) {
       x = cell(builder, x, edges, prefix + "_cell" + std::to_string(c));
     }
@@ -195,7 +160,13 @@ std::unique_ptr<SupergraphSpace> make_nasbench201(const Nasbench201Options& opti
   builder.output(x);
   Supergraph supergraph = builder.finish();
   if (options.compression) supergraph = open_compression(supergraph, *options.compression);
-  return std::make_unique<Nasbench201Space>(std::move(supergraph));
+  return std::make_unique<CodedSpace>(
+      std::move(supergraph),
+      ArchitectureCode{.decisions = edge_count,
+                       .example = "|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|"
+                                  "avg_pool_3x3~1|nor_conv_1x1~2|",
+                       .write = write_cell,
+                       .read = read_cell});
 }
 
 }  // namespace espalier

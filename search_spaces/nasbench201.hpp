@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "core/options.hpp"
@@ -29,5 +30,13 @@ const OptionTable<Nasbench201Options>& nasbench201_options();
 /// Throws ConfigError for options that nasbench201_options() refuses, and ShapeError for
 /// networks above the limits of graph/graph.hpp.
 std::unique_ptr<SupergraphSpace> make_nasbench201(const Nasbench201Options& options = {});
+
+/// The block between the stages: two 3x3 convolutions, each behind a ReLU and with a batch norm,
+/// the first of stride 2, and a shortcut of 2x2 average pooling and a 1x1 convolution: {C,H,W} ->
+/// {channels,H/2,W/2}. Throws ShapeError where H or W is odd, as the halves disagree. Opens a scope
+/// of kind "reduction".
+/// Source: Dong & Yang, as above, section 2.1.
+/// Test: Nasbench201.TheReductionHasAPooledShortcut.
+NodeId residual_reduction(GraphBuilder& builder, NodeId x, Dim channels, std::string_view name);
 
 }  // namespace espalier

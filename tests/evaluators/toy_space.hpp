@@ -18,7 +18,7 @@ inline std::shared_ptr<const SearchSpace> toy_space() {
                      .classes = 4,
                      .stem_channels = 4,
                      .stages = {{.widths = {4, 8}, .depths = {1, 2}, .kernels = {3, 5}},
-                                {.block = ChainBlock::plain, .widths = {8}, .depths = {1}}}});
+                                {.blocks = {"plain"}, .widths = {8}, .depths = {1}}}});
 }
 
 inline EvaluatorContext toy_context() { return {.space = toy_space(), .data = small_data()}; }

@@ -142,6 +142,7 @@ inline std::vector<std::pair<std::string, Graph>> operator_graphs() {
   add_token_op("token_scale", op::Scale{});
   add_token_op("token_gelu", op::Activation{ActivationKind::gelu});
   add_token_op("token_slice", op::Slice{0, 3, 5});
+  add_token_op("token_channel_slice", op::Slice{1, 1, 5});
   add_token_op("token_flatten", op::Flatten{});
   add_token_op("class_token", op::ClassToken{});
   add_token_op("position_embedding", op::PositionEmbedding{});

@@ -98,6 +98,7 @@ TEST(ShapeInference, OtherOperators) {
   EXPECT_EQ(infer(op::Slice{2, 1, 0}, {x}), Shape({4, 6, 4}));
   EXPECT_EQ(infer(op::Slice{0, 2, 9}, {{9, 4}}), Shape({7, 4}));
   EXPECT_EQ(infer(op::Slice{0, 3, 0}, {{9}}), Shape({6}));
+  EXPECT_EQ(infer(op::Slice{1, 1, 3}, {{9, 4}}), Shape({9, 2}));
   EXPECT_EQ(infer(op::ChannelShuffle{2}, {x}), x);
   EXPECT_EQ(infer(op::LayerNorm{}, {{9, 4}}), Shape({9, 4}));
   EXPECT_EQ(infer(op::Scale{}, {x}), x);
@@ -193,7 +194,7 @@ TEST(ShapeInference, Throws) {
       {op::BatchNorm2d{.momentum = nan}, {x}, "momentum must be 0 to 1, got nan"},
       {op::BatchNorm2d{.momentum = 1.5f}, {x}, "momentum must be 0 to 1, got 1.5"},
       {op::Slice{3, 0, 1}, {x}, "axis 3 of {4, 6, 5} cannot be cut"},
-      {op::Slice{1, 0, 1}, {{9, 4}}, "axis 1 of {9, 4} cannot be cut"},
+      {op::Slice{2, 0, 1}, {{9, 4}}, "axis 2 of {9, 4} cannot be cut"},
       {op::Slice{open, 0, 1}, {x}, "cannot be cut"},
       {op::Slice{0, 2, 2}, {x}, "[2, 2) is not a part of axis 0 of {4, 6, 5}"},
       {op::Slice{1, 0, 7}, {x}, "[0, 7) is not a part of axis 1"},

@@ -44,7 +44,8 @@ TEST(Nets, PublishedCounts) {
       {"squeezenet1_1", {1235496, 349151936}},      {"mobilenet_v2", {3504872, 300774272}},
       {"mobilenet_v3_large", {5483032, 216589760}}, {"mobilenet_v3_small", {2542856, 56510400}},
       {"mnasnet1_0", {4383312, 314415872}},         {"efficientnet_b0", {5288548, 385814752}},
-      {"regnet_x_400mf", {5495976, 413812608}},     {"regnet_y_400mf", {4344144, 401842848}}};
+      {"regnet_x_400mf", {5495976, 413812608}},     {"regnet_y_400mf", {4344144, 401842848}},
+      {"shufflenet_v2_x1_0", {2278604, 144907992}}, {"convnext_tiny", {28589128, 4455531264}}};
   for (const auto& [name, published] : counts) {
     const std::int64_t size = name == "inception_v3" ? 299 : 224;
     const Graph graph = build_net(name, {.input = {3, size, size}});
@@ -71,6 +72,9 @@ TEST(Nets, PaperCounts) {
   expect_counts("repvgg_a0", merge_repvgg(repvgg_a0()).graph, 8.3, 1400, 100);
   expect_counts("vovnet39", vovnet39(), 22.6, 7100, 100);
   expect_counts("vovnet39_ese", vovnet39_ese(), 24.6, 7100, 100);
+  expect_counts("shufflenet_v1_x1_0", shufflenet_v1_x1_0(), 1.9, 138.5, 3);  // 137 to 140
+  expect_counts("vit_b_16", vit_b_16(), 86.57, 17560, 10);
+  EXPECT_EQ(cost(vit_b_16()).params, 86567656);
   EXPECT_NEAR(static_cast<double>(cost(repvgg_a0()).params) / 1e6, 9.1, 0.05);
 }
 
@@ -135,9 +139,10 @@ TEST(Nets, StateDictsAreTorchvisions) {
 
 TEST(Nets, OtherInputsAndClasses) {
   const std::map<std::string, std::int64_t> smallest{
-      {"alexnet", 63},       {"vgg11", 32},        {"vgg16", 32},       {"vgg16_bn", 32},
-      {"googlenet", 31},     {"inception_v3", 75}, {"densenet121", 29}, {"squeezenet1_0", 29},
-      {"squeezenet1_1", 25}, {"vovnet39", 45},     {"vovnet39_ese", 45}};
+      {"alexnet", 63},       {"vgg11", 32},        {"vgg16", 32},        {"vgg16_bn", 32},
+      {"googlenet", 31},     {"inception_v3", 75}, {"densenet121", 29},  {"squeezenet1_0", 29},
+      {"squeezenet1_1", 25}, {"vovnet39", 45},     {"vovnet39_ese", 45}, {"convnext_tiny", 32},
+      {"vit_b_16", 16}};
   for (const std::string& name : net_names()) {
     const auto found = smallest.find(name);
     const std::int64_t size = found == smallest.end() ? 1 : found->second;

@@ -68,7 +68,7 @@ Nasbench201Options small_nasbench201() { return {.input = {3, 8, 8}, .channels =
 ChainOptions small_chain() {
   return {.input = {3, 12, 12},
           .stem_channels = 4,
-          .stages = {{.block = ChainBlock::plain, .widths = {4, 8}, .depths = {1, 2}, .stride = 1},
+          .stages = {{.blocks = {"plain"}, .widths = {4, 8}, .depths = {1, 2}, .stride = 1},
                      {.widths = {4, 6, 8}, .depths = {1, 2, 3}, .kernels = {1, 3, 5}}}};
 }
 

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include "core/error.hpp"
+#include "core/json.hpp"
+#include "graph/json.hpp"
 #include "search_spaces/chain.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
+#include "search_spaces/nas_bench_macro.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/sampling.hpp"
 
@@ -31,8 +34,43 @@ TEST(SpaceCatalogue, EverySampleConfigMakesASpaceThatKeepsTheContract) {
   }
 }
 
+TEST(SpaceCatalogue, ValidBuildCanonicalAndMutateAgreeInEverySpace) {
+  const SpaceRegistry spaces = space_registry();
+  for (const std::string& name : spaces.names()) {
+    SCOPED_TRACE(name);
+    const auto space = spaces.create(spaces.sample(name), "/space");
+    Rng rng(12);
+    for (int i = 0; i < 20; ++i) {
+      Architecture raw;
+      for (std::uint32_t n : space->choice_counts()) {
+        raw.choices.push_back(static_cast<std::uint32_t>(rng.below(n)));
+      }
+      if (space->valid(raw)) {
+        const Architecture canonical = space->canonical(raw);
+        EXPECT_TRUE(space->valid(canonical));
+        EXPECT_EQ(space->canonical(canonical), canonical);
+        EXPECT_EQ(to_json(space->build(raw)), to_json(space->build(canonical)));
+      } else {
+        EXPECT_THROW(space->build(raw), InvalidArchitecture);
+      }
+      const Architecture a = sample_uniform(*space, rng);
+      const Architecture b = mutate(*space, a, rng);
+      bool one_change = false;
+      for (DecisionId d = 0; d < a.choices.size(); ++d) {
+        if (!space->active(a, d)) continue;
+        Architecture c = a;
+        for (c.choices[d] = 0; c.choices[d] < space->choice_counts()[d]; ++c.choices[d]) {
+          one_change |= c != a && space->valid(c) && space->canonical(c) == b;
+        }
+      }
+      EXPECT_TRUE(one_change);
+    }
+  }
+}
+
 TEST(SpaceCatalogue, SizesAreThePublishedOnes) {
   EXPECT_EQ(space_size(*make_nasbench201()).decimal, "15625");
+  EXPECT_EQ(space_size(*make_nas_bench_macro()).decimal, "6561");
   // ((3 x 3)^2 + (3 x 3)^3 + (3 x 3)^4)^5, "about 2 x 10^19" in Once-for-All.
   const SpaceSize ofa = space_size(*make_mobilenet_v3());
   EXPECT_EQ(ofa.decimal, "21758655492572485851");
@@ -108,7 +146,7 @@ TEST(SpaceCatalogue, OptionsMadeInCodeAreCheckedToo) {
 
 TEST(Chain, DepthWidthAndKernelAreDecisions) {
   const ChainStage stage{
-      .block = ChainBlock::plain, .widths = {8, 16}, .depths = {1, 2}, .kernels = {3}, .stride = 1};
+      .blocks = {"plain"}, .widths = {8, 16}, .depths = {1, 2}, .kernels = {3}, .stride = 1};
   const auto space = make_chain({.input = {1, 8, 8}, .classes = 3, .stages = {stage}});
   ASSERT_EQ(space->decisions().size(), 2u);
   EXPECT_EQ(space->decisions()[0].name, "stage1.width");

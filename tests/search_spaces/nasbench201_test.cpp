@@ -134,6 +134,20 @@ TEST(Nasbench201, FingerprintsNeverMergeDifferentCosts) {
   EXPECT_EQ(more_than_one(classes_of_fingerprint), 754);
 }
 
+TEST(Nasbench201, TheReductionHasAPooledShortcut) {
+  GraphBuilder b;
+  const NodeId y = residual_reduction(b, b.input(8, 6, 4), 16, "reduction");
+  EXPECT_EQ(b.shape(y).to_string(), "{16, 3, 2}");
+  b.output(y);
+  const Graph g = b.build();
+  // two 3x3 convolutions with batch norm and a 1x1 one without, on pooled maps
+  EXPECT_EQ(cost(g).params, 9 * 8 * 16 + 32 + 9 * 16 * 16 + 32 + 8 * 16);
+  EXPECT_EQ(cost(g).macs, (9 * 8 * 16 + 9 * 16 * 16 + 8 * 16) * 6);
+  GraphBuilder odd;
+  const NodeId x = odd.input(8, 5, 4);
+  EXPECT_THROW(residual_reduction(odd, x, 16, "reduction"), ShapeError);
+}
+
 TEST(Nasbench201, RefusesMalformedStrings) {
   const auto space = make_nasbench201();
   for (const char* text : {"", "|", "|none~0|", "|none~0|+|none~0|none~1|+|none~0|none~1|none~2",

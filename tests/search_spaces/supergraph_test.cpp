@@ -261,6 +261,7 @@ TEST(Layout, OpenChannelsAreNotCutShuffledOrFlattenedTokenByToken) {
         return b.slice(x, {0, 0, 1});
       },
       "its input has the open shape {width{2|4}, 2, 2}; close the width");
+  refused([](GraphBuilder& b, NodeId x) { return b.slice(b.tokens(x), {1, 0, 1}); }, "open shape");
   refused([](GraphBuilder& b, NodeId x) { return b.channel_shuffle(x, 2); }, "open shape");
   refused([](GraphBuilder& b, NodeId x) { return b.flatten(b.tokens(x)); }, "open shape");
   refused(
