@@ -1,6 +1,6 @@
 #include "search_spaces/enas.hpp"
 
-#include <array>
+#include <algorithm>
 #include <charconv>
 #include <string>
 

@@ -18,7 +18,8 @@ struct HierarchicalOptions {
 const OptionTable<HierarchicalOptions>& hierarchical_options();
 
 /// Hierarchical cells. Level 1: identity, 1x1 convolution, 3x3 depthwise and 3x3 separable
-/// convolution, 3x3 max and average pooling. Level 2: six motifs, graphs of 4 nodes whose edges
+/// convolution (each of them with batch norm and ReLU, the separable one after both of its
+/// convolutions), 3x3 max and average pooling. Level 2: six motifs, graphs of 4 nodes whose edges
 /// hold one of these operators or none. Level 3: the cell, a graph of 5 nodes whose edges hold one
 /// of the motifs or none. A node joins along the channels what its edges bring; each motif ends in
 /// a 1x1 convolution to the channels that it was given. 1x1 and separable convolutions have the
@@ -28,7 +29,7 @@ const OptionTable<HierarchicalOptions>& hierarchical_options();
 ///
 /// Decisions: motif1.edge1_2 to motif6.edge3_4 and cell.edge1_2 to cell.edge4_5. Their first option
 /// is "none" but on the edges from a graph's first node, where it is "identity" or "motif1". So
-/// what is not reached, whose choices are all 0, takes part as soon as one edge leads there. A
+/// what is not used, whose choices are all 0, takes part as soon as one edge leaves or holds it. A
 /// motif without a path from its first to its last node counts as none; a cell without one is
 /// invalid. A node that no path reaches adds nothing. There is no supergraph, as what is joined
 /// depends on the architecture.

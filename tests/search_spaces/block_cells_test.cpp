@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/error.hpp"
+#include "search_spaces/sampling.hpp"
 
 namespace espalier {
 namespace {
@@ -58,6 +61,25 @@ TEST(BlockCells, WhatNoBlockReadsIsJoined) {
   EXPECT_EQ(shape_of("stage2_reduction"), "{24, 4, 4}");
   EXPECT_EQ(shape_of("stage3_cell1"), "{48, 2, 2}");
   EXPECT_THROW(space.build({{1, 2}}), InvalidArchitecture);
+}
+
+// All decisions are always active: mutation changes exactly one, and neighbours are symmetric.
+TEST(BlockCells, NeighboursDifferInOneDecision) {
+  const BlockCellSpace space(identities());
+  Rng rng(7);
+  const Architecture a = sample_uniform(space, rng);
+  std::size_t others = 0;
+  for (std::uint32_t count : space.choice_counts()) others += count - 1;
+  const std::vector<Architecture> near = neighbours(space, a);
+  EXPECT_EQ(near.size(), others);
+  for (const Architecture& b : near) {
+    int changed = 0;
+    for (std::size_t d = 0; d < 40; ++d) changed += a.choices[d] != b.choices[d];
+    EXPECT_EQ(changed, 1);
+  }
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_TRUE(std::ranges::find(near, mutate(space, a, rng)) != near.end());
+  }
 }
 
 TEST(BlockCells, HeightAndWidthAreHalvedTwice) {
