@@ -173,6 +173,32 @@ TEST(Nets, ResnetLayersAreNamedAsInTorchvision) {
   EXPECT_EQ(graph.scope(graph.node(find(graph, "layer2.0.conv1")).scope).kind, "basic_block");
 }
 
+TEST(Nets, ShufflenetV2LayersAreNamedAsInTorchvision) {
+  const Graph graph = shufflenet_v2_x1_0();
+  EXPECT_THAT(names_of(graph),
+              IsSupersetOf({"conv1.0", "conv1.1", "stage2.0.branch1.0", "stage2.0.branch1.1",
+                            "stage2.0.branch1.2", "stage2.0.branch1.3", "stage2.0.branch2.0",
+                            "stage2.0.branch2.1", "stage2.0.branch2.3", "stage2.0.branch2.4",
+                            "stage2.0.branch2.5", "stage2.0.branch2.6", "stage4.3.branch2.6",
+                            "conv5.0", "conv5.1", "fc"}));
+  EXPECT_FALSE(names_of(graph).contains("stage2.1.branch1.0"));
+  EXPECT_EQ(graph.node(find(graph, "stage3.7.branch2.3")).shape, Shape({116, 14, 14}));
+}
+
+TEST(Nets, ConvnextAndVitLayersAreNamedAsInTorchvision) {
+  EXPECT_THAT(names_of(convnext_tiny()),
+              IsSupersetOf({"features.0.0", "features.0.1", "features.1.0.block.0",
+                            "features.1.0.block.2", "features.1.0.block.3", "features.1.0.block.5",
+                            "features.1.0.layer_scale", "features.2.0", "features.2.1",
+                            "features.7.2.block.5", "classifier.0", "classifier.2"}));
+  EXPECT_THAT(
+      names_of(vit_b_16()),
+      IsSupersetOf({"conv_proj", "class_token", "encoder.layers.encoder_layer_0.ln_1",
+                    "encoder.layers.encoder_layer_0.self_attention.out_proj",
+                    "encoder.layers.encoder_layer_11.ln_2", "encoder.layers.encoder_layer_11.mlp.0",
+                    "encoder.layers.encoder_layer_11.mlp.3", "encoder.ln", "heads.head"}));
+}
+
 TEST(Nets, MobilenetV2LayersAreNamedAsInTorchvision) {
   const Graph graph = mobilenet_v2();
   EXPECT_THAT(names_of(graph),

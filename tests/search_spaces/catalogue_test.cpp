@@ -26,6 +26,8 @@ TEST(SpaceCatalogue, EverySampleConfigMakesASpaceThatKeepsTheContract) {
       EXPECT_EQ(space->canonical(a), a);
       const Graph graph = space->build(a);
       EXPECT_NO_THROW(verify(graph));
+      EXPECT_EQ(space->quick_cost(a).params, cost(graph).params);
+      EXPECT_EQ(space->quick_cost(a).macs, cost(graph).macs);
       EXPECT_EQ(space->parse(space->to_string(a)), a);
       const Architecture b = mutate(*space, a, rng);
       EXPECT_NE(b, a);
