@@ -1,11 +1,14 @@
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "apps/verbs.hpp"
 #include "core/error.hpp"
 #include "exporters/catalogue.hpp"
 #include "exporters/onnx.hpp"
+#include "graph/nets.hpp"
 #include "nets/graph_module.hpp"
 #include "training/tensor_file.hpp"
 
@@ -29,7 +32,10 @@ int run_export(const Arguments& arguments) {
     }
   }
   const ExportFormat& format = find_export_format(arguments.format);
-  const ArchitectureFile network = read_architecture_file(source);
+  const std::vector<std::string>& nets = net_names();
+  const bool is_net = std::ranges::find(nets, arguments.source) != nets.end();
+  const ArchitectureFile network = is_net ? ArchitectureFile{.graph = build_net(arguments.source)}
+                                          : read_architecture_file(source);
   std::unique_ptr<GraphModule> module;
   if (format.weights) {
     if (weights.empty() && source.extension() == ".onnx") {
@@ -62,8 +68,10 @@ Verb add_export(CLI::App& app, const Catalogue&) {
   CLI::App& verb =
       *app.add_subcommand("export", "writes a network in another format, and verifies it");
   const auto arguments = std::make_shared<Arguments>();
-  verb.add_option("source", arguments->source,
-                  "a network's .json or .onnx file, or a run's directory, whose best network it is")
+  verb.add_option(
+          "source", arguments->source,
+          "a network's .json or .onnx file, a reference network, or a run's directory, whose best "
+          "network it is")
       ->required();
   verb.add_option("--format", arguments->format, "json, dot, onnx or torchscript")->required();
   verb.add_option("--out", arguments->out, "the file to write")->required();

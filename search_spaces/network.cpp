@@ -20,9 +20,8 @@ const OptionTable<NetworkSpaceOptions>& network_space_options() {
   static const auto table =
       OptionTable<NetworkSpaceOptions>(
           "the space around a network of your own: elastic depth, kernels, channels and bits")
-          .add("file", &NetworkSpaceOptions::file,
-               "an ONNX model (.onnx) or a network's .json file; or give net")
-          .add("net", &NetworkSpaceOptions::net, "a reference network, instead of a file")
+          .add("network", &NetworkSpaceOptions::network,
+               "an ONNX model (.onnx), a network's .json file, or a reference network's name")
           .add("kernels", &NetworkSpaceOptions::kernels,
                "kernel sizes to choose from besides each convolution's own, odd; none: they stay",
                between(1, 63))
@@ -30,12 +29,7 @@ const OptionTable<NetworkSpaceOptions>& network_space_options() {
                "whether rows of equal blocks may be cut short")
           .add("compression", &NetworkSpaceOptions::compression, "what else is searched",
                compression_options())
-          .check([](const NetworkSpaceOptions& o) {
-            if (o.file.empty() == o.net.empty()) {
-              throw ConfigError("/file", "give either the file of a network or the name of a net");
-            }
-            check_odd_distinct("/kernels", o.kernels);
-          });
+          .check([](const NetworkSpaceOptions& o) { check_odd_distinct("/kernels", o.kernels); });
   return table;
 }
 
@@ -188,12 +182,18 @@ class NetworkBuilder : public SupergraphBuilder {
   }
 };
 
-Graph read_network(const NetworkSpaceOptions& options) {
-  if (options.file.empty()) return build_net(options.net);
-  if (options.file.ends_with(".onnx")) return import_onnx(options.file).graph;
-  const Json json = read_json_file(options.file);
-  const bool wrapped = json.is_object() && json.contains("graph");
-  return graph_from_json(wrapped ? json["graph"] : json, wrapped ? "/graph" : "");
+Graph read_network(const std::string& network) {
+  if (network.ends_with(".onnx")) return import_onnx(network).graph;
+  if (network.ends_with(".json")) {
+    const Json json = read_json_file(network);
+    const bool wrapped = json.is_object() && json.contains("graph");
+    return graph_from_json(wrapped ? json["graph"] : json, wrapped ? "/graph" : "");
+  }
+  try {
+    return build_net(network);
+  } catch (const ConfigError& error) {
+    throw ConfigError("/network", error.message() + "; files end in .onnx or .json");
+  }
 }
 
 }  // namespace
@@ -242,7 +242,8 @@ Supergraph open_network(const Graph& network, const std::vector<std::int64_t>& k
 
 std::unique_ptr<SupergraphSpace> make_network_space(const NetworkSpaceOptions& options) {
   network_space_options().validate(options);
-  Supergraph supergraph = open_network(read_network(options), options.kernels, options.depth);
+  Supergraph supergraph =
+      open_network(read_network(options.network), options.kernels, options.depth);
   if (options.compression) supergraph = open_compression(supergraph, *options.compression);
   return std::make_unique<SupergraphSpace>(std::move(supergraph));
 }

@@ -15,8 +15,8 @@ namespace espalier {
 
 /// What is opened in a network that somebody has.
 struct NetworkSpaceOptions {
-  std::string file = {};                   ///< .onnx (see import_onnx) or .json; or `net`
-  std::string net = {};                    ///< a reference network
+  /// An ONNX model (.onnx, see import_onnx), a network's .json file, or a reference network.
+  std::string network = "mobilenet_v2";
   std::vector<std::int64_t> kernels = {};  ///< sizes to choose from, odd; none: kernels stay
   bool depth = true;                       ///< rows of blocks that keep their shape
   std::optional<CompressionOptions> compression = {};
@@ -37,6 +37,6 @@ Supergraph open_network(const Graph& network, const std::vector<std::int64_t>& k
 /// The space of a network from a file or of a reference network; the network is one of its
 /// architectures. Throws ConfigError for options that network_space_options() refuses, IoError and
 /// UnsupportedError for the file.
-std::unique_ptr<SupergraphSpace> make_network_space(const NetworkSpaceOptions& options);
+std::unique_ptr<SupergraphSpace> make_network_space(const NetworkSpaceOptions& options = {});
 
 }  // namespace espalier

@@ -98,7 +98,7 @@ TEST(NetworkSpace, ReadsFilesAndOpensCompression) {
   for (const Json& json : {to_json(net), Json{{"format", 1}, {"graph", to_json(net)}}}) {
     std::ofstream(path) << json.dump();
     const auto space = make_network_space(
-        {.file = path,
+        {.network = path,
          .compression = CompressionOptions{.channels = {0.5, 1.0}, .weight_bits = {4, 8}}});
     EXPECT_GT(space->decisions().size(), 20u);
     Rng rng(1);
@@ -115,11 +115,10 @@ TEST(NetworkSpace, Throws) {
     }
     return std::string("no error");
   };
-  EXPECT_EQ(pointer_of({}), "/file");
-  EXPECT_EQ(pointer_of({.file = "a.json", .net = "resnet18"}), "/file");
-  EXPECT_EQ(pointer_of({.net = "resnet18", .kernels = {4}}), "/kernels");
-  EXPECT_EQ(pointer_of({.net = "resnet"}), "");
-  EXPECT_THROW(make_network_space({.file = "missing.json"}), IoError);
+  EXPECT_EQ(pointer_of({.network = "resnet"}), "/network");
+  EXPECT_EQ(pointer_of({.kernels = {4}}), "/kernels");
+  EXPECT_THROW(make_network_space({.network = "missing.json"}), IoError);
+  EXPECT_THROW(make_network_space({.network = "missing.onnx"}), IoError);
   const SupergraphSpace space(open_network(build_net("resnet18"), {}, true));
   EXPECT_THROW(open_network(space.supergraph()->graph(), {}, true), InvalidArchitecture);
 }
