@@ -14,26 +14,26 @@
 namespace espalier {
 namespace {
 
-// A registered name, a JSON object, or a file that holds one.
+// A registered name, or a JSON object.
 std::shared_ptr<const SearchSpace> read_space(const std::string& text, const Catalogue& catalogue) {
-  Json config;
-  if (text.starts_with('{')) {
-    config = parse_json(text, "--space");
-  } else if (text.ends_with(".json")) {
-    config = read_json_file(text);
-    // A run's config, or an architecture's file, holds its space.
-    if (config.is_object() && !config.contains("type") && config.contains("space")) {
-      config = config["space"];
-    }
-  } else {
-    if (!catalogue.spaces.contains(text)) {
-      throw ConfigError("", fmt::format("unknown space \"{}\"{}; a space is a name, a JSON object, "
-                                        "or a file that ends in .json",
-                                        text, suggestion(text, catalogue.spaces.names())));
-    }
-    config = {{"type", text}};
+  if (text.starts_with('{')) return catalogue.spaces.create(parse_json(text, "--space"), "");
+  if (!catalogue.spaces.contains(text)) {
+    throw ConfigError("", fmt::format("unknown space \"{}\"{}; a space is a name or a JSON object; "
+                                      "a file goes with --space-file",
+                                      text, suggestion(text, catalogue.spaces.names())));
   }
-  return catalogue.spaces.create(config, "");
+  return catalogue.spaces.create({{"type", text}}, "");
+}
+
+// A space of the user's own, whose "type" may be left out, or what has a space: a run's config or
+// an architecture's file.
+std::shared_ptr<const SearchSpace> read_space_file(const std::string& path,
+                                                   const Catalogue& catalogue) {
+  Json json = read_json_file(path);
+  if (!json.is_object() || json.contains("type")) return catalogue.spaces.create(json, "");
+  if (json.contains("space")) return catalogue.spaces.create(json["space"], "/space");
+  json["type"] = "custom";
+  return catalogue.spaces.create(json, "");
 }
 
 Graph read_network_file(const std::string& path) {
@@ -71,7 +71,9 @@ void print_json(const Json& json) {
 }
 
 void NetworkArguments::add_to(CLI::App& verb) {
-  verb.add_option("--space", space, "search space: a name, a JSON object, or a .json file");
+  verb.add_option("--space", space, "search space: a name, or a JSON object");
+  verb.add_option("--space-file", space_file,
+                  "the same from a file: a space of your own, a run's config, or an architecture");
   verb.add_option("--arch", archs,
                   "architecture: the space's own string, or a JSON object of decision: label")
       ->allow_extra_args(false);
@@ -81,13 +83,15 @@ void NetworkArguments::add_to(CLI::App& verb) {
 }
 
 Networks read_networks(const NetworkArguments& arguments, const Catalogue& catalogue) {
-  const int kinds =
-      int(!arguments.space.empty()) + int(!arguments.net.empty()) + int(!arguments.file.empty());
-  if (kinds != 1) throw ConfigError("", "give one of --space, --net, and a network's file");
+  const int kinds = int(!arguments.space.empty()) + int(!arguments.space_file.empty()) +
+                    int(!arguments.net.empty()) + int(!arguments.file.empty());
+  if (kinds != 1) {
+    throw ConfigError("", "give one of --space, --space-file, --net, and a network's file");
+  }
   Networks networks;
-  if (arguments.space.empty()) {
+  if (arguments.space.empty() && arguments.space_file.empty()) {
     if (!arguments.archs.empty() || !arguments.arch_file.empty()) {
-      throw ConfigError("", "--arch and --arch-file go with --space");
+      throw ConfigError("", "--arch and --arch-file go with --space or --space-file");
     }
     const bool is_net = !arguments.net.empty();
     networks.space = std::make_shared<OneNetwork>(is_net ? build_net(arguments.net)
@@ -96,7 +100,8 @@ Networks read_networks(const NetworkArguments& arguments, const Catalogue& catal
     networks.names.push_back(is_net ? arguments.net : arguments.file);
     return networks;
   }
-  networks.space = read_space(arguments.space, catalogue);
+  networks.space = arguments.space.empty() ? read_space_file(arguments.space_file, catalogue)
+                                           : read_space(arguments.space, catalogue);
   std::vector<std::string> texts = arguments.archs;
   if (!arguments.arch_file.empty()) texts.push_back(read_architecture_text(arguments.arch_file));
   for (const std::string& text : texts) {

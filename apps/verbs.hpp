@@ -42,10 +42,10 @@ void print_json(const Json& json);
 
 /// Which networks the user means: architectures of a space, a reference network, or a file.
 struct NetworkArguments {
-  std::string space, net, file, arch_file;
+  std::string space, space_file, net, file, arch_file;
   std::vector<std::string> archs;
 
-  /// Adds --space, --arch, --arch-file, --net and the file to a subcommand.
+  /// Adds --space, --space-file, --arch, --arch-file, --net and the file to a subcommand.
   void add_to(CLI::App& verb);
 };
 

@@ -22,7 +22,7 @@ _espalier() {
       return
       ;;
     --space)
-      COMPREPLY=($(compgen -W "nasbench201 chain mobilenet_v3" -- "$word") $(compgen -f -- "$word"))
+      COMPREPLY=($(compgen -W "nasbench201 chain mobilenet_v3 custom" -- "$word"))
       return
       ;;
     --proxy)
@@ -40,7 +40,7 @@ _espalier() {
       ;;
   esac
 
-  local networks="--space --arch --arch-file --net --json"
+  local networks="--space --space-file --arch --arch-file --net --json"
   local options=""
   case $verb in
     "") COMPREPLY=($(compgen -W "$verbs --help --version --quiet --verbose" -- "$word")); return ;;
