@@ -51,22 +51,26 @@ void print_json(const Json& json) {
 
 Json read_space_config(const std::string& text, const Catalogue& catalogue) {
   if (text.starts_with('{')) return parse_json(text, "--space");
-  if (text.ends_with(".json")) {
-    Json config = read_json_file(text);
-    // A run's config, or an architecture's file, holds its space.
-    const bool holds = config.is_object() && !config.contains("type") && config.contains("space");
-    return holds ? config["space"] : config;
-  }
   if (!catalogue.spaces.contains(text)) {
-    throw ConfigError("", fmt::format("unknown space \"{}\"{}; a space is a name, a JSON object, "
-                                      "or a file that ends in .json",
+    throw ConfigError("", fmt::format("unknown space \"{}\"{}; a space is a name or a JSON object; "
+                                      "a file goes with --space-file",
                                       text, suggestion(text, catalogue.spaces.names())));
   }
   return {{"type", text}};
 }
 
+Json read_space_file(const std::string& path) {
+  Json json = read_json_file(path);
+  if (!json.is_object() || json.contains("type")) return json;
+  if (json.contains("space")) return json["space"];
+  json["type"] = "custom";
+  return json;
+}
+
 void NetworkArguments::add_to(CLI::App& verb) {
-  verb.add_option("--space", space, "search space: a name, a JSON object, or a .json file");
+  verb.add_option("--space", space, "search space: a name, or a JSON object");
+  verb.add_option("--space-file", space_file,
+                  "the same from a file: a space of your own, a run's config, or an architecture");
   verb.add_option("--arch", archs,
                   "architecture: the space's own string, or a JSON object of decision: label")
       ->allow_extra_args(false);
@@ -76,13 +80,15 @@ void NetworkArguments::add_to(CLI::App& verb) {
 }
 
 Networks read_networks(const NetworkArguments& arguments, const Catalogue& catalogue) {
-  const int kinds =
-      int(!arguments.space.empty()) + int(!arguments.net.empty()) + int(!arguments.file.empty());
-  if (kinds != 1) throw ConfigError("", "give one of --space, --net, and a network's file");
+  const int kinds = int(!arguments.space.empty()) + int(!arguments.space_file.empty()) +
+                    int(!arguments.net.empty()) + int(!arguments.file.empty());
+  if (kinds != 1) {
+    throw ConfigError("", "give one of --space, --space-file, --net, and a network's file");
+  }
   Networks networks;
-  if (arguments.space.empty()) {
+  if (arguments.space.empty() && arguments.space_file.empty()) {
     if (!arguments.archs.empty() || !arguments.arch_file.empty()) {
-      throw ConfigError("", "--arch and --arch-file go with --space");
+      throw ConfigError("", "--arch and --arch-file go with --space or --space-file");
     }
     const bool is_net = !arguments.net.empty();
     networks.space = std::make_shared<OneNetwork>(is_net ? build_net(arguments.net)
@@ -91,7 +97,10 @@ Networks read_networks(const NetworkArguments& arguments, const Catalogue& catal
     networks.names.push_back(is_net ? arguments.net : arguments.file);
     return networks;
   }
-  networks.space = catalogue.spaces.create(read_space_config(arguments.space, catalogue), "");
+  networks.space = catalogue.spaces.create(arguments.space.empty()
+                                               ? read_space_file(arguments.space_file)
+                                               : read_space_config(arguments.space, catalogue),
+                                           "");
   std::vector<std::string> texts = arguments.archs;
   if (!arguments.arch_file.empty()) texts.push_back(read_architecture_text(arguments.arch_file));
   for (const std::string& text : texts) {

@@ -7,6 +7,7 @@
 #include "core/error.hpp"
 #include "graph/cost.hpp"
 #include "graph/json.hpp"
+#include "search_spaces/sampling.hpp"
 #include "search_spaces/search_space.hpp"
 
 namespace espalier {
@@ -28,6 +29,22 @@ Json describe_space(const SearchSpace& space) {
   Json json = {{"space_size", size.decimal}, {"decisions", std::move(decisions)}};
   if (size.estimate) json["space_size_is_estimate"] = true;
   return json;
+}
+
+Json describe_samples(const SearchSpace& space) {
+  constexpr int count = 1000;
+  Rng rng(1);
+  const SampledCosts costs = sample_costs(space, count, rng);
+  Json active = Json::array();
+  for (DecisionId d = 0; d < space.decisions().size(); ++d) {
+    if (space.active(costs.example, d)) active.push_back(space.decisions()[d].name);
+  }
+  return {{"example", architecture_to_json(space, costs.example)},
+          {"active", std::move(active)},
+          {"samples",
+           {{"count", count},
+            {"params", {costs.least_params, costs.most_params}},
+            {"macs", {costs.least_macs, costs.most_macs}}}}};
 }
 
 Json describe_network(const Graph& graph) {
@@ -52,6 +69,17 @@ std::string space_text(const Json& json) {
     for (const Json& option : decision["options"]) text += " " + option.get<std::string>();
     if (decision.contains("pick")) text += fmt::format("  (picks {})", decision["pick"].dump());
     text += "\n";
+  }
+  for (const char* key : {"params", "macs"}) {
+    const Json& range = json["samples"][key];
+    text += fmt::format("{:<13}  {} to {} in {} samples\n", key, range[0].get<std::int64_t>(),
+                        range[1].get<std::int64_t>(), json["samples"]["count"].get<int>());
+  }
+  text += fmt::format("example, with the {} of {} decisions that are active in it\n",
+                      json["active"].size(), json["decisions"].size());
+  for (const Json& name : json["active"]) {
+    const std::string& decision = name.get_ref<const std::string&>();
+    text += fmt::format("  {}: {}\n", decision, json["example"][decision].get<std::string>());
   }
   return text;
 }
@@ -89,9 +117,11 @@ int describe(const Arguments& arguments, const Catalogue& catalogue) {
     json.update(describe_network(networks.space->build(networks.architectures[0])));
     text += network_text(json);
   }
-  const Json space = describe_space(*networks.space);
-  json.update(space);
-  if (networks.architectures.empty()) text += space_text(space);
+  json.update(describe_space(*networks.space));
+  if (networks.architectures.empty()) {
+    json.update(describe_samples(*networks.space));
+    text += space_text(json);
+  }
   arguments.json ? print_json(json) : print(text);
   return exit_ok;
 }

@@ -59,8 +59,7 @@ Verb add_score(CLI::App& app, const Catalogue& catalogue) {
   CLI::App& verb = *app.add_subcommand("score", "zero-cost scores of untrained networks");
   const auto arguments = std::make_shared<Arguments>();
   arguments->networks.add_to(verb);
-  verb.add_option("--proxy", arguments->proxies, "scores (see espalier list proxies)")
-      ->required();
+  verb.add_option("--proxy", arguments->proxies, "scores (see espalier list proxies)")->required();
   verb.add_option("--data", arguments->data,
                   "images, for the scores that need them: TYPE or TYPE:DIR");
   verb.add_option("--batch-size", arguments->options.batch_size, "images in the batch")

@@ -14,7 +14,7 @@ namespace espalier {
 namespace {
 
 struct Arguments {
-  std::string space;
+  std::string space, space_file;
   SpaceScoreArguments score;
   ShrinkOptions options;
   bool json = false;
@@ -50,7 +50,11 @@ Json round_json(const SearchSpace& space, const ShrinkRound& round) {
 }
 
 int run_shrink(const Arguments& arguments, const Catalogue& catalogue) {
-  const Json config = read_space_config(arguments.space, catalogue);
+  if (arguments.space.empty() == arguments.space_file.empty()) {
+    throw ConfigError("", "give one of --space and --space-file");
+  }
+  const Json config = arguments.space.empty() ? read_space_file(arguments.space_file)
+                                              : read_space_config(arguments.space, catalogue);
   const std::shared_ptr<const SearchSpace> space = catalogue.spaces.create(config, "");
   const SpaceScore score = make_space_score(arguments.score, space, catalogue);
   ShrinkOptions options = arguments.options;
@@ -92,9 +96,8 @@ Verb add_shrink(CLI::App& app, const Catalogue& catalogue) {
   CLI::App& verb =
       *app.add_subcommand("shrink", "drops the options of a space that a score says are worst");
   const auto arguments = std::make_shared<Arguments>();
-  verb.add_option("--space", arguments->space,
-                  "search space: a name, a JSON object, or a .json file")
-      ->required();
+  verb.add_option("--space", arguments->space, "search space: a name, or a JSON object");
+  verb.add_option("--space-file", arguments->space_file, "the same from a file");
   arguments->score.add_to(verb);
   verb.add_option("--drop", arguments->options.drop, "options dropped in all")
       ->check(CLI::Range(1, 1 << 20));

@@ -42,17 +42,20 @@ void print(const std::string& text);
 /// Writes one JSON document to stdout. Throws IoError.
 void print_json(const Json& json);
 
-/// The config of the space that the user means: a registered name, a JSON object, or a .json file
-/// with the space itself, a run's config, or what espalier shrink --json printed. Throws
-/// ConfigError, IoError.
+/// The config of the space that the user means: a registered name, or a JSON object. Throws
+/// ConfigError.
 Json read_space_config(const std::string& text, const Catalogue& catalogue);
+/// The same from a file: a space of the user's own, whose "type" may be left out, or what has a
+/// space (a run's config, an architecture, what espalier shrink --json printed). Throws IoError,
+/// ConfigError.
+Json read_space_file(const std::string& path);
 
 /// Which networks the user means: architectures of a space, a reference network, or a file.
 struct NetworkArguments {
-  std::string space, net, file, arch_file;
+  std::string space, space_file, net, file, arch_file;
   std::vector<std::string> archs;
 
-  /// Adds --space, --arch, --arch-file, --net and the file to a subcommand.
+  /// Adds --space, --space-file, --arch, --arch-file, --net and the file to a subcommand.
   void add_to(CLI::App& verb);
 };
 

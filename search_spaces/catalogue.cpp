@@ -2,6 +2,7 @@
 
 #include "search_spaces/autoformer.hpp"
 #include "search_spaces/chain.hpp"
+#include "search_spaces/custom.hpp"
 #include "search_spaces/darts.hpp"
 #include "search_spaces/enas.hpp"
 #include "search_spaces/fbnet.hpp"
@@ -45,6 +46,7 @@ SpaceRegistry space_registry() {
   spaces.add("shufflenet_spos", shufflenet_spos_options(), make_shufflenet_spos);
   spaces.add("autoformer", autoformer_options(), make_autoformer);
   spaces.add("network", network_space_options(), make_network_space);
+  spaces.add("custom", custom_options(), make_custom);
   spaces.add_to_all(restriction_options(), restrict_space);
   return spaces;
 }

@@ -117,4 +117,19 @@ void enumerate(const SearchSpace& space, const std::function<bool(const Architec
   }
 }
 
+SampledCosts sample_costs(const SearchSpace& space, int count, Rng& rng) {
+  SampledCosts result{.example = sample_uniform(space, rng)};
+  const Cost first = space.quick_cost(result.example);
+  result.least_params = result.most_params = first.params;
+  result.least_macs = result.most_macs = first.macs;
+  for (int i = 1; i < count; ++i) {
+    const Cost cost = space.quick_cost(sample_uniform(space, rng));
+    result.least_params = std::min(result.least_params, cost.params);
+    result.most_params = std::max(result.most_params, cost.params);
+    result.least_macs = std::min(result.least_macs, cost.macs);
+    result.most_macs = std::max(result.most_macs, cost.macs);
+  }
+  return result;
+}
+
 }  // namespace espalier

@@ -30,4 +30,14 @@ std::vector<Architecture> neighbours(const SearchSpace& space, const Architectur
 /// until it returns false. Complexity: the product of all choice counts.
 void enumerate(const SearchSpace& space, const std::function<bool(const Architecture&)>& visit);
 
+/// What samples of a space cost.
+struct SampledCosts {
+  Architecture example;  ///< the first one
+  std::int64_t least_params = 0, most_params = 0;
+  std::int64_t least_macs = 0, most_macs = 0;
+};
+
+/// The costs of `count` (>= 1) architectures that sample_uniform() draws. Throws as it does.
+SampledCosts sample_costs(const SearchSpace& space, int count, Rng& rng);
+
 }  // namespace espalier

@@ -153,6 +153,7 @@ SpaceSize space_size(const SearchSpace& space) {
   cpp_int product = 1;
   for (std::uint32_t c : counts) product *= c;
   constexpr std::int64_t enumerable = 2'000'000;
+  constexpr int valid_draws = 100'000;
   const Supergraph* supergraph = space.supergraph();
   if (supergraph == nullptr) {
     if (product > enumerable) return {product.str(), true};
@@ -216,7 +217,31 @@ SpaceSize space_size(const SearchSpace& space) {
       estimate = true;
     }
   }
-  return {size.str(), estimate};
+  if (!space.constrained()) return {size.str(), estimate};
+  if (product <= valid_draws) {
+    std::int64_t count = 0;
+    enumerate(space, [&](const Architecture&) { return ++count, true; });
+    return {std::to_string(count), false};
+  }
+  // Every canonical architecture stands for as many vectors as its inactive decisions have options,
+  // so a drawn one weighs one over their number.
+  Rng rng(0x5124);
+  double all = 0, valid = 0;
+  for (int draw = 0; draw < valid_draws; ++draw) {
+    Architecture a{std::vector<std::uint32_t>(counts.size())};
+    double weight = 1;
+    for (DecisionId d = 0; d < counts.size(); ++d) {
+      a.choices[d] = static_cast<std::uint32_t>(rng.below(counts[d]));
+    }
+    for (DecisionId d = 0; d < counts.size(); ++d) {
+      if (!space.active(a, d)) weight /= counts[d];
+    }
+    all += weight;
+    if (space.valid(a)) valid += weight;
+  }
+  constexpr std::int64_t parts = 1'000'000'000;
+  const auto share = static_cast<std::int64_t>(valid / all * parts);
+  return {cpp_int(size * share / parts).str(), true};
 }
 
 const Graph& Network::graph() const {

@@ -31,6 +31,9 @@ class SearchSpace {
   /// True when the architecture has one in-range choice per decision and keeps the space's
   /// constraints (there are none unless a space overrides this).
   virtual bool valid(const Architecture& a) const;
+  /// Whether valid() refuses architectures in range although the space has a supergraph. Default:
+  /// false.
+  virtual bool constrained() const { return false; }
   /// The network. Throws InvalidArchitecture when not valid().
   virtual Graph build(const Architecture& a) const = 0;
   /// The architecture with the choices that do not change the network set to 0, so that equal
@@ -69,7 +72,9 @@ Architecture parse_architecture(const SearchSpace& space, std::string_view text)
 
 /// The number of different canonical architectures. It is an estimate where decisions that depend
 /// on each other have more than 2,000,000 combinations: with a supergraph their canonical share is
-/// that of a million random ones (fixed seed), without one all combinations count.
+/// that of a million random ones (fixed seed), without one all combinations count. Where a space
+/// with a supergraph is constrained() and has more than 100,000 of them, the share of valid ones is
+/// that of 100,000 random ones.
 struct SpaceSize {
   std::string decimal;    ///< all digits
   bool estimate = false;  ///< else exact

@@ -18,11 +18,11 @@ _espalier() {
       return
       ;;
     --net)
-      COMPREPLY=($(compgen -W "resnet18 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small" -- "$word"))
+      COMPREPLY=($(compgen -W "alexnet vgg11 vgg16 vgg16_bn googlenet inception_v3 resnet18 resnet50 resnext50_32x4d wide_resnet50_2 densenet121 squeezenet1_0 squeezenet1_1 mobilenet_v1 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small mnasnet1_0 efficientnet_b0 ghostnet regnet_x_400mf regnet_y_400mf repvgg_a0 vovnet39 vovnet39_ese shufflenet_v1_x1_0 shufflenet_v2_x1_0 convnext_tiny vit_b_16" -- "$word"))
       return
       ;;
     --space)
-      COMPREPLY=($(compgen -W "nasbench201 chain mobilenet_v3" -- "$word") $(compgen -f -- "$word"))
+      COMPREPLY=($(compgen -W "nasbench201 chain mobilenet_v3 nas_bench_macro nats_bench_size transnas_micro transnas_macro resnet regnet nasbench101 darts nasnet enas hierarchical proxylessnas mnasnet fbnet shufflenet_spos autoformer network custom" -- "$word"))
       return
       ;;
     --proxy)
@@ -52,7 +52,7 @@ _espalier() {
       ;;
   esac
 
-  local networks="--space --arch --arch-file --net --json"
+  local networks="--space --space-file --arch --arch-file --net --json"
   local scores="--table --column --key --proxy --cost --better --samples --params-min --params-max
     --macs-min --macs-max --data --batch-size --seed --threads --json"
   local options=""

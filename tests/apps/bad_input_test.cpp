@@ -235,7 +235,7 @@ TEST_F(BadInput, MutatedArchitectureFiles) {
     write_file_atomically(file, text);
     const std::vector<std::vector<std::string>> commands{
         {"describe", file, "--json"},
-        {"describe", "--space", file, "--arch-file", file, "--json"},
+        {"describe", "--space-file", file, "--arch-file", file, "--json"},
         {"estimate", file, "--hardware", "cortex_m7", "--json"}};
     const Outcome outcome = espalier(commands[static_cast<std::size_t>(i) % commands.size()]);
     EXPECT_TRUE(outcome.code == 0 || outcome.code == 2 || outcome.code == 3 || outcome.code == 4)

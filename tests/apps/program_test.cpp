@@ -75,6 +75,11 @@ TEST(Describe, ShowsASpaceAndItsArchitectures) {
   EXPECT_EQ(space["decisions"].size(), 6u);
   EXPECT_EQ(space["decisions"][0]["options"].size(), 5u);
   EXPECT_FALSE(space.contains("params"));
+  EXPECT_EQ(space["example"].size(), 6u);
+  EXPECT_EQ(space["active"].size(), 6u);
+  EXPECT_EQ(space["samples"]["count"], 1000);
+  EXPECT_LT(space["samples"]["params"][0], space["samples"]["params"][1]);
+  EXPECT_LT(space["samples"]["macs"][0], space["samples"]["macs"][1]);
   const Json one =
       espalier({"describe", "--space", "nasbench201", "--arch", cell, "--json"}).json();
   EXPECT_GT(one["params"], 800000);
@@ -93,6 +98,29 @@ TEST(Describe, ShowsASpaceAndItsArchitectures) {
               HasSubstr("architectures  15625\n"));
 }
 
+TEST(Describe, ReadsASpaceOfTheUsersOwn) {
+  const std::string example =
+      std::string(ESPALIER_SOURCE_DIR) + "/examples/spaces/small_camera.json";
+  const Json space = espalier({"describe", "--space-file", example, "--json"}).json();
+  EXPECT_EQ(space["decisions"][0]["name"], "resolution");
+  EXPECT_LE(space["samples"]["macs"][1], 12'000'000);
+  EXPECT_LT(space["active"].size(), space["decisions"].size());
+  EXPECT_THAT(espalier({"describe", "--space-file", example}).out,
+              HasSubstr("in 1000 samples\nexample, with the "));
+  TemporaryDirectory directory;
+  const std::string file = (directory.path() / "space.json").string();
+  Json json = read_json_file(example);
+  json.erase("type");
+  write_file_atomically(file, json.dump());
+  EXPECT_EQ(espalier({"describe", "--space-file", file, "--json"}).json(), space);
+  json["network"][1]["type"] = "mixx";
+  write_file_atomically(file, json.dump());
+  const Outcome wrong = espalier({"describe", "--space-file", file});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err,
+              HasSubstr("/network/1/type: unknown step \"mixx\"; did you mean \"mix\"?"));
+}
+
 TEST(Describe, ReadsFiles) {
   TemporaryDirectory directory;
   const auto space = space_registry().create({{"type", "nasbench201"}}, "");
@@ -105,7 +133,7 @@ TEST(Describe, ReadsFiles) {
       espalier({"describe", "--space", "nasbench201", "--arch", cell, "--json"}).json();
   EXPECT_EQ(espalier({"describe", path, "--json"}).json()["params"], expected["params"]);
   // The file names its space and holds its architecture.
-  EXPECT_EQ(espalier({"describe", "--space", path, "--arch-file", path, "--json"}).json(),
+  EXPECT_EQ(espalier({"describe", "--space-file", path, "--arch-file", path, "--json"}).json(),
             expected);
   write_file_atomically(path, to_json(file)["graph"].dump());
   EXPECT_EQ(espalier({"describe", path, "--json"}).json()["macs"], expected["macs"]);
@@ -177,7 +205,7 @@ TEST(Shrink, PrintsTheSpaceThatIsLeft) {
   // What it prints is a space for the other subcommands.
   const std::string file = (directory.path() / "small.json").string();
   write_file_atomically(file, json.dump());
-  EXPECT_EQ(espalier({"describe", "--space", file, "--json"}).json()["space_size"], "8000");
+  EXPECT_EQ(espalier({"describe", "--space-file", file, "--json"}).json()["space_size"], "8000");
   const Json compared =
       espalier({"compare", file, "nasbench201", "--table", nasbench201_table, "--key", "arch",
                 "--column", "c10_valid", "--level", "90", "--samples", "400", "--json"})
@@ -413,17 +441,20 @@ TEST(Program, MistakesInArgumentsAreCode2) {
       {{"search", "x.json", "--out", "y", "--treads", "2"}, "--treads"},
       {{"search", "x.json", "--out", "y", "--threads", "0"}, "--threads"},
       {{"list", "--quiet", "--verbose"}, "excludes"},
-      {{"describe"}, "give one of --space, --net, and a network's file"},
+      {{"describe"}, "give one of --space, --space-file, --net, and a network's file"},
       {{"describe", "--net", "resnet18", "--space", "chain"}, "give one of --space"},
       {{"describe", "--net", "resnet19"}, "did you mean \"resnet18\"?"},
       {{"describe", "--space", "nasbench20"}, "did you mean \"nasbench201\"?"},
+      {{"describe", "--space", "own.json"}, "a file goes with --space-file"},
+      {{"describe", "--space", "chain", "--space-file", "own.json"}, "give one of --space"},
       {{"describe", "--space", "{\"type\": \"chain\", \"clases\": 3}"},
        "/clases: unknown key \"clases\"; did you mean \"classes\"?"},
       {{"describe", "--space", "{\"type\""}, "--space: not valid JSON at line 1"},
       {{"describe", "--space", "nasbench201", "--arch", "|x~0|"}, "unknown operator 'x'"},
       {{"describe", "--space", "nasbench201", "--arch", cell, "--arch", cell},
        "give one architecture"},
-      {{"describe", "--net", "resnet18", "--arch", "x"}, "--arch and --arch-file go with --space"},
+      {{"describe", "--net", "resnet18", "--arch", "x"},
+       "--arch and --arch-file go with --space or --space-file"},
       {{"estimate", "--net", "resnet18", "--hardware", "cortex_a77"},
        "did you mean \"cortex_a76\"?"},
       {{"estimate", "--space", "nasbench201", "--hardware", "cortex_a76"},
@@ -451,7 +482,7 @@ TEST(Program, FilesThatCannotBeReadAreCode3) {
       {"trials", missing, "--json"},
       {"report", missing, "--out", missing + ".html"},
       {"describe", missing + ".json"},
-      {"describe", "--space", missing + ".json"},
+      {"describe", "--space-file", missing + ".json"},
       {"describe", "--space", "nasbench201", "--arch-file", missing},
       {"estimate", "--net", "resnet18", "--hardware", missing + ".csv"},
       {"export", missing + ".json", "--format", "dot", "--out", missing + ".dot"},

@@ -245,5 +245,23 @@ TEST(ArchitectureStrings, RoundTripAndRefuseWhatIsWrong) {
   EXPECT_THROW(architecture_from_json(*space, Json::array()), InvalidArchitecture);
 }
 
+TEST(Sampling, CostsOfSamplesAreTheSmallestAndTheLargest) {
+  const auto space = make_nasbench201();
+  Rng rng(1), same(1);
+  const SampledCosts costs = sample_costs(*space, 50, rng);
+  std::vector<std::int64_t> params, macs;
+  for (int i = 0; i < 50; ++i) {
+    const Architecture a = sample_uniform(*space, same);
+    if (i == 0) EXPECT_EQ(costs.example, a);
+    const Cost cost = space->quick_cost(a);
+    params.push_back(cost.params);
+    macs.push_back(cost.macs);
+  }
+  EXPECT_EQ(costs.least_params, std::ranges::min(params));
+  EXPECT_EQ(costs.most_params, std::ranges::max(params));
+  EXPECT_EQ(costs.least_macs, std::ranges::min(macs));
+  EXPECT_EQ(costs.most_macs, std::ranges::max(macs));
+}
+
 }  // namespace
 }  // namespace espalier
