@@ -64,7 +64,7 @@ _espalier() {
     estimate) options="$networks --hardware" ;;
     score) options="$networks --proxy --data --batch-size --seed --threads" ;;
     compare) options="$scores --level --normalize --bins" ;;
-    shrink) options="$scores --space --drop --target-size --per-round" ;;
+    shrink) options="$scores --space --space-file --drop --target-size --per-round" ;;
     export) options="--format --out --weights" ;;
     list)
       options="--json spaces strategies evaluators datasets hardware devices proxies nets formats"
