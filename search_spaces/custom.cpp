@@ -194,8 +194,8 @@ Component part(const char* type, const char* description) {
 
 }  // namespace
 
-CustomOptions::CustomOptions()
-    : network(Json::parse(R"([
+Json default_custom_network() {
+  return Json::parse(R"([
         {"type": "conv_bn_act", "name": "stem", "out_channels": 16, "kernel": 3},
         {"type": "stage", "depth": {"choose": [1, 2, 3]}, "stride": 2,
          "block": {"type": "basic_block", "out_channels": 32, "kernel": {"choose": [3, 5]},
@@ -203,7 +203,8 @@ CustomOptions::CustomOptions()
         "global_avg_pool",
         "flatten",
         {"type": "linear", "out_features": "classes"}
-      ])")) {}
+      ])");
+}
 
 const OptionTable<CustomOptions>& custom_options() {
   static const auto table =

@@ -12,17 +12,18 @@
 
 namespace espalier {
 
+/// The network of the default space: a small convolutional one.
+Json default_custom_network();
+
 /// The parts of a user's own space, as they stand in its JSON document (docs/own_space.md).
 struct CustomOptions {
   Json input = {3, 32, 32};  ///< {C, H, W}, each a number as in a step
   int classes = 10;
-  Json values = Json::object();  ///< numbers by name, for the whole document
-  Json cells = Json::object();   ///< sub-networks by name
-  Json network;                  ///< the steps, in order; default: a small convolutional space
+  Json values = Json::object();             ///< numbers by name, for the whole document
+  Json cells = Json::object();              ///< sub-networks by name
+  Json network = default_custom_network();  ///< the steps, in order
   Json constraints = Json::array();
   std::optional<CompressionOptions> compression = {};
-
-  CustomOptions();
 };
 const OptionTable<CustomOptions>& custom_options();
 

@@ -202,6 +202,7 @@ class Reader {
       : document_(document), chosen_(chosen) {}
 
   const std::vector<Opened>& opened() const { return opened_; }
+  int steps() const { return steps_; }
 
   void read() {
     read_cell_names();
@@ -905,44 +906,55 @@ class Reader {
   int steps_ = 0;
 };
 
-/// Which architectures do not fit, as the end of a message: "; for example ...".
+/// An architecture that does not fit, as the end of a message: "; for example with a=1". Of its
+/// decisions those are named that could be changed to make it fit.
 std::string offending(const CustomNetwork& document, const std::vector<Opened>& opened,
                       const std::string& pointer) {
+  std::int64_t budget = 1'000'000;  // steps; about as many operators
   const auto fails = [&](const Chosen& chosen) {
     Reader reader(document, &chosen);
+    bool failed = false;
     try {
       reader.read();
     } catch (const DoesNotFit& error) {
-      return error.pointer() == pointer;
+      failed = error.pointer() == pointer;
     } catch (const Error&) {  // something else is wrong with it first
     }
-    return false;
+    budget -= reader.steps();
+    return failed;
   };
   std::vector<Decision> decisions;
   for (const Opened& o : opened) {
     if (choice_count(o.decision) > 1) decisions.push_back(o.decision);
   }
-  Chosen example;
+  if (decisions.empty()) return "";
+  Chosen drawn, bad, good;
+  for (const Decision& d : decisions) drawn[d.name] = 0;
   Rng rng(1);
-  constexpr int draws = 500;
-  for (int draw = 0; !fails(example); ++draw) {
-    if (draw == draws) return "";
+  for (int draw = 0; draw < 500 && budget > 0 && (bad.empty() || good.empty()); ++draw) {
+    (fails(drawn) ? bad : good) = drawn;
     for (const Decision& d : decisions) {
-      example[d.name] = static_cast<std::uint32_t>(rng.below(choice_count(d)));
+      drawn[d.name] = static_cast<std::uint32_t>(rng.below(choice_count(d)));
     }
+  }
+  if (bad.empty()) return "";
+  if (good.empty()) return "; it fits with no architecture that was tried";
+  for (const Decision& d : decisions) {  // as little as possible is wrong with the example
+    Chosen better = bad;
+    better[d.name] = good[d.name];
+    if (budget > 0 && better != bad && fails(better)) bad = better;
   }
   std::vector<std::string> labels;
   for (const Decision& d : decisions) {
     bool matters = false;
-    for (std::uint32_t c = 0; c < std::min(choice_count(d), 16u) && !matters; ++c) {
-      Chosen other = example;
+    for (std::uint32_t c = 0; c < std::min(choice_count(d), 16u) && !matters && budget > 0; ++c) {
+      Chosen other = bad;
       other[d.name] = c;
       matters = !fails(other);
     }
-    if (matters) labels.push_back(fmt::format("{}={}", d.name, choice_label(d, example[d.name])));
+    if (matters) labels.push_back(fmt::format("{}={}", d.name, choice_label(d, bad[d.name])));
   }
-  return labels.empty() ? "; so it is with every architecture"
-                        : fmt::format("; for example with {}", fmt::join(labels, ", "));
+  return labels.empty() ? "" : fmt::format("; for example with {}", fmt::join(labels, ", "));
 }
 
 }  // namespace

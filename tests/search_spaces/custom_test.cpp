@@ -599,13 +599,13 @@ TEST(CustomErrors, NameThePlaceAndTheNearestName) {
       {R"([{"type": "fire", "squeze": 3}])", "/network/0/squeze", "did you mean \"squeeze\""},
       {R"([{"type": "mbconv", "out_channels": 3}])", "/network/0",
        "the option \"expanded_channels\" of mbconv is missing"},
-      {R"([{"type": "conv2d"}])", "/network/0",
-       "out_channels must be at least 1, got 0; so it is with every architecture"},
+      {R"([{"type": "conv2d"}])", "/network/0", "out_channels must be at least 1, got 0"},
       {R"([{"type": "conv2d", "out_channels": 4, "kernel": [1, 2, 3]}])", "/network/0/kernel",
        "got 3 values"},
       {R"([{"type": "conv2d", "out_channels": 4, "bias": 1}])", "/network/0/bias",
        "expected a boolean, got integer"},
-      {R"([{"type": "dropout", "probability": "x"}])", "/network/0/probability", "expected a number"},
+      {R"([{"type": "dropout", "probability": "x"}])", "/network/0/probability",
+       "expected a number"},
       {R"([{"type": "dropout", "probability": 1e300}])", "/network/0/probability", "32-bit"},
       {R"([{"type": "activation", "kind": "rely"}])", "/network/0/kind", "did you mean \"relu\""},
       {R"([{"type": "activation", "kind": 3}])", "/network/0/kind", "expected a string"},
@@ -743,7 +743,8 @@ TEST(CustomErrors, NameThePlaceAndTheNearestName) {
       {R"(["scale"])", "/cells", "expected an object", R"({"cells": []})"},
       {R"([{"type": "c"}])", "/network/0", "the parameter \"w\" of the cell c is missing",
        R"({"cells": {"c": {"steps": ["scale"], "parameters": {"w": null}}}})"},
-      {R"([{"type": "c", "v": 3}])", "/network/0/v", "has no key \"v\"; known: type, name, from, values, w",
+      {R"([{"type": "c", "v": 3}])", "/network/0/v",
+       "has no key \"v\"; known: type, name, from, values, w",
        R"({"cells": {"c": {"steps": ["scale"], "parameters": {"w": null}}}})"},
       {R"([{"type": "c"}])", "/network/0", "c reads 2 results, got 1",
        R"({"cells": {"c": {"steps": ["scale"], "inputs": ["a", "b"]}}})"},
@@ -771,7 +772,8 @@ TEST(CustomErrors, NameThePlaceAndTheNearestName) {
        R"({"constraints": [{"metric": "macs", "max": "x"}]})"},
       {R"(["scale"])", "/constraints/0/mx", "did you mean \"max\"",
        R"({"constraints": [{"metric": "macs", "mx": 3}]})"},
-      {R"(["scale"])", "/constraints/0/not", "expected an object", R"({"constraints": [{"not": 3}]})"},
+      {R"(["scale"])", "/constraints/0/not", "expected an object",
+       R"({"constraints": [{"not": 3}]})"},
       {R"(["scale"])", "/constraints/0/not", "at least one decision",
        R"({"constraints": [{"not": {}}]})"},
       {R"(["scale"])", "/constraints/0/not/a", "no decision \"a\"",
@@ -834,13 +836,65 @@ TEST(CustomErrors, ShapesThatDoNotFitForSomeNameAnArchitecture) {
      "block": {"type": "conv2d", "out_channels": 4, "stride": "stride", "padding": 0,
                "kernel": {"choose": [1, 3]}}}])");
   EXPECT_EQ(kernel.pointer(), "/network/0/block");
-  EXPECT_THAT(kernel.message(), HasSubstr("; for example with stage1.depth=3, s=4, stage1.block2.kernel=3"));
+  EXPECT_THAT(kernel.message(),
+              HasSubstr("; for example with stage1.depth=3, s=4, stage1.block2.kernel=3"));
   // What an alternative adds to is not of its shape.
   const ConfigError choice = error_of(R"([
     {"type": "choice", "name": "c", "of": {"keep": "identity", "shrink": "pool2d"}},
     {"type": "add", "from": ["input", "c"]}])");
   EXPECT_EQ(choice.pointer(), "/network/1");
   EXPECT_THAT(choice.message(), HasSubstr("for example with c=shrink"));
+}
+
+TEST(CustomErrors, ExamplesAreAsSimpleAsPossible) {
+  const auto message_of = [](const char* text) {
+    return throws<ConfigError>([&] { make(document(Json::parse(text))); });
+  };
+  // Either of two decisions is enough; one is named, and the third is not.
+  const std::string either = message_of(R"([
+    {"type": "conv2d", "out_channels": 4, "kernel": {"choose": [3, 9]}, "padding": 0,
+     "stride": {"choose": [1, 9]}},
+    {"type": "optional", "block": "scale"},
+    {"type": "conv2d", "out_channels": 4, "kernel": 3, "padding": 0}])");
+  EXPECT_THAT(either, testing::AnyOf(testing::EndsWith("with conv.kernel=9"),
+                                     testing::EndsWith("with conv.stride=9")));
+  // Where nothing can help, there is no example.
+  const std::string all = message_of(R"([
+    {"type": "optional", "block": "scale"},
+    {"type": "conv2d", "out_channels": {"choose": [4, 5]}, "kernel": 11, "padding": 0}])");
+  EXPECT_THAT(all, testing::EndsWith("; it fits with no architecture that was tried"));
+}
+
+TEST(CustomErrors, WhatCannotBeServedNamesTheStep) {
+  const auto error_of = [](const Json& json) {
+    try {
+      make(json);
+    } catch (const ConfigError& error) {
+      return error;
+    }
+    return ConfigError("no error", "");
+  };
+  Json open = document(Json::array({"scale"}));
+  open["input"] = Json::parse(R"([3, {"choose": [4, 8]}, 4])");
+  open["network"] =
+      Json::parse(R"(["scale", "flatten", {"type": "linear", "out_features": "classes"}])");
+  const ConfigError flatten = error_of(open);
+  EXPECT_EQ(flatten.pointer(), "/network/1");
+  EXPECT_THAT(flatten.message(), HasSubstr("pool to a fixed size first"));
+  Json terms = Json::array();
+  for (int i = 0; i < 20; ++i) {
+    terms.push_back({{"choose", {1 << i, 0}}, {"name", "d" + std::to_string(i)}});
+  }
+  const Json sum = {{"type", "conv2d"}, {"out_channels", {{"sum", terms}}}};
+  const ConfigError large = error_of(document(Json::array({sum})));
+  EXPECT_EQ(large.pointer(), "/network/0/out_channels");
+  EXPECT_THAT(large.message(), HasSubstr("more than 100000 nodes"));
+  Json of = Json::object();
+  for (int i = 0; i < 40; ++i) of["a" + std::to_string(i)] = "identity";
+  const Json choice = {{"type", "choice"}, {"pick", 20}, {"of", of}};
+  const ConfigError many = error_of(document(Json::array({choice})));
+  EXPECT_EQ(many.pointer(), "/network/0");
+  EXPECT_THAT(many.message(), HasSubstr("2^32"));
 }
 
 TEST(CustomErrors, LayoutsThatDoNotFitNameTheStep) {

@@ -252,7 +252,9 @@ TEST(Sampling, CostsOfSamplesAreTheSmallestAndTheLargest) {
   std::vector<std::int64_t> params, macs;
   for (int i = 0; i < 50; ++i) {
     const Architecture a = sample_uniform(*space, same);
-    if (i == 0) EXPECT_EQ(costs.example, a);
+    if (i == 0) {
+      EXPECT_EQ(costs.example, a);
+    }
     const Cost cost = space->quick_cost(a);
     params.push_back(cost.params);
     macs.push_back(cost.macs);
