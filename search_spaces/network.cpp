@@ -129,9 +129,8 @@ class RowFinder {
   }
 
   bool is_block(std::size_t at, std::size_t period) const {
-    bool weighted = false;
-    for (std::size_t s = at; s < at + period; ++s) weighted = weighted || segments_[s].weighted;
-    return weighted && graph_.node(cuts_[at]).shape == graph_.node(cuts_[at + period]).shape &&
+    return segments_[at].weighted &&
+           graph_.node(cuts_[at]).shape == graph_.node(cuts_[at + period]).shape &&
            !std::holds_alternative<op::Output>(graph_.node(cuts_[at + period]).op);
   }
   bool equal(std::size_t a, std::size_t b, std::size_t period) const {

@@ -28,8 +28,8 @@ const OptionTable<NetworkSpaceOptions>& network_space_options();
 ///   and its own size (decision "kernel.<node>");
 /// - each row of n equal blocks that keep their input's shape chooses how many of them run, the
 ///   first ones (decision "depth.<first node>"): 0 to n for residual blocks, 1 to n for others, of
-///   which there must be two. A block is a part of the network with one input, one output and at
-///   least one convolution or linear layer.
+///   which there must be two. A block is a part of the network with one input and one output that
+///   begins with a convolution or linear layer, or with a branch that has one.
 ///
 /// Throws InvalidArchitecture for an open graph.
 Supergraph open_network(const Graph& network, const std::vector<std::int64_t>& kernels, bool depth);

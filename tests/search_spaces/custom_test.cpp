@@ -105,6 +105,12 @@ TEST(CustomSteps, EveryOperatorAndEveryBlockIsThere) {
       wanted.insert(i->str(1));
     }
   }
+  // Blocks of networks that spaces in JSON do not reach yet; docs/own_space.md says so.
+  for (const char* missing :
+       {"classifier_head", "convnext_block", "deform_conv", "fbnet_block", "patch_embedding",
+        "self_attention", "shuffle_v1_unit", "shuffle_v2_unit", "spos_unit", "vit_block"}) {
+    EXPECT_EQ(wanted.erase(missing), 1u) << missing;
+  }
   EXPECT_EQ(known, wanted);
 }
 
