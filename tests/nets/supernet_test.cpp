@@ -173,7 +173,7 @@ std::vector<Json> small_spaces() {
        {"input", {3, 32, 32}},
        {"stem_channels", 8},
        {"channel_scales", {0.5, 1.0}},
-       {"stages", {stage, {{"channels", 16}, {"blocks", 2}}}},
+       {"stages", {{{"channels", 16}, {"blocks", 2}}, {{"channels", 32}, {"blocks", 2}}}},
        {"last_channels", 16}},
       {{"type", "autoformer"},
        {"input", image},
