@@ -122,9 +122,7 @@ std::unique_ptr<SupergraphSpace> make_autoformer(const AutoformerOptions& given)
     x = builder.linear(x, options.classes, {}, "classifier");
   }
   builder.output(x);
-  Supergraph supergraph = builder.finish();
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
-  return std::make_unique<SupergraphSpace>(std::move(supergraph));
+  return std::make_unique<SupergraphSpace>(open_compression(builder.finish(), options.compression));
 }
 
 }  // namespace espalier

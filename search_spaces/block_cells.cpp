@@ -115,12 +115,4 @@ Graph BlockCellSpace::build(const Architecture& a) const {
   return builder.build();
 }
 
-void check_halved_twice(const std::vector<std::int64_t>& input) {
-  if (input[1] % 4 != 0 || input[2] % 4 != 0) {
-    throw ConfigError("/input", fmt::format("height and width must be multiples of 4, got {} and "
-                                            "{}",
-                                            input[1], input[2]));
-  }
-}
-
 }  // namespace espalier

@@ -55,7 +55,4 @@ class BlockCellSpace : public SearchSpace {
   BlockCellOptions options_;
 };
 
-/// Throws ConfigError at "/input" for a height or width that two reductions cannot halve.
-void check_halved_twice(const std::vector<std::int64_t>& input);
-
 }  // namespace espalier

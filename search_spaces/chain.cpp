@@ -207,9 +207,7 @@ std::unique_ptr<SupergraphSpace> make_chain(const ChainOptions& options) {
     x = builder.linear(builder.flatten(builder.global_avg_pool(x)), options.classes);
   }
   builder.output(x);
-  Supergraph supergraph = builder.finish();
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
-  return std::make_unique<SupergraphSpace>(std::move(supergraph));
+  return std::make_unique<SupergraphSpace>(open_compression(builder.finish(), options.compression));
 }
 
 }  // namespace espalier

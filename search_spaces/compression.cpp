@@ -369,4 +369,9 @@ Supergraph open_compression(const Supergraph& supergraph, const CompressionOptio
   return Supergraph(rewrite(known), decisions);
 }
 
+Supergraph open_compression(Supergraph supergraph,
+                            const std::optional<CompressionOptions>& options) {
+  return options ? open_compression(supergraph, *options) : std::move(supergraph);
+}
+
 }  // namespace espalier

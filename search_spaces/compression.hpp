@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,5 +37,8 @@ const OptionTable<CompressionOptions>& compression_options();
 /// they are. A single value in `weight_bits` or `activation_bits` is fixed and opens no decision.
 /// Throws ConfigError for options that compression_options() refuses.
 Supergraph open_compression(const Supergraph& supergraph, const CompressionOptions& options);
+/// The same where there are options, else the supergraph itself: how every space ends.
+Supergraph open_compression(Supergraph supergraph,
+                            const std::optional<CompressionOptions>& options);
 
 }  // namespace espalier

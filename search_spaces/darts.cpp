@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "search_spaces/cell_blocks.hpp"
 #include "search_spaces/genotype.hpp"
+#include "search_spaces/stages.hpp"
 
 namespace espalier {
 
@@ -30,14 +31,7 @@ const OptionTable<DartsOptions>& darts_options() {
           .add("compression", &DartsOptions::compression, "what else is searched",
                compression_options())
           .check([](const DartsOptions& o) {
-            // Else the two halves of a factorized reduction disagree.
-            const std::int64_t divisor = o.stem == DartsStem::cifar ? 4 : 32;
-            if (o.input[1] % divisor != 0 || o.input[2] % divisor != 0) {
-              throw ConfigError("/input",
-                                fmt::format("height and width must be multiples of {}, got {} and "
-                                            "{}",
-                                            divisor, o.input[1], o.input[2]));
-            }
+            check_multiples(o.input, o.stem == DartsStem::cifar ? 4 : 32);
             if (o.stem == DartsStem::imagenet && o.channels % 2 != 0) {
               throw ConfigError("/channels",
                                 fmt::format("must be even for the imagenet stem, got {}; write {}",
@@ -253,8 +247,7 @@ std::unique_ptr<SupergraphSpace> make_darts(const DartsOptions& options) {
     last = builder.linear(builder.flatten(builder.global_avg_pool(last)), options.classes);
   }
   builder.output(last);
-  Supergraph supergraph = builder.finish();
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
+  Supergraph supergraph = open_compression(builder.finish(), options.compression);
   return std::make_unique<DartsSpace>(std::move(supergraph));
 }
 

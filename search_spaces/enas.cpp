@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "search_spaces/block_cells.hpp"
 #include "search_spaces/cell_blocks.hpp"
+#include "search_spaces/stages.hpp"
 
 namespace espalier {
 
@@ -21,7 +22,7 @@ const OptionTable<EnasOptions>& enas_options() {
           .add("classes", &EnasOptions::classes, "of the task", at_least(2))
           .add("channels", &EnasOptions::channels, "of the first of three stages", between(1, 4096))
           .add("cells", &EnasOptions::cells, "normal cells in each stage", between(1, 100))
-          .check([](const EnasOptions& o) { check_halved_twice(o.input); });
+          .check([](const EnasOptions& o) { check_multiples(o.input, 4); });
   return table;
 }
 

@@ -60,38 +60,28 @@ std::unique_ptr<SupergraphSpace> make_fbnet(const FbnetOptions& options) {
     x = conv_bn_act(builder, x, scaled(options.stem_channels),
                     {.conv = {.kernel = 3, .stride = options.stem_stride}});
   }
-  for (std::size_t s = 0; s < options.stages.size(); ++s) {
-    const FbnetStage& stage = options.stages[s];
-    const std::int64_t channels = scaled(stage.channels);
-    const std::string stage_name = "stage" + std::to_string(s + 1);
-    const auto stage_scope = builder.scope(stage_name, "stage");
-    for (int b = 1; b <= stage.blocks; ++b) {
-      const std::string block_name = "block" + std::to_string(b);
-      const auto block_scope = builder.scope(block_name);
-      const int stride = b == 1 ? stage.stride : 1;
-      Decision decision{.name = stage_name + "." + block_name, .options = {}};
-      std::vector<NodeId> candidates;
-      for (const std::int64_t kernel : {3, 5}) {
-        for (const auto& [expansion, groups] : candidates_of_a_kernel) {
-          decision.options.push_back(
-              fmt::format("k{}_e{}{}", kernel, expansion, groups == 1 ? "" : "_g2"));
-          candidates.push_back(fbnet_block(
-              builder, x, channels,
-              {.expansion = expansion, .kernel = kernel, .stride = stride, .groups = groups},
-              decision.options.back()));
+  x = searched_stages(
+      builder, x, options.stages, [&](NodeId in, const FbnetStage& stage, int stride) {
+        const std::int64_t channels = scaled(stage.channels);
+        Candidates candidates;
+        for (const std::int64_t kernel : {3, 5}) {
+          for (const auto& [expansion, groups] : candidates_of_a_kernel) {
+            std::string label =
+                fmt::format("k{}_e{}{}", kernel, expansion, groups == 1 ? "" : "_g2");
+            const NodeId block = fbnet_block(
+                builder, in, channels,
+                {.expansion = expansion, .kernel = kernel, .stride = stride, .groups = groups},
+                label);
+            candidates.emplace_back(std::move(label), block);
+          }
         }
-      }
-      decision.options.emplace_back("skip");
-      candidates.push_back(skip(builder, x, channels, stride));
-      x = builder.choice(builder.decide(decision), candidates);
-    }
-  }
+        candidates.emplace_back("skip", skip(builder, in, channels, stride));
+        return candidates;
+      });
   builder.output(
       classifier_head(builder, x, options.classes,
                       {.channels = scaled(options.last_channels), .dropout = options.dropout}));
-  Supergraph supergraph = builder.finish();
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
-  return std::make_unique<SupergraphSpace>(std::move(supergraph));
+  return std::make_unique<SupergraphSpace>(open_compression(builder.finish(), options.compression));
 }
 
 }  // namespace espalier

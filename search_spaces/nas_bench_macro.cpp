@@ -91,8 +91,7 @@ std::unique_ptr<SupergraphSpace> make_nas_bench_macro(const NasBenchMacroOptions
     x = builder.linear(builder.flatten(builder.global_avg_pool(x)), options.classes);
   }
   builder.output(x);
-  Supergraph supergraph = builder.finish();
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
+  Supergraph supergraph = open_compression(builder.finish(), options.compression);
   return std::make_unique<CodedSpace>(std::move(supergraph), digits());
 }
 

@@ -8,6 +8,7 @@
 #include "core/error.hpp"
 #include "search_spaces/cell_blocks.hpp"
 #include "search_spaces/coded_space.hpp"
+#include "search_spaces/stages.hpp"
 
 namespace espalier {
 
@@ -23,13 +24,7 @@ const OptionTable<Nasbench201Options>& nasbench201_options() {
           .add("cells", &Nasbench201Options::cells, "in each stage", between(1, 100))
           .add("compression", &Nasbench201Options::compression, "what else is searched",
                compression_options())
-          .check([](const Nasbench201Options& o) {  // else the two halves of a reduction disagree
-            if (o.input[1] % 4 != 0 || o.input[2] % 4 != 0) {
-              throw ConfigError(
-                  "/input", fmt::format("height and width must be multiples of 4, got {} and {}",
-                                        o.input[1], o.input[2]));
-            }
-          });
+          .check([](const Nasbench201Options& o) { check_multiples(o.input, 4); });
   return table;
 }
 
@@ -158,8 +153,7 @@ std::unique_ptr<SupergraphSpace> make_nasbench201(const Nasbench201Options& opti
     x = builder.linear(builder.flatten(builder.global_avg_pool(x)), options.classes);
   }
   builder.output(x);
-  Supergraph supergraph = builder.finish();
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
+  Supergraph supergraph = open_compression(builder.finish(), options.compression);
   return std::make_unique<CodedSpace>(
       std::move(supergraph),
       ArchitectureCode{.decisions = edge_count,

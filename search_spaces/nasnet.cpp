@@ -32,7 +32,7 @@ const OptionTable<NasnetOptions>& nasnet_options() {
                "states that a reduction cell joins although a block reads them",
                between(0, cell_blocks + 1))
           .check([](const NasnetOptions& o) {
-            check_halved_twice(o.input);
+            check_multiples(o.input, 4);
             check_distinct("/normal_also_joins", o.normal_also_joins);
             check_distinct("/reduce_also_joins", o.reduce_also_joins);
           });

@@ -26,12 +26,8 @@ const OptionTable<NatsBenchSizeOptions>& nats_bench_size_options() {
                between(1, 65536), Items{.least = 2})
           .add("compression", &NatsBenchSizeOptions::compression, "what else is searched",
                compression_options())
-          .check([](const NatsBenchSizeOptions& o) {  // else the halves of a reduction disagree
-            if (o.input[1] % 4 != 0 || o.input[2] % 4 != 0) {
-              throw ConfigError(
-                  "/input", fmt::format("height and width must be multiples of 4, got {} and {}",
-                                        o.input[1], o.input[2]));
-            }
+          .check([](const NatsBenchSizeOptions& o) {
+            check_multiples(o.input, 4);
             check_distinct("/widths", o.widths);
           });
   return table;
@@ -124,8 +120,7 @@ std::unique_ptr<SupergraphSpace> make_nats_bench_size(const NatsBenchSizeOptions
     x = builder.linear(builder.flatten(builder.global_avg_pool(x)), options.classes);
   }
   builder.output(x);
-  Supergraph supergraph = builder.finish();
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
+  Supergraph supergraph = open_compression(builder.finish(), options.compression);
   return std::make_unique<CodedSpace>(std::move(supergraph), channels_code(options.widths));
 }
 

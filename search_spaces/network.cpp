@@ -241,10 +241,9 @@ Supergraph open_network(const Graph& network, const std::vector<std::int64_t>& k
 
 std::unique_ptr<SupergraphSpace> make_network_space(const NetworkSpaceOptions& options) {
   network_space_options().validate(options);
-  Supergraph supergraph =
-      open_network(read_network(options.network), options.kernels, options.depth);
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
-  return std::make_unique<SupergraphSpace>(std::move(supergraph));
+  return std::make_unique<SupergraphSpace>(
+      open_compression(open_network(read_network(options.network), options.kernels, options.depth),
+                       options.compression));
 }
 
 }  // namespace espalier

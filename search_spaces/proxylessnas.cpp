@@ -66,45 +66,34 @@ std::unique_ptr<SupergraphSpace> make_proxylessnas(const ProxylessnasOptions& op
       builder, x, scaled(options.first_channels),
       {.expanded_channels = builder.channels(x), .residual = false, .batch_norm = batch_norm},
       "first");
-  for (std::size_t s = 0; s < options.stages.size(); ++s) {
-    const ProxylessnasStage& stage = options.stages[s];
-    const std::int64_t channels = scaled(stage.channels);
-    const std::string stage_name = "stage" + std::to_string(s + 1);
-    const auto stage_scope = builder.scope(stage_name, "stage");
-    for (int b = 1; b <= stage.blocks; ++b) {
-      const std::string block_name = "block" + std::to_string(b);
-      const auto block_scope = builder.scope(block_name);
-      const int stride = b == 1 ? stage.stride : 1;
-      Decision decision{.name = stage_name + "." + block_name, .options = {}};
-      std::vector<NodeId> candidates;
-      for (std::int64_t kernel : options.kernels) {
-        for (std::int64_t expansion : options.expansions) {
-          decision.options.push_back(fmt::format("k{}_e{}", kernel, expansion));
-          candidates.push_back(mbconv(builder, x, channels,
-                                      {.expanded_channels = builder.channels(x) * expansion,
-                                       .kernel = kernel,
-                                       .stride = stride,
-                                       .batch_norm = batch_norm},
-                                      decision.options.back()));
+  x = searched_stages(
+      builder, x, options.stages, [&](NodeId in, const ProxylessnasStage& stage, int stride) {
+        const std::int64_t channels = scaled(stage.channels);
+        Candidates candidates;
+        for (std::int64_t kernel : options.kernels) {
+          for (std::int64_t expansion : options.expansions) {
+            std::string label = fmt::format("k{}_e{}", kernel, expansion);
+            const NodeId block = mbconv(builder, in, channels,
+                                        {.expanded_channels = builder.channels(in) * expansion,
+                                         .kernel = kernel,
+                                         .stride = stride,
+                                         .batch_norm = batch_norm},
+                                        label);
+            candidates.emplace_back(std::move(label), block);
+          }
         }
-      }
-      if (stride == 1 && builder.channels(x) == Dim(channels)) {
-        decision.options.emplace_back("skip");
-        candidates.push_back(x);
-      }
-      x = candidates.size() == 1 ? candidates[0]
-                                 : builder.choice(builder.decide(decision), candidates);
-    }
-  }
+        if (stride == 1 && builder.channels(in) == Dim(channels)) {
+          candidates.emplace_back("skip", in);
+        }
+        return candidates;
+      });
   builder.output(classifier_head(
       builder, x, options.classes,
       {.channels = options.width > 1 ? scaled(options.last_channels) : options.last_channels,
        .activation = ActivationKind::relu6,
        .dropout = options.dropout,
        .batch_norm = batch_norm}));
-  Supergraph supergraph = builder.finish();
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
-  return std::make_unique<SupergraphSpace>(std::move(supergraph));
+  return std::make_unique<SupergraphSpace>(open_compression(builder.finish(), options.compression));
 }
 
 }  // namespace espalier

@@ -113,9 +113,7 @@ std::unique_ptr<SupergraphSpace> make_shufflenet_spos(const ShufflenetSposOption
   builder.output(classifier_head(
       builder, x, options.classes,
       {.channels = options.last_channels, .dropout = options.dropout, .bias = false}));
-  Supergraph supergraph = builder.finish();
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
-  return std::make_unique<SupergraphSpace>(std::move(supergraph));
+  return std::make_unique<SupergraphSpace>(open_compression(builder.finish(), options.compression));
 }
 
 }  // namespace espalier

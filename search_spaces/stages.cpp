@@ -37,4 +37,12 @@ void check_odd_distinct(const std::string& pointer, const std::vector<std::int64
   }
 }
 
+void check_multiples(const std::vector<std::int64_t>& input, std::int64_t divisor) {
+  if (input[1] % divisor != 0 || input[2] % divisor != 0) {
+    throw ConfigError(
+        "/input", fmt::format("height and width must be multiples of {}, got {} and {}", divisor,
+                              input[1], input[2]));
+  }
+}
+
 }  // namespace espalier

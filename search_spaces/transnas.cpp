@@ -9,6 +9,7 @@
 #include "graph/blocks.hpp"
 #include "search_spaces/cell_blocks.hpp"
 #include "search_spaces/coded_space.hpp"
+#include "search_spaces/stages.hpp"
 
 namespace espalier {
 
@@ -58,13 +59,7 @@ const OptionTable<TransnasMicroOptions>& transnas_micro_options() {
           "TransNAS-Bench-101, micro: 4,096 cells of 6 edges with 4 operators")
           .add("compression", &TransnasMicroOptions::compression, "what else is searched",
                compression_options())
-          .check([](const TransnasMicroOptions& o) {  // else the halves of a skip disagree
-            if (o.input[1] % 32 != 0 || o.input[2] % 32 != 0) {
-              throw ConfigError(
-                  "/input", fmt::format("height and width must be multiples of 32, got {} and {}",
-                                        o.input[1], o.input[2]));
-            }
-          });
+          .check([](const TransnasMicroOptions& o) { check_multiples(o.input, 32); });
   return table;
 }
 
@@ -289,8 +284,7 @@ std::unique_ptr<SupergraphSpace> make_transnas_micro(const TransnasMicroOptions&
     x = cell(builder, x, channels, 1, edges, name + "_cell2");
   }
   builder.output(head(builder, x, options.classes));
-  Supergraph supergraph = builder.finish();
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
+  Supergraph supergraph = open_compression(builder.finish(), options.compression);
   return std::make_unique<CodedSpace>(std::move(supergraph), micro_code(options.channels));
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/error.hpp"
 #include "search_spaces/sampling.hpp"
+#include "search_spaces/stages.hpp"
 
 namespace espalier {
 namespace {
@@ -83,9 +84,9 @@ TEST(BlockCells, NeighboursDifferInOneDecision) {
 }
 
 TEST(BlockCells, HeightAndWidthAreHalvedTwice) {
-  EXPECT_NO_THROW(check_halved_twice({3, 4, 8}));
-  EXPECT_THROW(check_halved_twice({3, 6, 8}), ConfigError);
-  EXPECT_THROW(check_halved_twice({3, 8, 6}), ConfigError);
+  EXPECT_NO_THROW(check_multiples({3, 4, 8}, 4));
+  EXPECT_THROW(check_multiples({3, 6, 8}, 4), ConfigError);
+  EXPECT_THROW(check_multiples({3, 8, 6}, 4), ConfigError);
 }
 
 }  // namespace
