@@ -200,17 +200,21 @@ void add_items_to_schema(const Attributes& attributes, Json& schema) {
   if (attributes.items->most != Items{}.most) schema["maxItems"] = attributes.items->most;
 }
 
-void read_fields(const std::vector<Field>& fields, void* options, const Json& json,
-                 const std::string& pointer) {
+void check_keys(const Json& json, const std::string& pointer, std::span<const std::string> known) {
   if (!json.is_object()) throw_type_error("object", json, pointer);
   for (const auto& [key, value] : json.items()) {
-    if (std::ranges::find(fields, key, &Field::name) == fields.end()) {
-      std::vector<std::string> known;
-      for (const Field& field : fields) known.push_back(field.name);
+    if (std::ranges::find(known, key) == known.end()) {
       throw ConfigError(pointer_to(pointer, key),
                         fmt::format("unknown key \"{}\"{}", key, suggestion(key, known)));
     }
   }
+}
+
+void read_fields(const std::vector<Field>& fields, void* options, const Json& json,
+                 const std::string& pointer) {
+  std::vector<std::string> known;
+  for (const Field& field : fields) known.push_back(field.name);
+  check_keys(json, pointer, known);
   for (const Field& field : fields) {
     const auto found = json.find(field.name);
     if (found != json.end()) {

@@ -23,6 +23,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -131,6 +132,9 @@ void add_items_to_schema(const Attributes&, Json& schema);
 /// A whole number (2.0 is one, too) of [low, high]. Throws ConfigError.
 std::int64_t read_integer(const Json&, const std::string& pointer, std::int64_t low,
                           std::int64_t high);
+
+/// That `json` is an object of known keys. Throws ConfigError, naming the nearest key.
+void check_keys(const Json&, const std::string& pointer, std::span<const std::string> known);
 
 /// One option of a table, with the struct's type erased.
 struct Field {

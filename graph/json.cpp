@@ -149,11 +149,6 @@ Dim read_dim(const Json& json, const std::string& pointer) {
   return detail::read_integer(json, pointer, 0, max_attribute);
 }
 
-const std::string& read_string(const Json& json, const std::string& pointer) {
-  if (!json.is_string()) detail::throw_type_error("string", json, pointer);
-  return json.get_ref<const std::string&>();
-}
-
 void read_value(const Json& json, const std::string& pointer, Dim& value) {
   value = read_dim(json, pointer);
 }
@@ -168,12 +163,7 @@ void read_value(const Json& json, const std::string& pointer, Extent& value) {
 }
 
 void read_value(const Json& json, const std::string& pointer, float& value) {
-  if (!json.is_number()) detail::throw_type_error("number", json, pointer);
-  const auto number = json.get<double>();
-  if (!(std::abs(number) <= static_cast<double>(std::numeric_limits<float>::max()))) {
-    throw ConfigError(pointer, "expected a finite 32-bit number, got " + json.dump());
-  }
-  value = static_cast<float>(number);
+  value = float_from_json(json, pointer);
 }
 
 void read_value(const Json& json, const std::string& pointer, bool& value) {
@@ -182,21 +172,11 @@ void read_value(const Json& json, const std::string& pointer, bool& value) {
 }
 
 void read_value(const Json& json, const std::string& pointer, ActivationKind& value) {
-  try {
-    value = activation_from_name(read_string(json, pointer));
-  } catch (const ConfigError& error) {
-    throw ConfigError(pointer, error.message());
-  }
+  value = activation_from_json(json, pointer);
 }
 
 void read_value(const Json& json, const std::string& pointer, PoolKind& value) {
-  const std::string& name = read_string(json, pointer);
-  value = name == pool_name(PoolKind::max) ? PoolKind::max : PoolKind::average;
-  if (name != pool_name(value)) {
-    const std::string known[] = {"max", "average"};
-    throw ConfigError(pointer,
-                      fmt::format("unknown pooling \"{}\"{}", name, suggestion(name, known)));
-  }
+  value = pool_from_json(json, pointer);
 }
 
 void read_value(const Json& json, const std::string& pointer, std::uint32_t& value) {
@@ -328,6 +308,35 @@ void read_node(const NodeFields& fields, const std::unordered_map<std::string, N
 }
 
 }  // namespace
+
+float float_from_json(const Json& json, const std::string& pointer) {
+  if (!json.is_number()) detail::throw_type_error("number", json, pointer);
+  const auto number = json.get<double>();
+  if (!(std::abs(number) <= static_cast<double>(std::numeric_limits<float>::max()))) {
+    throw ConfigError(pointer, "expected a finite 32-bit number, got " + json.dump());
+  }
+  return static_cast<float>(number);
+}
+
+ActivationKind activation_from_json(const Json& json, const std::string& pointer) {
+  if (!json.is_string()) detail::throw_type_error("string", json, pointer);
+  try {
+    return activation_from_name(json.get_ref<const std::string&>());
+  } catch (const ConfigError& error) {
+    throw ConfigError(pointer, error.message());
+  }
+}
+
+PoolKind pool_from_json(const Json& json, const std::string& pointer) {
+  if (!json.is_string()) detail::throw_type_error("string", json, pointer);
+  const auto& name = json.get_ref<const std::string&>();
+  for (const PoolKind kind : {PoolKind::max, PoolKind::average}) {
+    if (name == pool_name(kind)) return kind;
+  }
+  const std::string known[] = {"max", "average"};
+  throw ConfigError(pointer,
+                    fmt::format("unknown pooling \"{}\"{}", name, suggestion(name, known)));
+}
 
 Json to_json(const Graph& graph) {
   if (!graph.concrete()) {

@@ -20,4 +20,10 @@ Json to_json(const Graph& graph);
 /// that to_json does not write.
 Graph graph_from_json(const Json& json, const std::string& pointer = "");
 
+/// Attributes of operators, as graph_from_json() reads them. Throw ConfigError at `pointer` for
+/// another type, a number that is not finite in 32 bits, and a name that is not known.
+float float_from_json(const Json& json, const std::string& pointer);
+ActivationKind activation_from_json(const Json& json, const std::string& pointer);
+PoolKind pool_from_json(const Json& json, const std::string& pointer);
+
 }  // namespace espalier

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string>
 #include <utility>
@@ -121,18 +122,8 @@ Condition read_condition(const Json& json, const std::string& pointer,
   return condition;
 }
 
-void check_keys(const Json& json, const std::string& pointer,
-                const std::vector<std::string>& known) {
-  for (const auto& [key, value] : json.items()) {
-    if (std::ranges::find(known, key) == known.end()) {
-      throw ConfigError(pointer_to(pointer, key),
-                        fmt::format("unknown key \"{}\"{}", key, suggestion(key, known)));
-    }
-  }
-}
-
 Range read_range(const Json& json, const std::string& pointer) {
-  check_keys(json, pointer, {"metric", "min", "max"});
+  detail::check_keys(json, pointer, std::array<std::string, 3>{"metric", "min", "max"});
   Range range;
   const std::string at = pointer_to(pointer, "metric");
   const std::vector<std::pair<std::string, std::int64_t Cost::*>> metrics{{"params", &Cost::params},
@@ -171,10 +162,10 @@ Constraints read_constraints(const Json& json, const std::vector<Decision>& deci
     if (constraint.contains("metric")) {
       constraints.ranges.push_back(read_range(constraint, at));
     } else if (constraint.contains("not")) {
-      check_keys(constraint, at, {"not"});
+      detail::check_keys(constraint, at, std::array<std::string, 1>{"not"});
       constraints.rules.push_back({.when = condition("not"), .then = std::nullopt});
     } else if (constraint.contains("if") && constraint.contains("then")) {
-      check_keys(constraint, at, {"if", "then"});
+      detail::check_keys(constraint, at, std::array<std::string, 2>{"if", "then"});
       constraints.rules.push_back({.when = condition("if"), .then = condition("then")});
     } else {
       throw ConfigError(at,
@@ -228,12 +219,12 @@ const OptionTable<CustomOptions>& custom_options() {
 
 std::unique_ptr<SupergraphSpace> make_custom(const CustomOptions& options) {
   custom_options().validate(options);
-  Supergraph supergraph = read_custom_network({.input = options.input,
-                                               .classes = options.classes,
-                                               .values = options.values,
-                                               .cells = options.cells,
-                                               .network = options.network});
-  if (options.compression) supergraph = open_compression(supergraph, *options.compression);
+  Supergraph supergraph = open_compression(read_custom_network({.input = options.input,
+                                                                .classes = options.classes,
+                                                                .values = options.values,
+                                                                .cells = options.cells,
+                                                                .network = options.network}),
+                                           options.compression);
   Constraints constraints = read_constraints(options.constraints, supergraph.decisions());
   return std::make_unique<CustomSpace>(std::move(supergraph), std::move(constraints));
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <concepts>
 #include <limits>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "core/error.hpp"
 #include "core/options.hpp"
 #include "graph/blocks.hpp"
+#include "graph/json.hpp"
 
 namespace espalier {
 
@@ -74,26 +74,10 @@ void read(const Place& at, bool& value) {
   value = at.json.get<bool>();
 }
 
-void read(const Place& at, float& value) {
-  if (!at.json.is_number()) detail::throw_type_error("number", at.json, at.pointer);
-  const auto number = at.json.get<double>();
-  if (!(std::abs(number) <= static_cast<double>(std::numeric_limits<float>::max()))) {
-    throw ConfigError(at.pointer, "expected a finite 32-bit number, got " + at.json.dump());
-  }
-  value = static_cast<float>(number);
-}
-
-std::string read_text(const Place& at) {
-  if (!at.json.is_string()) detail::throw_type_error("string", at.json, at.pointer);
-  return at.json.get<std::string>();
-}
+void read(const Place& at, float& value) { value = float_from_json(at.json, at.pointer); }
 
 void read(const Place& at, ActivationKind& value) {
-  try {
-    value = activation_from_name(read_text(at));
-  } catch (const ConfigError& error) {
-    throw ConfigError(at.pointer, error.message());
-  }
+  value = activation_from_json(at.json, at.pointer);
 }
 
 void read(const Place& at, std::optional<ActivationKind>& value) {
@@ -104,15 +88,7 @@ void read(const Place& at, std::optional<ActivationKind>& value) {
   }
 }
 
-void read(const Place& at, PoolKind& value) {
-  const std::string name = read_text(at);
-  const std::array<std::string, 2> known{"max", "average"};
-  if (std::ranges::find(known, name) == known.end()) {
-    throw ConfigError(at.pointer,
-                      fmt::format("unknown pooling \"{}\"{}", name, suggestion(name, known)));
-  }
-  value = name == known[0] ? PoolKind::max : PoolKind::average;
-}
+void read(const Place& at, PoolKind& value) { value = pool_from_json(at.json, at.pointer); }
 
 template <class Options, class F>
 void read_nested(const Place& at, Options& value, F&& for_each_option) {
