@@ -48,6 +48,8 @@ def model_of(name):
     for key, value in model.named_parameters():
         if key.endswith("layer_scale"):
             value.data.uniform_(0.1, 1)
+        if key == "heads.head.weight":  # zeros in torchvision, so that all outputs would be
+            value.data.uniform_(-0.1, 0.1)
     return model
 
 
@@ -66,7 +68,10 @@ def weights_of(model):
         elif key == "class_token":
             weights["class_token.weight"] = value.flatten()
         elif key == "encoder.pos_embedding":
-            weights["encoder.pos_embedding.weight"] = value[0]
+            weights["pos_embedding.weight"] = value[0]
+        elif value.dim() == 2 and key.endswith(("block.3.weight", "block.5.weight")):
+            # Linear layers on channels-last pixels are 1x1 convolutions here.
+            weights[key] = value[:, :, None, None]
         else:
             weights[key] = value
     return weights
