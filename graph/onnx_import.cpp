@@ -4,6 +4,7 @@
 
 #ifdef ESPALIER_WITH_ONNX
 
+#include <onnx/checker.h>
 #include <onnx/onnx_pb.h>
 #include <onnx/shape_inference/implementation.h>
 
@@ -15,7 +16,6 @@
 #include <numbers>
 #include <numeric>
 #include <optional>
-#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -29,6 +29,10 @@ namespace espalier {
 namespace {
 
 using Sizes = std::vector<std::int64_t>;
+
+constexpr int max_nodes = 50'000;
+/// Of values that are converted for each other: far above any network, below the stack's end.
+constexpr std::size_t max_depth = 4'000;
 
 /// A tensor whose values are known: an initializer, or what was computed from some.
 struct Constant {
@@ -60,9 +64,6 @@ Constant read_tensor(const onnx::TensorProto& tensor) {
     if (static_cast<std::size_t>(field.size()) != count) fail("has another size than its shape");
     c.values.assign(field.begin(), field.end());
   };
-  if (tensor.data_location() == onnx::TensorProto::EXTERNAL) {
-    fail("is stored in another file; save the model as one file");
-  }
   switch (tensor.data_type()) {
     case onnx::TensorProto::FLOAT:
       tensor.has_raw_data() ? raw(float{}) : typed(tensor.float_data());
@@ -90,6 +91,19 @@ std::int64_t product(const Sizes& sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>());
 }
 
+/// Sizes, axes and the like; "to the end" may be the largest integer there is. Throws
+/// UnsupportedError for what is no whole number.
+Sizes whole(const Constant& c) {
+  Sizes sizes;
+  for (double v : c.values) {
+    if (!std::isfinite(v) || v != std::trunc(v)) {
+      throw UnsupportedError(fmt::format("the ONNX model computes a size of {}", v));
+    }
+    sizes.push_back(static_cast<std::int64_t>(std::clamp(v, -0x1p62, 0x1p62)));
+  }
+  return sizes;
+}
+
 /// A value of the ONNX graph as a node here. ONNX has no axes of its own for channels-last images:
 /// they are {C,H,W} nodes that are marked.
 struct Value {
@@ -104,6 +118,7 @@ class Importer {
       throw UnsupportedError("the ONNX model has " + std::to_string(model_.graph().output_size()) +
                              " outputs; one is supported");
     }
+    check();
     infer_shapes();
     for (const auto& tensor : model_.graph().initializer()) initializers_[tensor.name()] = &tensor;
     for (const auto& node : model_.graph().node()) {
@@ -138,6 +153,25 @@ class Importer {
   };
 
   // What is known of the model.
+
+  /// The schemas of ONNX: later on, operators have the inputs that they must have.
+  void check() const {
+    if (model_.graph().node_size() > max_nodes) {
+      throw UnsupportedError("the ONNX model has " + std::to_string(model_.graph().node_size()) +
+                             " nodes, more than " + std::to_string(max_nodes));
+    }
+    for (const auto& tensor : model_.graph().initializer()) {
+      if (tensor.data_location() == onnx::TensorProto::EXTERNAL) {
+        throw UnsupportedError("initializer '" + tensor.name() +
+                               "' is stored in another file; save the model as one file");
+      }
+    }
+    try {
+      onnx::checker::check_model(model_);
+    } catch (const std::exception& error) {
+      throw UnsupportedError(std::string("the ONNX model is not valid: ") + error.what());
+    }
+  }
 
   void infer_shapes() {
     // Shapes that a model computes are those of one sample.
@@ -248,7 +282,7 @@ class Importer {
   Sizes constant_integers(const Node& node, int k) {
     const Constant* c = has_input(node, k) ? constant(node.input(k)) : nullptr;
     if (c == nullptr) fail(node, "needs a constant input " + std::to_string(k));
-    return {c->values.begin(), c->values.end()};
+    return whole(*c);
   }
   /// Axes and the like, an attribute in old opsets and an input in new ones.
   Sizes axes_of(const Node& node, std::string_view key, int k) {
@@ -326,7 +360,7 @@ class Importer {
       for (double index : in[1]->values) {
         const auto size = static_cast<double>(x.values.size());
         const double at = index < 0 ? index + size : index;
-        if (at < 0 || at >= size) return std::nullopt;
+        if (!(at >= 0 && at < size)) return std::nullopt;
         c.values.push_back(x.values[static_cast<std::size_t>(at)]);
       }
       return c;
@@ -349,10 +383,12 @@ class Importer {
     }
     if (type == "ConstantOfShape") {
       const auto* a = attribute(node, "value");
-      const double fill = a == nullptr ? 0 : read_tensor(a->t()).values.at(0);
-      const Sizes sizes(x.values.begin(), x.values.end());
-      if (product(sizes) < 0 || product(sizes) > max_attribute) return std::nullopt;
-      return Constant{sizes, std::vector<double>(static_cast<std::size_t>(product(sizes)), fill)};
+      const Constant fill = a == nullptr ? Constant{{1}, {0}} : read_tensor(a->t());
+      const double count =
+          std::accumulate(x.values.begin(), x.values.end(), 1.0, std::multiplies<>());
+      if (!fill.scalar() || !(count >= 0 && count <= max_attribute)) return std::nullopt;
+      return Constant{whole(x),
+                      std::vector<double>(static_cast<std::size_t>(count), fill.values[0])};
     }
     if (type == "Expand" && in.size() == 2) {  // only over axes of 1 that stay so
       if (product(x.sizes) != std::accumulate(in[1]->values.begin(), in[1]->values.end(), 1.0,
@@ -395,9 +431,10 @@ class Importer {
                              "' of the ONNX model is a constant or comes from "
                              "nowhere where an activation is needed");
     }
-    if (!in_work_.insert(name).second) fail(*it->second.node, "depends on itself");
+    // The checker has refused cycles.
+    if (++depth_ > max_depth) fail(*it->second.node, "lies behind too many others");
     const Value result = converted(*it->second.node, it->second.output);
-    in_work_.erase(name);
+    --depth_;
     values_[name] = result;
     return result;
   }
@@ -1125,7 +1162,7 @@ class Importer {
   std::unordered_map<std::string, Producer> producers_;
   std::map<std::string, std::optional<Constant>> constants_;  // stable addresses
   std::map<std::string, Value> values_;
-  std::set<std::string> in_work_;
+  std::size_t depth_ = 0;
 };
 
 }  // namespace
