@@ -34,6 +34,7 @@ class RestrictedSpace : public SearchSpace {
   RestrictedSpace(std::shared_ptr<const SearchSpace> whole, const Restriction& restriction);
 
   bool valid(const Architecture& a) const override;
+  bool constrained() const override { return whole_->constrained(); }
   Graph build(const Architecture& a) const override;
   /// As the whole space's, but a choice that does not change the network becomes the first that
   /// stays.

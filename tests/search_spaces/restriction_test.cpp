@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/error.hpp"
+#include "core/json.hpp"
 #include "graph/fingerprint.hpp"
 #include "search_spaces/catalogue.hpp"
 #include "search_spaces/chain.hpp"
@@ -331,6 +332,28 @@ TEST(Restriction, ArchitecturesWithALostOptionAreRefused) {
               HasSubstr("has 2 choices"));
   EXPECT_FALSE(space.valid({{2, 0, 0, 0, 0, 0}}));
   EXPECT_FALSE(space.valid({{0, 0}}));
+}
+
+TEST(RestrictedSpace, KeepsTheConstraintsOfTheWholeSpace) {
+  const SpaceRegistry spaces = space_registry();
+  const Json config =
+      read_json_file(std::string(ESPALIER_SOURCE_DIR) + "/examples/spaces/small_camera.json");
+  const auto size_with = [&](const char* key, const Json& value) {
+    Json changed = config;
+    if (changed.contains(key)) {
+      changed[key].push_back(value);
+    } else {
+      changed[key] = value;
+    }
+    return space_size(*spaces.create(changed, ""));
+  };
+  const auto whole = space_size(*spaces.create(config, ""));
+  const auto nothing = size_with("restrict", {{"resolution", {"24", "28"}}});
+  EXPECT_EQ(nothing.decimal, whole.decimal);
+  EXPECT_EQ(nothing.estimate, whole.estimate);
+  const auto restricted = size_with("restrict", {{"stage1.depth", {"3"}}});
+  const auto forbidden = size_with("constraints", {{"not", {{"stage1.depth", {1, 2}}}}});
+  EXPECT_EQ(restricted.decimal, forbidden.decimal);
 }
 
 }  // namespace
