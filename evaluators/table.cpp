@@ -161,8 +161,9 @@ std::vector<double> TableEvaluator::evaluate(const Candidate& candidate, const N
     throw InvalidArchitecture(
         fmt::format("{} knows only architectures of its search space", file_));
   }
-  const Architecture a =
-      restricted_ ? restricted_->lift(candidate.architecture) : candidate.architecture;
+  std::optional<Architecture> lifted;
+  const Architecture& a = restricted_ ? lifted.emplace(restricted_->lift(candidate.architecture))
+                                      : candidate.architecture;
   std::uint32_t row = find(a);
   if (row == no_row) row = find(space_->canonical(a));
   if (row == no_row) {

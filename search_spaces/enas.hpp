@@ -30,9 +30,9 @@ const OptionTable<EnasOptions>& enas_options();
 /// arXiv 1802.03268, section 2.4, with the details of its code for fixed architectures.
 /// Test: Enas.TheFoundCellHasTheParamsOfTheReferenceCode.
 /// Differs from the source: no auxiliary head and no drop path. The paper counts (5 x 5!)^4 pairs
-/// of cells; all combinations of the inputs and operators are (6!^2 x 5^10)^2. Throws ConfigError
-/// for options that enas_options() refuses; build() throws ShapeError for networks above the limits
-/// of graph/graph.hpp.
+/// of cells; all combinations of the inputs and operators are (6!^2 x 5^10)^2.
+/// Throws ConfigError for options that enas_options() refuses; build() throws ShapeError for
+/// networks above the limits of graph/graph.hpp.
 std::unique_ptr<SearchSpace> make_enas(const EnasOptions& options = {});
 
 }  // namespace espalier

@@ -23,8 +23,8 @@ const OptionTable<NasnetOptions>& nasnet_options();
 /// The cell space of NASNet with its network for CIFAR: cells of five blocks, see
 /// search_spaces/block_cells.hpp, over 13 operators: identity, 1x3 and 3x1 convolution, 1x7 and 7x1
 /// convolution, dilated 3x3 convolution, 3x3 average pooling, 3x3, 5x5 and 7x7 max pooling, 1x1 and
-/// 3x3 convolution, and 3x3, 5x5 and 7x7 separable convolution, each but the poolings between ReLU
-/// and batch norm. The identity of a reduction cell is a strided 1x1 convolution.
+/// 3x3 convolution, and 3x3, 5x5 and 7x7 separable convolution, each convolution between
+/// ReLU and batch norm. The identity of a reduction cell is a strided 1x1 convolution.
 ///
 /// Architecture strings are genotypes, see search_spaces/genotype.hpp. What a cell joins follows
 /// from its blocks; parse() holds the states that the text gives against it. The published

@@ -38,8 +38,9 @@ const OptionTable<RegnetOptions>& regnet_options();
 /// lists of one value open none. The space has no supergraph, as widths follow from arithmetic.
 /// Source: Radosavovic et al., "Designing Network Design Spaces", CVPR 2020, arXiv 2003.13678,
 /// section 3.3, equations 2 to 4, and section 4 (RegNetY's SE).
-/// Differs from the source: a width between two multiples of the group width is rounded up, as in
-/// torchvision (400 channels, not 384, in RegNetX-400MF's last stage).
+/// Differs from the source: a width becomes the nearest multiple of the group width by
+/// make_divisible(), as in torchvision: ties go up (400 channels, not 384, in RegNetX-400MF's last
+/// stage), and never more than 10% is lost.
 /// Test: Regnet.PublishedNetworksHaveTheirCounts.
 /// Throws ConfigError for options that regnet_options() refuses.
 std::unique_ptr<SearchSpace> make_regnet(const RegnetOptions& options = {});
