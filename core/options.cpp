@@ -200,21 +200,28 @@ void add_items_to_schema(const Attributes& attributes, Json& schema) {
   if (attributes.items->most != Items{}.most) schema["maxItems"] = attributes.items->most;
 }
 
+void throw_unknown_key(const std::string& key, const std::string& pointer,
+                       std::span<const std::string> known) {
+  throw ConfigError(pointer_to(pointer, key),
+                    fmt::format("unknown key \"{}\"{}", key, suggestion(key, known)));
+}
+
 void check_keys(const Json& json, const std::string& pointer, std::span<const std::string> known) {
   if (!json.is_object()) throw_type_error("object", json, pointer);
   for (const auto& [key, value] : json.items()) {
-    if (std::ranges::find(known, key) == known.end()) {
-      throw ConfigError(pointer_to(pointer, key),
-                        fmt::format("unknown key \"{}\"{}", key, suggestion(key, known)));
-    }
+    if (std::ranges::find(known, key) == known.end()) throw_unknown_key(key, pointer, known);
   }
 }
 
 void read_fields(const std::vector<Field>& fields, void* options, const Json& json,
                  const std::string& pointer) {
-  std::vector<std::string> known;
-  for (const Field& field : fields) known.push_back(field.name);
-  check_keys(json, pointer, known);
+  if (!json.is_object()) throw_type_error("object", json, pointer);
+  for (const auto& [key, value] : json.items()) {
+    if (std::ranges::find(fields, key, &Field::name) != fields.end()) continue;
+    std::vector<std::string> known;
+    for (const Field& field : fields) known.push_back(field.name);
+    throw_unknown_key(key, pointer, known);
+  }
   for (const Field& field : fields) {
     const auto found = json.find(field.name);
     if (found != json.end()) {

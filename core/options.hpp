@@ -133,6 +133,9 @@ void add_items_to_schema(const Attributes&, Json& schema);
 std::int64_t read_integer(const Json&, const std::string& pointer, std::int64_t low,
                           std::int64_t high);
 
+/// ConfigError at the key, naming the nearest one.
+[[noreturn]] void throw_unknown_key(const std::string& key, const std::string& pointer,
+                                    std::span<const std::string> known);
 /// That `json` is an object of known keys. Throws ConfigError, naming the nearest key.
 void check_keys(const Json&, const std::string& pointer, std::span<const std::string> known);
 

@@ -120,8 +120,7 @@ RegistryBase::Parts RegistryBase::split(const Entry& entry, const Json& json,
       for (const Json* properties : {&own, &shared}) {
         for (const auto& [name, schema] : properties->items()) known.push_back(name);
       }
-      throw ConfigError(pointer_to(pointer, key),
-                        fmt::format("unknown key \"{}\"{}", key, suggestion(key, known)));
+      throw_unknown_key(key, pointer, known);
     }
   }
   return parts;

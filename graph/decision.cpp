@@ -58,6 +58,12 @@ std::uint32_t rank_subset(std::span<const std::uint32_t> subset) {
   return static_cast<std::uint32_t>(rank);
 }
 
+std::vector<std::uint32_t> picked_options(const Decision& decision, std::uint32_t choice) {
+  if (decision.pick == 1) return {choice};
+  return unrank_subset(choice, static_cast<std::uint32_t>(decision.options.size()),
+                       static_cast<std::uint32_t>(decision.pick));
+}
+
 std::string choice_label(const Decision& decision, std::uint32_t choice) {
   if (choice >= choice_count(decision)) {
     throw InvalidArchitecture("decision '" + decision.name + "' has " +
@@ -66,8 +72,7 @@ std::string choice_label(const Decision& decision, std::uint32_t choice) {
   }
   if (decision.pick == 1) return decision.options[choice];
   std::string label;
-  for (std::uint32_t i : unrank_subset(choice, static_cast<std::uint32_t>(decision.options.size()),
-                                       static_cast<std::uint32_t>(decision.pick))) {
+  for (std::uint32_t i : picked_options(decision, choice)) {
     if (!label.empty()) label += '+';
     label += decision.options[i];
   }

@@ -29,6 +29,9 @@ std::vector<std::uint32_t> unrank_subset(std::uint32_t rank, std::uint32_t optio
 /// Inverse of unrank_subset: `subset` ascending.
 std::uint32_t rank_subset(std::span<const std::uint32_t> subset);
 
+/// The options (ascending) that a choice picks.
+std::vector<std::uint32_t> picked_options(const Decision& decision, std::uint32_t choice);
+
 /// The label of a choice: the option, or the options of a subset joined by '+'.
 std::string choice_label(const Decision& decision, std::uint32_t choice);
 /// Inverse of choice_label. Throws InvalidArchitecture naming the nearest label.

@@ -38,16 +38,13 @@ AutoformerOptions filled(AutoformerOptions options) {
 /// floor(width * ratio), the ratio decided by "NAME.mlp_ratio".
 Dim mlp_width(SupergraphBuilder& builder, Dim width, const std::string& name,
               const std::vector<double>& ratios) {
-  Decision decision{.name = name + ".mlp_ratio", .options = {}, .ordinal = true};
-  std::vector<Dim> widths;
-  for (double ratio : ratios) {
-    decision.options.push_back(fmt::format("{}", ratio));
-    const auto scaled = [ratio](std::int64_t w) {
-      return static_cast<std::int64_t>(static_cast<double>(w) * ratio);
-    };
-    widths.push_back(map(scaled, width));
-  }
-  return widths.size() == 1 ? widths[0] : Dim::select(builder.decide(decision), widths);
+  return builder.number(name + ".mlp_ratio", ratios, [&](double ratio) {
+    return map(
+        [ratio](std::int64_t w) {
+          return static_cast<std::int64_t>(static_cast<double>(w) * ratio);
+        },
+        width);
+  });
 }
 
 }  // namespace

@@ -1,10 +1,9 @@
 #include "search_spaces/block_cells.hpp"
 
-#include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
-#include "core/error.hpp"
 #include "search_spaces/cell_blocks.hpp"
 
 namespace espalier {
@@ -56,11 +55,7 @@ NodeId BlockCellSpace::cell(GraphBuilder& builder, NodeId before, NodeId last,
   const auto halved = [&](NodeId x, const std::string& part) {
     return factorized_reduce(builder, x, channels, part);
   };
-  if (builder.shape(before)[1] != builder.shape(last)[1]) {
-    before = halved(builder.activation(before, ActivationKind::relu), "input0");
-  } else {
-    before = relu_conv_bn(builder, before, channels, 1, 1, "input0");
-  }
+  before = earlier_input(builder, before, last, channels);
   for (int i = 0; i < options_.input_projections; ++i) {
     last = relu_conv_bn(builder, last, channels, 1, 1, "input1");
   }

@@ -6,12 +6,12 @@
 
 namespace espalier {
 
-NodeId conv_bn_relu(GraphBuilder& builder, NodeId x, Dim channels, Dim kernel,
+NodeId conv_bn_relu(GraphBuilder& builder, NodeId x, Dim channels, Dim kernel, Dim stride,
                     std::string_view name) {
-  const auto scope =
-      builder.scope(name, "conv_bn_relu",
-                    block_attributes(builder, x, channels, {{"kernel", kernel}, {"stride", 1}}));
-  return conv_bn_act(builder, x, channels, {.conv = {.kernel = kernel}});
+  const auto scope = builder.scope(
+      name, "conv_bn_relu",
+      block_attributes(builder, x, channels, {{"kernel", kernel}, {"stride", stride}}));
+  return conv_bn_act(builder, x, channels, {.conv = {.kernel = kernel, .stride = stride}});
 }
 
 NodeId relu_conv_bn(GraphBuilder& builder, NodeId x, Dim channels, Dim kernel, Dim stride,
@@ -56,6 +56,14 @@ NodeId factorized_reduce(GraphBuilder& builder, NodeId x, std::int64_t channels,
   shifted = builder.slice(shifted, {.axis = 2, .begin = 1}, "right");
   const NodeId odd = builder.conv(shifted, channels - channels / 2, {.stride = 2}, "odd");
   return builder.batch_norm(builder.concat(std::array{even, odd}));
+}
+
+NodeId earlier_input(GraphBuilder& builder, NodeId before, NodeId last, std::int64_t channels) {
+  if (builder.shape(before)[1] == builder.shape(last)[1]) {
+    return relu_conv_bn(builder, before, channels, 1, 1, "input0");
+  }
+  return factorized_reduce(builder, builder.activation(before, ActivationKind::relu), channels,
+                           "input0");
 }
 
 }  // namespace espalier

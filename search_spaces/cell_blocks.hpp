@@ -11,7 +11,7 @@ namespace espalier {
 /// the attributes in_channels, out_channels, kernel, stride, in_height and in_width.
 
 /// Convolution (padding "same"), batch norm, ReLU.
-NodeId conv_bn_relu(GraphBuilder& builder, NodeId x, Dim channels, Dim kernel,
+NodeId conv_bn_relu(GraphBuilder& builder, NodeId x, Dim channels, Dim kernel, Dim stride,
                     std::string_view name);
 
 /// ReLU, convolution (padding "same"), batch norm.
@@ -37,5 +37,9 @@ NodeId dil_conv(GraphBuilder& builder, NodeId x, Dim kernel, Dim stride, std::st
 /// Test: CellBlocks.FactorizedReductionReadsAllPixels.
 NodeId factorized_reduce(GraphBuilder& builder, NodeId x, std::int64_t channels,
                          std::string_view name);
+
+/// What a cell with the input `last` reads of the cell before that: projected, and halved by ReLU
+/// and a factorized reduction where `last` is. The part is named "input0".
+NodeId earlier_input(GraphBuilder& builder, NodeId before, NodeId last, std::int64_t channels);
 
 }  // namespace espalier

@@ -9,6 +9,7 @@
 
 #include "core/error.hpp"
 #include "graph/blocks.hpp"
+#include "search_spaces/cell_blocks.hpp"
 #include "search_spaces/stages.hpp"
 
 namespace espalier {
@@ -26,10 +27,7 @@ NodeId pooled(GraphBuilder& builder, NodeId x, int stride) {
 
 NodeId plain(GraphBuilder& builder, NodeId x, Dim width, Dim kernel, int stride,
              std::string_view name) {
-  const auto scope =
-      builder.scope(name, "conv_bn_relu",
-                    block_attributes(builder, x, width, {{"kernel", kernel}, {"stride", stride}}));
-  return conv_bn_act(builder, x, width, {.conv = {.kernel = kernel, .stride = stride}});
+  return conv_bn_relu(builder, x, width, kernel, stride, name);
 }
 
 NodeId residual(GraphBuilder& builder, NodeId x, Dim width, Dim kernel, int stride,

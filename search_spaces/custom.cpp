@@ -25,7 +25,7 @@ struct Rule {
   std::optional<Condition> then;
 };
 
-struct Range {
+struct CostBound {
   std::int64_t Cost::*metric = nullptr;
   double min = 0;
   double max = std::numeric_limits<double>::infinity();
@@ -33,7 +33,7 @@ struct Range {
 
 struct Constraints {
   std::vector<Rule> rules;
-  std::vector<Range> ranges;
+  std::vector<CostBound> ranges;
 };
 
 class CustomSpace : public SupergraphSpace {
@@ -48,7 +48,7 @@ class CustomSpace : public SupergraphSpace {
     }
     if (constraints_.ranges.empty()) return true;
     const Cost cost = quick_cost(a);
-    return std::ranges::all_of(constraints_.ranges, [&](const Range& range) {
+    return std::ranges::all_of(constraints_.ranges, [&](const CostBound& range) {
       const auto value = static_cast<double>(cost.*range.metric);
       return value >= range.min && value <= range.max;
     });
@@ -79,10 +79,8 @@ std::uint32_t read_label(const Json& json, const std::string& pointer, const Dec
   std::string label;
   if (json.is_string()) {
     label = json.get<std::string>();
-  } else if (json.is_boolean()) {
-    label = json.get<bool>() ? "yes" : "no";
-  } else if (json.is_number()) {
-    label = json.is_number_integer() ? json.dump() : fmt::format("{}", json.get<double>());
+  } else if (json.is_boolean() || json.is_number()) {
+    label = option_label(json);
   } else {
     detail::throw_type_error("option, or array of them", json, pointer);
   }
@@ -122,9 +120,9 @@ Condition read_condition(const Json& json, const std::string& pointer,
   return condition;
 }
 
-Range read_range(const Json& json, const std::string& pointer) {
+CostBound read_range(const Json& json, const std::string& pointer) {
   detail::check_keys(json, pointer, std::array<std::string, 3>{"metric", "min", "max"});
-  Range range;
+  CostBound range;
   const std::string at = pointer_to(pointer, "metric");
   const std::vector<std::pair<std::string, std::int64_t Cost::*>> metrics{{"params", &Cost::params},
                                                                           {"macs", &Cost::macs}};

@@ -8,7 +8,6 @@
 #include <functional>
 #include <map>
 #include <set>
-#include <unordered_map>
 
 #include "core/error.hpp"
 #include "core/options.hpp"
@@ -235,8 +234,6 @@ class Reader {
   }
 
  private:
-  friend class StepIntegers;
-
   class StepIntegers : public IntegerReader {
    public:
     StepIntegers(Reader& reader, const Context& context) : reader_(reader), context_(context) {}
@@ -300,16 +297,13 @@ class Reader {
     std::vector<Dim> numbers;
     for (std::size_t i = 0; i < options.size(); ++i) {
       const Json& option = options[i];
-      const bool whole = option.is_number_integer();
       if (option.is_boolean() == decision.ordinal || !(option.is_boolean() || option.is_number())) {
         detail::throw_type_error(decision.ordinal ? "number" : "boolean", option,
                                  pointer_to(at, i));
       }
       const double number = option.is_boolean() ? option.get<bool>() : option.get<double>();
       numbers.push_back(numbers_.constant(number, pointer_to(at, i)));
-      decision.options.push_back(option.is_boolean() ? (number != 0 ? "yes" : "no")
-                                 : whole             ? option.dump()
-                                                     : fmt::format("{}", number));
+      decision.options.push_back(option_label(option));
     }
     Opened& opened = open(std::move(decision), pointer);
     if (!opened.number) {
@@ -690,9 +684,7 @@ class Reader {
       for (const Alternative& alternative : alternatives) results.push_back(alternative.build());
       return builder_.choice(chosen.id, results);
     }
-    for (std::uint32_t i :
-         unrank_subset(*chosen.closed, static_cast<std::uint32_t>(alternatives.size()),
-                       static_cast<std::uint32_t>(pick))) {
+    for (std::uint32_t i : picked_options(decision, *chosen.closed)) {
       results.push_back(alternatives[i].build());
     }
     return results.size() == 1 ? results[0] : builder_.add(results, "choice");
@@ -958,6 +950,11 @@ std::string offending(const CustomNetwork& document, const std::vector<Opened>& 
 }
 
 }  // namespace
+
+std::string option_label(const Json& option) {
+  if (option.is_boolean()) return option.get<bool>() ? "yes" : "no";
+  return option.is_number_integer() ? option.dump() : fmt::format("{}", option.get<double>());
+}
 
 Supergraph read_custom_network(const CustomNetwork& document) {
   Reader reader(document);

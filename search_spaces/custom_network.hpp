@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "core/json.hpp"
 #include "search_spaces/supergraph.hpp"
 
@@ -17,5 +19,8 @@ struct CustomNetwork {
 /// The network with its open decisions. Throws ConfigError with the JSON pointer of the place in
 /// the document; where only some architectures do not fit, the message names one.
 Supergraph read_custom_network(const CustomNetwork& document);
+
+/// The label of an option that is a boolean ("yes", "no") or a number.
+std::string option_label(const Json& option);
 
 }  // namespace espalier

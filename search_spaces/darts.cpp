@@ -90,19 +90,13 @@ NodeId edge(SupergraphBuilder& builder, NodeId x, DecisionId decision, std::int6
 
 struct CellShape {
   std::int64_t channels;
-  bool reduction;         // halves height and width
-  bool reduction_before;  // the last but one input is twice as high and wide
+  bool reduction;  // halves height and width
 };
 
 NodeId cell(SupergraphBuilder& builder, NodeId before, NodeId last, const CellDecisions& decisions,
             const CellShape& shape, const std::string& name) {
   const auto scope = builder.scope(name);
-  std::vector<NodeId> states;
-  states.push_back(shape.reduction_before
-                       ? factorized_reduce(builder,
-                                           builder.activation(before, ActivationKind::relu),
-                                           shape.channels, "input0")
-                       : relu_conv_bn(builder, before, shape.channels, 1, 1, "input0"));
+  std::vector<NodeId> states{earlier_input(builder, before, last, shape.channels)};
   states.push_back(relu_conv_bn(builder, last, shape.channels, 1, 1, "input1"));
   for (std::size_t to = first_node; to <= last_node; ++to) {
     std::vector<NodeId> terms;
@@ -230,17 +224,14 @@ std::unique_ptr<SupergraphSpace> make_darts(const DartsOptions& options) {
       before = last = conv_bn(last, 3 * channels, 1);
     }
   }
-  bool reduction_before = imagenet;
   for (int layer = 0; layer < options.layers; ++layer) {
     const bool reduction = layer == options.layers / 3 || layer == 2 * options.layers / 3;
     if (reduction) channels *= 2;
     const NodeId next =
         cell(builder, before, last, reduction ? reduce : normal,
-             {.channels = channels, .reduction = reduction, .reduction_before = reduction_before},
-             "cell" + std::to_string(layer));
+             {.channels = channels, .reduction = reduction}, "cell" + std::to_string(layer));
     before = last;
     last = next;
-    reduction_before = reduction;
   }
   {
     const auto scope = builder.scope("head");

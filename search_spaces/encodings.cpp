@@ -9,9 +9,7 @@ std::vector<double> encode_one_hot(const SearchSpace& space, const Architecture&
     const std::size_t begin = code.size();
     code.resize(begin + decision.options.size(), 0.0);
     if (!space.active(a, d)) continue;
-    for (std::uint32_t option :
-         unrank_subset(a.choices.at(d), static_cast<std::uint32_t>(decision.options.size()),
-                       static_cast<std::uint32_t>(decision.pick))) {
+    for (std::uint32_t option : picked_options(decision, a.choices.at(d))) {
       code[begin + option] = 1.0;
     }
   }

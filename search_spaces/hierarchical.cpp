@@ -161,7 +161,7 @@ NodeId primitive(GraphBuilder& builder, NodeId x, std::size_t op, std::int64_t c
     case 0:
       return x;
     case 1:
-      return conv_bn_relu(builder, x, channels, 1, name);
+      return conv_bn_relu(builder, x, channels, 1, 1, name);
     case 2:
       return depthwise_bn_relu(builder, x, name);
     case 3:
@@ -232,7 +232,7 @@ class HierarchicalSpace : public SearchSpace {
             const NodeId out = assemble(
                 builder, in, wirings.motif[m],
                 [&](NodeId y, std::size_t op) { return primitive(builder, y, op, channels); });
-            return conv_bn_relu(builder, out, builder.channels(in), 1, "mix");
+            return conv_bn_relu(builder, out, builder.channels(in), 1, 1, "mix");
           });
         }
         const bool widen = c == options_.cells && group < 3;

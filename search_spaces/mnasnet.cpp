@@ -137,13 +137,9 @@ std::unique_ptr<SupergraphSpace> make_mnasnet(const MnasnetOptions& options) {
     }
     builder.decide(shared.op);
     shared.kernel = builder.number(name + ".kernel", options.kernels);
-    Decision filters{.name = name + ".filters", .options = {}, .ordinal = true};
-    std::vector<Dim> widths;
-    for (double factor : options.filters) {
-      filters.options.push_back(fmt::format("{}", factor));
-      widths.emplace_back(std::max(std::llround(stage.channels * factor), 1ll));
-    }
-    shared.channels = widths.size() == 1 ? widths[0] : Dim::select(builder.decide(filters), widths);
+    shared.channels = builder.number(name + ".filters", options.filters, [&](double factor) -> Dim {
+      return std::max(std::llround(stage.channels * factor), 1ll);
+    });
     if (options.se_ratio > 0) {
       shared.se = builder.decide({.name = name + ".se", .options = {"no", "yes"}});
     }

@@ -98,16 +98,10 @@ std::unique_ptr<SupergraphSpace> make_mobilenet_v3(const MobileNetV3Options& opt
       const std::string block_name = "block" + std::to_string(block);
       const std::string prefix = name + "." + block_name;
       const Dim kernel = builder.number(prefix + ".kernel", options.kernels);
-      Decision expansion{.name = prefix + ".expansion", .options = {}, .ordinal = true};
-      std::vector<Dim> widths;
       const auto in_channels = static_cast<double>(builder.channels(in).value());
-      for (double e : options.expansions) {
-        expansion.options.push_back(fmt::format("{}", e));
-        widths.emplace_back(make_divisible(std::round(in_channels * e)));
-      }
-      const Dim expanded = options.expansions.size() == 1
-                               ? widths[0]
-                               : Dim::select(builder.decide(expansion), widths);
+      const Dim expanded = builder.number(
+          prefix + ".expansion", options.expansions,
+          [&](double e) -> Dim { return make_divisible(std::round(in_channels * e)); });
       MbconvOptions mb{.expanded_channels = expanded,
                        .kernel = kernel,
                        .stride = block == 1 ? stage.stride : 1,

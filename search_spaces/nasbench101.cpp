@@ -37,6 +37,7 @@ struct Cell {
   std::array<std::array<bool, most_vertices>, most_vertices> edge{};  // [from][to], from < to
   std::array<std::uint32_t, most_vertices> op{};                      // of vertices 1 to size - 2
 
+  friend bool operator==(const Cell&, const Cell&) = default;
   std::size_t edges() const {
     std::size_t count = 0;
     for (const auto& row : edge) count += static_cast<std::size_t>(std::ranges::count(row, true));
@@ -136,11 +137,11 @@ NodeId build_cell(GraphBuilder& builder, NodeId x, const Cell& cell, std::int64_
                           ? vertices[from]
                           : builder.slice(vertices[from], {.axis = 0, .end = widths[v]}));
     }
-    if (cell.edge[0][v]) terms.push_back(conv_bn_relu(builder, x, widths[v], 1, "projection"));
+    if (cell.edge[0][v]) terms.push_back(conv_bn_relu(builder, x, widths[v], 1, 1, "projection"));
     const NodeId in = terms.size() == 1 ? terms[0] : builder.add(terms);
-    vertices.push_back(cell.op[v] == 2
-                           ? builder.max_pool(in, {.kernel = 3, .stride = 1})
-                           : conv_bn_relu(builder, in, widths[v], cell.op[v] == 0 ? 3 : 1, "conv"));
+    vertices.push_back(
+        cell.op[v] == 2 ? builder.max_pool(in, {.kernel = 3, .stride = 1})
+                        : conv_bn_relu(builder, in, widths[v], cell.op[v] == 0 ? 3 : 1, 1, "conv"));
   }
   std::vector<NodeId> joined;
   for (std::size_t v = 1; v < output; ++v) {
@@ -148,7 +149,7 @@ NodeId build_cell(GraphBuilder& builder, NodeId x, const Cell& cell, std::int64_
   }
   std::vector<NodeId> terms;
   if (!joined.empty()) terms.push_back(joined.size() == 1 ? joined[0] : builder.concat(joined));
-  if (cell.edge[0][output]) terms.push_back(conv_bn_relu(builder, x, channels, 1, "projection"));
+  if (cell.edge[0][output]) terms.push_back(conv_bn_relu(builder, x, channels, 1, 1, "projection"));
   return terms.size() == 1 ? terms[0] : builder.add(terms);
 }
 
@@ -183,7 +184,7 @@ class Nasbench101Space : public SearchSpace {
   bool active(const Architecture& a, DecisionId d) const override {
     Architecture changed = a;
     changed.choices.at(d) = (a.choices[d] + 1) % choice_counts()[d];
-    return canonical(changed) != canonical(a);
+    return prune(decode(changed)) != prune(decode(a));
   }
 
   Graph build(const Architecture& a) const override {
@@ -191,7 +192,7 @@ class Nasbench101Space : public SearchSpace {
     const Cell cell = prune(decode(a));
     GraphBuilder builder;
     NodeId x = builder.input(options_.input[0], options_.input[1], options_.input[2]);
-    x = conv_bn_relu(builder, x, options_.channels, 3, "stem");
+    x = conv_bn_relu(builder, x, options_.channels, 3, 1, "stem");
     std::int64_t channels = options_.channels;
     for (int stack = 1; stack <= 3; ++stack) {
       const std::string prefix = "stack" + std::to_string(stack);

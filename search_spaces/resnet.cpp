@@ -117,21 +117,15 @@ std::unique_ptr<SupergraphSpace> make_resnet(const ResnetOptions& options) {
     const Dim channels = elastic_width(name + ".width", stage.channels, 1);
     x = elastic_depth(builder, x, name, stage.depths, [&](NodeId in, std::int64_t block) {
       const std::string block_name = "block" + std::to_string(block);
-      Decision expansion{
-          .name = name + "." + block_name + ".expansion", .options = {}, .ordinal = true};
-      std::vector<Dim> inner;
-      for (double e : options.expansions) {
-        expansion.options.push_back(fmt::format("{}", e));
-        inner.push_back(map(
-            [e](std::int64_t c) {
-              return make_divisible(std::nearbyint(static_cast<double>(c) * e));
-            },
-            channels));
-      }
-      return bottleneck_d(
-          builder, in, channels,
-          inner.size() == 1 ? inner[0] : Dim::select(builder.decide(expansion), inner),
-          block == 1 ? stage.stride : 1, block_name);
+      const Dim inner =
+          builder.number(name + "." + block_name + ".expansion", options.expansions, [&](double e) {
+            return map(
+                [e](std::int64_t c) {
+                  return make_divisible(std::nearbyint(static_cast<double>(c) * e));
+                },
+                channels);
+          });
+      return bottleneck_d(builder, in, channels, inner, block == 1 ? stage.stride : 1, block_name);
     });
   }
   {

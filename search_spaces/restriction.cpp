@@ -121,12 +121,10 @@ RestrictedSpace::RestrictedSpace(Kept kept)
       options_(std::move(kept.options)),
       choices_(options_) {
   for (std::size_t d = 0; d < options_.size(); ++d) {
-    const auto pick = static_cast<std::uint32_t>(decisions()[d].pick);
-    if (pick == 1) continue;
+    if (decisions()[d].pick == 1) continue;
     choices_[d].clear();
     for (std::uint32_t choice = 0; choice < choice_counts()[d]; ++choice) {
-      std::vector<std::uint32_t> subset =
-          unrank_subset(choice, static_cast<std::uint32_t>(options_[d].size()), pick);
+      std::vector<std::uint32_t> subset = picked_options(decisions()[d], choice);
       for (std::uint32_t& option : subset) option = options_[d][option];
       choices_[d].push_back(rank_subset(subset));
     }

@@ -22,7 +22,7 @@ std::vector<std::uint32_t> other_choices(const Decision& decision, std::uint32_t
     return result;
   }
   const auto options = static_cast<std::uint32_t>(decision.options.size());
-  const auto subset = unrank_subset(choice, options, static_cast<std::uint32_t>(decision.pick));
+  const auto subset = picked_options(decision, choice);
   for (std::size_t out = 0; out < subset.size(); ++out) {
     for (std::uint32_t in = 0; in < options; ++in) {
       if (std::find(subset.begin(), subset.end(), in) != subset.end()) continue;

@@ -53,13 +53,6 @@ double size_of(const SearchSpace& space) {
                          std::multiplies<>());
 }
 
-/// The options (of `decision`) that a choice picks.
-std::vector<std::uint32_t> picked(const Decision& decision, std::uint32_t choice) {
-  if (decision.pick == 1) return {choice};
-  return unrank_subset(choice, static_cast<std::uint32_t>(decision.options.size()),
-                       static_cast<std::uint32_t>(decision.pick));
-}
-
 std::vector<OptionScore> score_options(const RestrictedSpace& space, const Left& left,
                                        std::span<const Architecture> sample,
                                        std::span<const double> scores, const ShrinkOptions& options,
@@ -69,7 +62,8 @@ std::vector<OptionScore> score_options(const RestrictedSpace& space, const Left&
   for (std::size_t i = 0; i < sample.size(); ++i) {
     for (DecisionId d = 0; d < left.size(); ++d) {
       if (!space.active(sample[i], d)) continue;
-      for (const std::uint32_t option : picked(space.decisions()[d], sample[i].choices[d])) {
+      for (const std::uint32_t option :
+           picked_options(space.decisions()[d], sample[i].choices[d])) {
         values[d][option].push_back(scores[i]);
       }
     }

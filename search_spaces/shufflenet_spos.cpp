@@ -89,17 +89,11 @@ std::unique_ptr<SupergraphSpace> make_shufflenet_spos(const ShufflenetSposOption
       }
       decision.options.emplace_back("xception");
       const DecisionId unit = builder.decide(decision);
-      Decision scale{.name = name + ".scale", .options = {}, .ordinal = true};
-      std::vector<Dim> widths;
-      for (double share : options.channel_scales) {
-        scale.options.push_back(fmt::format("{}", share));
-        const int half = stage.channels / 2;
-        widths.emplace_back(std::max(1, static_cast<int>(half * share)));
-      }
-      SposUnitOptions unit_options{
-          .stride = b == 1 ? 2 : 1,
-          .mid_channels =
-              widths.size() == 1 ? widths[0] : Dim::select(builder.decide(scale), widths)};
+      const Dim width =
+          builder.number(name + ".scale", options.channel_scales, [&](double share) -> Dim {
+            return std::max(1, static_cast<int>(stage.channels / 2 * share));
+          });
+      SposUnitOptions unit_options{.stride = b == 1 ? 2 : 1, .mid_channels = width};
       std::vector<NodeId> candidates;
       for (std::size_t k = 0; k < decision.options.size(); ++k) {
         unit_options.xception = k == options.kernels.size();

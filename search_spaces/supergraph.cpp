@@ -4,6 +4,8 @@
 #include <map>
 #include <unordered_set>
 
+#include <fmt/format.h>
+
 #include "core/error.hpp"
 
 namespace espalier {
@@ -30,10 +32,7 @@ void for_each_hole(AnyNode& node, F&& f) {
 }  // namespace
 
 std::vector<std::uint32_t> Supergraph::picked(DecisionId d, std::uint32_t choice) const {
-  const Decision& decision = decisions_[d];
-  if (decision.pick == 1) return {choice};
-  return unrank_subset(choice, static_cast<std::uint32_t>(decision.options.size()),
-                       static_cast<std::uint32_t>(decision.pick));
+  return picked_options(decisions_[d], choice);
 }
 
 Supergraph::Supergraph(Graph graph, std::vector<Decision> decisions)
@@ -258,6 +257,18 @@ Dim SupergraphBuilder::number(std::string_view name, std::span<const std::int64_
   Decision decision{.name = std::string(name), .options = {}, .pick = 1, .ordinal = true};
   for (std::int64_t v : values) decision.options.push_back(std::to_string(v));
   return dim(decide(std::move(decision)), values);
+}
+
+Dim SupergraphBuilder::number(std::string_view name, std::span<const double> factors,
+                              const std::function<Dim(double)>& value) {
+  if (factors.size() == 1) return value(factors[0]);
+  Decision decision{.name = std::string(name), .options = {}, .pick = 1, .ordinal = true};
+  std::vector<Dim> values;
+  for (double factor : factors) {
+    decision.options.push_back(fmt::format("{}", factor));
+    values.push_back(value(factor));
+  }
+  return Dim::select(decide(std::move(decision)), values);
 }
 
 Dim SupergraphBuilder::dim(DecisionId d, std::span<const std::int64_t> values) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <mutex>
@@ -75,6 +76,9 @@ class SupergraphBuilder : public GraphBuilder {
   DecisionId decide(Decision decision);
   /// A pick-1 decision whose options are numbers, and the Dim that equals the chosen one.
   Dim number(std::string_view name, std::span<const std::int64_t> values);
+  /// The same for factors that need not be whole: the Dim that equals value(the chosen factor).
+  Dim number(std::string_view name, std::span<const double> factors,
+             const std::function<Dim(double)>& value);
   /// The Dim that equals values[k] where option k of `d` is chosen.
   Dim dim(DecisionId d, std::span<const std::int64_t> values) const;
   /// The sum of the inputs that the decision picks; one input per option.

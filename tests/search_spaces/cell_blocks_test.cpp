@@ -64,7 +64,7 @@ TEST(CellBlocks, ConvolutionsComeBeforeOrAfterTheirActivation) {
   EXPECT_EQ(cost(before).params, 9 * 6 * 4 + 8);
   EXPECT_EQ(before.node(before.output()).shape.to_string(), "{4, 4, 4}");
   const Graph after =
-      network(8, [](GraphBuilder& b, NodeId x) { return conv_bn_relu(b, x, 4, 3, "op"); });
+      network(8, [](GraphBuilder& b, NodeId x) { return conv_bn_relu(b, x, 4, 3, 1, "op"); });
   EXPECT_EQ(operators(after),
             (std::vector<std::string>{"input", "conv2d", "batch_norm2d", "activation", "output"}));
   EXPECT_EQ(after.node(after.output()).shape.to_string(), "{4, 8, 8}");
