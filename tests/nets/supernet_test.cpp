@@ -198,6 +198,12 @@ TEST(SupernetLaw, HoldsOnEverySpaceThatHasASupergraph) {
     if (seen.contains(name) || name == "network" || name == "custom") continue;
     EXPECT_EQ(spaces.create(spaces.sample(name), "/space")->supergraph(), nullptr) << name;
   }
+  for (const char* name : {"small_camera", "two_input_cells"}) {
+    SCOPED_TRACE(name);
+    const Json config =
+        read_json_file(std::string(ESPALIER_SOURCE_DIR) + "/examples/spaces/" + name + ".json");
+    expect_law(*spaces.create(config, ""), 6);
+  }
   const Graph net = build_net("mobilenet_v2", {.input = {3, 32, 32}, .classes = 4});
   expect_law(SupergraphSpace(open_network(net, {3, 5}, true)), 3);
 }
