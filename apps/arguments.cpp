@@ -49,12 +49,13 @@ void print_json(const Json& json) {
   print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
-Json read_space_config(const std::string& text, const Catalogue& catalogue) {
+Json read_space_config(const std::string& text, const Catalogue& catalogue,
+                       const std::string& files) {
   if (text.starts_with('{')) return parse_json(text, "--space");
   if (!catalogue.spaces.contains(text)) {
-    throw ConfigError("", fmt::format("unknown space \"{}\"{}; a space is a name or a JSON object; "
-                                      "a file goes with --space-file",
-                                      text, suggestion(text, catalogue.spaces.names())));
+    throw ConfigError(
+        "", fmt::format("unknown space \"{}\"{}; a space is a name or a JSON object; {}", text,
+                        suggestion(text, catalogue.spaces.names()), files));
   }
   return {{"type", text}};
 }
@@ -67,10 +68,20 @@ Json read_space_file(const std::string& path) {
   return json;
 }
 
-void NetworkArguments::add_to(CLI::App& verb) {
+void SpaceArguments::add_to(CLI::App& verb) {
   verb.add_option("--space", space, "search space: a name, or a JSON object");
-  verb.add_option("--space-file", space_file,
+  verb.add_option("--space-file", file,
                   "the same from a file: a space of your own, a run's config, or an architecture");
+}
+
+Json SpaceArguments::config(const Catalogue& catalogue) const {
+  if (given() != 1) throw ConfigError("", "give one of --space and --space-file");
+  return space.empty() ? read_space_file(file)
+                       : read_space_config(space, catalogue, "a file goes with --space-file");
+}
+
+void NetworkArguments::add_to(CLI::App& verb) {
+  space.add_to(verb);
   verb.add_option("--arch", archs,
                   "architecture: the space's own string, or a JSON object of decision: label")
       ->allow_extra_args(false);
@@ -80,13 +91,13 @@ void NetworkArguments::add_to(CLI::App& verb) {
 }
 
 Networks read_networks(const NetworkArguments& arguments, const Catalogue& catalogue) {
-  const int kinds = int(!arguments.space.empty()) + int(!arguments.space_file.empty()) +
-                    int(!arguments.net.empty()) + int(!arguments.file.empty());
+  const int kinds =
+      arguments.space.given() + int(!arguments.net.empty()) + int(!arguments.file.empty());
   if (kinds != 1) {
     throw ConfigError("", "give one of --space, --space-file, --net, and a network's file");
   }
   Networks networks;
-  if (arguments.space.empty() && arguments.space_file.empty()) {
+  if (arguments.space.given() == 0) {
     if (!arguments.archs.empty() || !arguments.arch_file.empty()) {
       throw ConfigError("", "--arch and --arch-file go with --space or --space-file");
     }
@@ -97,10 +108,7 @@ Networks read_networks(const NetworkArguments& arguments, const Catalogue& catal
     networks.names.push_back(is_net ? arguments.net : arguments.file);
     return networks;
   }
-  networks.space = catalogue.spaces.create(arguments.space.empty()
-                                               ? read_space_file(arguments.space_file)
-                                               : read_space_config(arguments.space, catalogue),
-                                           "");
+  networks.space = catalogue.spaces.create(arguments.space.config(catalogue), "");
   std::vector<std::string> texts = arguments.archs;
   if (!arguments.arch_file.empty()) texts.push_back(read_architecture_text(arguments.arch_file));
   for (const std::string& text : texts) {

@@ -33,7 +33,10 @@ struct Sample {
 Sample sample_space(const std::string& text, const std::string& stream, const Arguments& arguments,
                     const Catalogue& catalogue) {
   const std::shared_ptr<const SearchSpace> space = catalogue.spaces.create(
-      text.ends_with(".json") ? read_space_file(text) : read_space_config(text, catalogue), "");
+      text.ends_with(".json")
+          ? read_space_file(text)
+          : read_space_config(text, catalogue, "the name of a file ends in .json"),
+      "");
   const SpaceScore score = make_space_score(arguments.score, space, catalogue);
   Sample sample{.scores = {}, .complexities = {}, .name = score.name, .better = score.better};
   Rng rng = Rng(arguments.score.seed).fork(stream);

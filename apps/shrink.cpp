@@ -14,7 +14,7 @@ namespace espalier {
 namespace {
 
 struct Arguments {
-  std::string space, space_file;
+  SpaceArguments space;
   SpaceScoreArguments score;
   ShrinkOptions options;
   bool json = false;
@@ -50,11 +50,7 @@ Json round_json(const SearchSpace& space, const ShrinkRound& round) {
 }
 
 int run_shrink(const Arguments& arguments, const Catalogue& catalogue) {
-  if (arguments.space.empty() == arguments.space_file.empty()) {
-    throw ConfigError("", "give one of --space and --space-file");
-  }
-  const Json config = arguments.space.empty() ? read_space_file(arguments.space_file)
-                                              : read_space_config(arguments.space, catalogue);
+  const Json config = arguments.space.config(catalogue);
   const std::shared_ptr<const SearchSpace> space = catalogue.spaces.create(config, "");
   const SpaceScore score = make_space_score(arguments.score, space, catalogue);
   ShrinkOptions options = arguments.options;
@@ -96,8 +92,7 @@ Verb add_shrink(CLI::App& app, const Catalogue& catalogue) {
   CLI::App& verb =
       *app.add_subcommand("shrink", "drops the options of a space that a score says are worst");
   const auto arguments = std::make_shared<Arguments>();
-  verb.add_option("--space", arguments->space, "search space: a name, or a JSON object");
-  verb.add_option("--space-file", arguments->space_file, "the same from a file");
+  arguments->space.add_to(verb);
   arguments->score.add_to(verb);
   verb.add_option("--drop", arguments->options.drop, "options dropped in all")
       ->check(CLI::Range(1, 1 << 20));

@@ -42,17 +42,31 @@ void print(const std::string& text);
 /// Writes one JSON document to stdout. Throws IoError.
 void print_json(const Json& json);
 
-/// The config of the space that the user means: a registered name, or a JSON object. Throws
-/// ConfigError.
-Json read_space_config(const std::string& text, const Catalogue& catalogue);
+/// The config of a space by a registered name, or as a JSON object. Throws ConfigError, which ends
+/// with `files`: how a file is given.
+Json read_space_config(const std::string& text, const Catalogue& catalogue,
+                       const std::string& files);
 /// The same from a file: a space of the user's own, whose "type" may be left out, or what has a
 /// space (a run's config, an architecture, what espalier shrink --json printed). Throws IoError,
 /// ConfigError.
 Json read_space_file(const std::string& path);
 
+/// The space that the user means.
+struct SpaceArguments {
+  std::string space, file;
+
+  /// Adds --space and --space-file to a subcommand.
+  void add_to(CLI::App& verb);
+  /// How many of the two are given.
+  int given() const { return int(!space.empty()) + int(!file.empty()); }
+  /// One of them must be given. Throws ConfigError, IoError.
+  Json config(const Catalogue& catalogue) const;
+};
+
 /// Which networks the user means: architectures of a space, a reference network, or a file.
 struct NetworkArguments {
-  std::string space, space_file, net, file, arch_file;
+  SpaceArguments space;
+  std::string net, file, arch_file;
   std::vector<std::string> archs;
 
   /// Adds --space, --space-file, --arch, --arch-file, --net and the file to a subcommand.
