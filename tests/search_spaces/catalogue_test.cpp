@@ -2,6 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <set>
+
 #include "core/error.hpp"
 #include "core/json.hpp"
 #include "graph/json.hpp"
@@ -66,6 +73,193 @@ TEST(SpaceCatalogue, ValidBuildCanonicalAndMutateAgreeInEverySpace) {
         }
       }
       EXPECT_TRUE(one_change);
+    }
+  }
+}
+
+using Sampler = std::function<Architecture(const SearchSpace&, Rng&)>;
+
+/// The definition of uniform over the valid vectors: every decision is drawn on its own, and the
+/// whole vector again until it is valid.
+Architecture sample_by_definition(const SearchSpace& space, Rng& rng) {
+  Architecture raw;
+  do {
+    raw.choices.clear();
+    for (std::uint32_t n : space.choice_counts()) {
+      raw.choices.push_back(static_cast<std::uint32_t>(rng.below(n)));
+    }
+  } while (!space.valid(raw));
+  return space.canonical(raw);
+}
+
+/// How many standard deviations a chi-square statistic lies above its mean, by Wilson and
+/// Hilferty's cube root.
+double standard_deviations(double chi_square, double degrees) {
+  const double spread = 2 / (9 * degrees);
+  return (std::cbrt(chi_square / degrees) - (1 - spread)) / std::sqrt(spread);
+}
+
+/// The same for two samples of one size, by how often each value was drawn in them; values drawn
+/// fewer than ten times in both together count as one.
+double difference(const std::map<std::uint64_t, std::array<double, 2>>& counts) {
+  double chi_square = 0, cells = 0;
+  std::array<double, 2> rare{};
+  const auto add = [&](const std::array<double, 2>& cell) {
+    chi_square += (cell[0] - cell[1]) * (cell[0] - cell[1]) / (cell[0] + cell[1]);
+    ++cells;
+  };
+  for (const auto& [value, cell] : counts) {
+    if (cell[0] + cell[1] >= 10) {
+      add(cell);
+    } else {
+      rare[0] += cell[0], rare[1] += cell[1];
+    }
+  }
+  if (rare[0] + rare[1] >= 10) add(rare);
+  return cells < 2 ? 0 : standard_deviations(chi_square, cells - 1);
+}
+
+/// The largest difference() between the sampler and the definition, over the decisions and the
+/// pairs of decisions that stand next to each other.
+double sampling_error(const SearchSpace& space, const Sampler& sampler, int samples) {
+  const std::size_t n = space.decisions().size();
+  std::vector<std::map<std::uint64_t, std::array<double, 2>>> single(n), pair(n);
+  const std::array<Sampler, 2> samplers{sampler, sample_by_definition};
+  for (std::size_t which = 0; which < 2; ++which) {
+    Rng rng(100 + which);
+    for (int i = 0; i < samples; ++i) {
+      const Architecture a = samplers[which](space, rng);
+      for (std::size_t d = 0; d < n; ++d) {
+        ++single[d][a.choices[d]][which];
+        if (d > 0) ++pair[d][std::uint64_t{a.choices[d - 1]} << 32 | a.choices[d]][which];
+      }
+    }
+  }
+  double worst = 0;
+  for (std::size_t d = 0; d < n; ++d) {
+    worst = std::max({worst, difference(single[d]), difference(pair[d])});
+  }
+  return worst;
+}
+
+TEST(SpaceCatalogue, SamplingIsUniformOverTheValidVectorsOfEverySpace) {
+  const SpaceRegistry spaces = space_registry();
+  for (const std::string& name : spaces.names()) {
+    SCOPED_TRACE(name);
+    const auto space = spaces.create(spaces.sample(name), "/space");
+    EXPECT_LT(sampling_error(*space, sample_uniform, 10000), 5);
+  }
+}
+
+TEST(SpaceCatalogue, DecisionsThatAreActiveAreUniformWhereNothingConstrainsThem) {
+  const SpaceRegistry spaces = space_registry();
+  int constrained = 0;
+  for (const std::string& name : spaces.names()) {
+    SCOPED_TRACE(name);
+    const auto space = spaces.create(spaces.sample(name), "/space");
+    const auto& counts = space->choice_counts();
+    Rng rng(13);
+    std::vector<std::vector<double>> seen(counts.size());
+    for (std::size_t d = 0; d < counts.size(); ++d) seen[d].resize(counts[d]);
+    bool any_is_valid = true;
+    for (int i = 0; i < 10000; ++i) {
+      Architecture raw;
+      for (std::uint32_t n : counts)
+        raw.choices.push_back(static_cast<std::uint32_t>(rng.below(n)));
+      any_is_valid &= space->valid(raw);
+      const Architecture a = sample_uniform(*space, rng);
+      for (DecisionId d = 0; d < counts.size(); ++d) {
+        if (space->active(a, d)) ++seen[d][a.choices[d]];
+      }
+    }
+    if (!any_is_valid) {
+      ++constrained;
+      continue;
+    }
+    for (DecisionId d = 0; d < counts.size(); ++d) {
+      double total = 0, chi_square = 0;
+      for (double n : seen[d]) total += n;
+      const double expected = total / counts[d];
+      if (counts[d] < 2 || expected < 5) continue;
+      for (double n : seen[d]) chi_square += (n - expected) * (n - expected) / expected;
+      EXPECT_LT(standard_deviations(chi_square, counts[d] - 1.0), 5) << space->decisions()[d].name;
+    }
+  }
+  EXPECT_LT(constrained, 5);
+}
+
+TEST(SpaceCatalogue, TheTestOfSamplingSeesASamplerThatIsNotUniform) {
+  const SpaceRegistry spaces = space_registry();
+  const auto space = spaces.create(spaces.sample("mobilenet_v3"), "/space");
+  const auto first_less_often = [](const SearchSpace& of, Rng& rng) {
+    const Architecture a = sample_uniform(of, rng);
+    return a.choices[0] == 0 && rng.below(4) == 0 ? sample_uniform(of, rng) : a;
+  };
+  EXPECT_GT(sampling_error(*space, first_less_often, 10000), 5);
+  // Each decision alone is uniform here, but the second follows the first.
+  const auto dependent = [](const SearchSpace& of, Rng& rng) {
+    Architecture a = sample_uniform(of, rng);
+    if (rng.below(4) == 0) a.choices[2] = a.choices[1] % of.choice_counts()[2];
+    return of.canonical(a);
+  };
+  EXPECT_GT(sampling_error(*make_nasbench201(), dependent, 10000), 5);
+}
+
+/// The choices that differ from `choice` in one option that is picked.
+std::vector<std::uint32_t> exchanges(const Decision& decision, std::uint32_t count,
+                                     std::uint32_t choice) {
+  const auto before = picked_options(decision, choice);
+  std::vector<std::uint32_t> result;
+  for (std::uint32_t c = 0; c < count; ++c) {
+    std::size_t kept = 0;
+    for (std::uint32_t option : picked_options(decision, c)) {
+      kept += static_cast<std::size_t>(std::ranges::count(before, option));
+    }
+    if (kept + 1 == before.size()) result.push_back(c);
+  }
+  return result;
+}
+
+TEST(SpaceCatalogue, NeighboursAreCompleteAndSymmetricInEverySpace) {
+  const SpaceRegistry spaces = space_registry();
+  for (const std::string& name : spaces.names()) {
+    SCOPED_TRACE(name);
+    const auto space = spaces.create(spaces.sample(name), "/space");
+    const auto& counts = space->choice_counts();
+    Rng rng(14);
+    for (int i = 0; i < 5; ++i) {
+      const Architecture a = sample_uniform(*space, rng);
+      SCOPED_TRACE(space->to_string(a));
+      std::set<Architecture> wanted;
+      for (DecisionId d = 0; d < counts.size(); ++d) {
+        if (!space->active(a, d)) continue;
+        for (std::uint32_t c : exchanges(space->decisions()[d], counts[d], a.choices[d])) {
+          Architecture b = a;
+          b.choices[d] = c;
+          if (space->valid(b) && space->canonical(b) != a) wanted.insert(space->canonical(b));
+        }
+      }
+      const std::vector<Architecture> found = neighbours(*space, a);
+      EXPECT_EQ(found.size(), wanted.size());
+      EXPECT_EQ(std::set<Architecture>(found.begin(), found.end()), wanted);
+      const auto activity = [&](const Architecture& of) {
+        std::vector<bool> active;
+        for (DecisionId d = 0; d < counts.size(); ++d) active.push_back(space->active(of, d));
+        return active;
+      };
+      const std::vector<bool> active = activity(a);
+      for (const Architecture& b : found) {
+        const std::vector<bool> active_then = activity(b);
+        for (DecisionId d = 0; d < counts.size(); ++d) {
+          if (active_then[d] && !active[d]) {
+            EXPECT_EQ(b.choices[d], 0u) << space->decisions()[d].name;
+          }
+        }
+        if (active_then == active) {
+          const std::vector<Architecture> back = neighbours(*space, b);
+          EXPECT_EQ(std::ranges::count(back, a), 1) << space->to_string(b);
+        }
+      }
     }
   }
 }
