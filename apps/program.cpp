@@ -42,11 +42,16 @@ int run(int argc, char** argv, const Catalogue& catalogue) {
   app.add_flag("-q,--quiet", quiet, "only warnings and errors");
   app.add_flag("-v,--verbose", verbose, "details for debugging")->excludes("--quiet");
   app.fallthrough();
+  app.option_defaults()->always_capture_default();
   std::vector<std::pair<CLI::App*, Verb>> verbs;
   for (const auto add : {add_search, add_pareto, add_trials, add_describe, add_estimate, add_score,
                          add_compare, add_shrink, add_export, add_list, add_schema, add_report}) {
     Verb verb = add(app, catalogue);
-    verbs.emplace_back(app.get_subcommands({}).back(), std::move(verb));
+    CLI::App* subcommand = app.get_subcommands({}).back();
+    for (CLI::Option* option : subcommand->get_options()) {
+      if (option->get_default_str() == "[]") option->default_str("");
+    }
+    verbs.emplace_back(subcommand, std::move(verb));
   }
   check_verb(app, argc, argv);
   try {

@@ -505,6 +505,9 @@ TEST(Program, FilesThatCannotBeReadAreCode3) {
 TEST(Program, AnswersAreCode0) {
   EXPECT_EQ(espalier({"--help"}).code, 0);
   EXPECT_THAT(espalier({"search", "--help"}).out, HasSubstr("--resume"));
+  EXPECT_THAT(espalier({"shrink", "--help"}).out,
+              HasSubstr("--samples INT:INT in [2 - 16777216]=1000"));
+  EXPECT_THAT(espalier({"describe", "--help"}).out, Not(HasSubstr("[]")));
   EXPECT_THAT(espalier({"--version"}).out, StartsWith("espalier 0."));
 }
 
