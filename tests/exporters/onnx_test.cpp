@@ -11,6 +11,7 @@
 #include "core/json.hpp"
 #include "exporters/verify.hpp"
 #include "graph/nets.hpp"
+#include "search_spaces/catalogue.hpp"
 #include "search_spaces/chain.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nasbench201.hpp"
@@ -19,6 +20,7 @@
 #include "tests/exporters/modules.hpp"
 #include "tests/exporters/onnx_runtime.hpp"
 #include "tests/graph/test_graphs.hpp"
+#include "tests/search_spaces/small_spaces.hpp"
 
 #ifdef ESPALIER_WITH_ONNX
 #include "exporters/onnx_model.hpp"
@@ -305,31 +307,36 @@ TEST_F(OnnxRuntime, AgreesOnReferenceNetworks) {
   }
 }
 
-TEST_F(OnnxRuntime, AgreesOnArchitecturesOfEverySpace) {
+void expect_agreement(const SearchSpace& space, int architectures) {
   const at::NoGradGuard no_grad;
-  const std::vector<std::unique_ptr<SupergraphSpace>> spaces = [] {
-    std::vector<std::unique_ptr<SupergraphSpace>> list;
-    list.push_back(make_nasbench201({.input = {3, 16, 16}, .cells = 1}));
-    list.push_back(make_chain({.input = {3, 16, 16}}));
-    list.push_back(make_mobilenet_v3({.input = {3, 64, 64}, .classes = 10, .width = 0.5}));
-    return list;
-  }();
   Rng rng(5);
-  for (const auto& space : spaces) {
-    std::vector<std::unique_ptr<TemporaryFile>> files;
-    std::vector<OnnxJob> jobs;
-    std::vector<at::Tensor> expected;
-    for (int i = 0; i < 20; ++i) {
-      const GraphModule module = random_module(space->build(sample_uniform(*space, rng)), i);
-      files.push_back(std::make_unique<TemporaryFile>(std::to_string(i) + ".onnx"));
-      export_onnx(module, files.back()->path());
-      jobs.push_back({files.back()->path(), verification_batch(module.graph(), 2)});
-      expected.push_back(verification_copy(module).forward(jobs.back().input));
-    }
-    const std::vector<at::Tensor> outputs = run_in_onnx_runtime(jobs);
-    for (std::size_t i = 0; i < jobs.size(); ++i) {
-      EXPECT_LT(relative_difference(expected[i].flatten(), outputs[i]), export_tolerance) << i;
-    }
+  std::vector<std::unique_ptr<TemporaryFile>> files;
+  std::vector<OnnxJob> jobs;
+  std::vector<at::Tensor> expected;
+  for (int i = 0; i < architectures; ++i) {
+    const GraphModule module = random_module(space.build(sample_uniform(space, rng)), i);
+    files.push_back(std::make_unique<TemporaryFile>(std::to_string(i) + ".onnx"));
+    export_onnx(module, files.back()->path());
+    jobs.push_back({files.back()->path(), verification_batch(module.graph(), 2)});
+    expected.push_back(verification_copy(module).forward(jobs.back().input));
+  }
+  const std::vector<at::Tensor> outputs = run_in_onnx_runtime(jobs);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    EXPECT_LT(relative_difference(expected[i].flatten(), outputs[i]), export_tolerance) << i;
+  }
+}
+
+TEST_F(OnnxRuntime, AgreesOnTwentyArchitecturesOfThreeSpaces) {
+  expect_agreement(*make_nasbench201({.input = {3, 16, 16}, .cells = 1}), 20);
+  expect_agreement(*make_chain({.input = {3, 16, 16}}), 20);
+  expect_agreement(*make_mobilenet_v3({.input = {3, 64, 64}, .classes = 10, .width = 0.5}), 20);
+}
+
+TEST_F(OnnxRuntime, AgreesOnArchitecturesOfEverySpace) {
+  const SpaceRegistry spaces = space_registry();
+  for (const Json& config : small_spaces()) {
+    SCOPED_TRACE(config.dump());
+    expect_agreement(*spaces.create(config, "/space"), 4);
   }
 }
 
