@@ -38,6 +38,17 @@ ConfigError::ConfigError(std::string pointer, const std::string& message)
       pointer_(std::move(pointer)),
       message_(message) {}
 
+ConfigError::ConfigError(std::string pointer, const std::string& message, std::string other)
+    : ConfigError(std::move(pointer), message + " at " + other) {
+  other_ = std::move(other);
+}
+
+ConfigError ConfigError::within(const std::string& prefix) const {
+  if (other_.empty()) return {prefix + pointer_, message_};
+  const std::size_t end = message_.size() - other_.size() - std::string_view(" at ").size();
+  return {prefix + pointer_, message_.substr(0, end), prefix + other_};
+}
+
 IoError::IoError(std::string path, const std::string& message)
     : Error(path + ": " + message), path_(std::move(path)) {}
 

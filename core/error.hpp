@@ -20,14 +20,19 @@ class ConfigError : public Error {
   /// `pointer` is the JSON pointer of the wrong value, for example "/strategy/population"; it is ""
   /// for the whole document, and what() is then the message alone.
   ConfigError(std::string pointer, const std::string& message);
+  /// A message that ends with " at " and a second pointer, `other`.
+  ConfigError(std::string pointer, const std::string& message, std::string other);
 
   const std::string& pointer() const noexcept { return pointer_; }
   /// The text without the pointer.
   const std::string& message() const noexcept { return message_; }
+  /// The same in a document that holds this one at `prefix`.
+  ConfigError within(const std::string& prefix) const;
 
  private:
   std::string pointer_;
   std::string message_;
+  std::string other_;
 };
 
 /// An architecture does not belong to the search space that it was used with.

@@ -380,7 +380,7 @@ class OptionTable {
     try {
       for (const auto& check : checks_) check(options);
     } catch (const ConfigError& error) {
-      throw ConfigError(pointer + error.pointer(), error.message());
+      throw error.within(pointer);
     }
     return options;
   }

@@ -149,7 +149,7 @@ class Registry<Product(Args...)> : public detail::RegistryBase {
       if (finish_) product = finish_(std::move(product), parts.shared);
       return product;
     } catch (const ConfigError& error) {
-      throw ConfigError(pointer + error.pointer(), error.message());
+      throw error.within(pointer);
     }
   }
 

@@ -228,7 +228,7 @@ class Reader {
       return builder_.finish();
     } catch (const ConfigError&) {
       throw;
-    } catch (const Error& error) {  // of channel layouts: it names the node
+    } catch (const Error& error) {  // of channel layouts: it names the node and an architecture
       throw ConfigError(place_of(graph, error.what()), error.what());
     }
   }
@@ -264,9 +264,11 @@ class Reader {
       };
       throw ConfigError(
           pointer,
-          fmt::format("the decision \"{}\" has the options {} here, but {} at {}; give it "
-                      "another name, or the same options to tie the two",
-                      decision.name, options(decision), options(known->decision), known->pointer));
+          fmt::format(
+              "the decision \"{}\" has the options {} here; give it another name, or tie it "
+              "with the same options as before, {}",
+              decision.name, options(decision), options(known->decision)),
+          known->pointer);
     }
     std::set<std::string> labels;
     for (const std::string& label : decision.options) {
@@ -557,9 +559,11 @@ class Reader {
         return it->second;
       }
       if (const auto it = results->later.find(name); it != results->later.end()) {
-        throw ConfigError(pointer, fmt::format("the step \"{}\" at {} does not come before this "
-                                               "one; without cycles, a step reads earlier ones",
-                                               name, it->second));
+        throw ConfigError(pointer,
+                          fmt::format("without cycles, a step reads earlier ones, and \"{}\" comes "
+                                      "later,",
+                                      name),
+                          it->second);
       }
       for (const auto& [key, node] : results->entries) known.push_back(key);
     }

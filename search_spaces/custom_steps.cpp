@@ -58,7 +58,8 @@ void read(const Place& at, std::optional<Dim>& value) { read(at, value.emplace()
 
 void read(const Place& at, std::optional<Extent>& value) { read(at, value.emplace()); }
 
-void read(const Place& at, int& value) {
+template <std::signed_integral Integer>
+void read(const Place& at, Integer& value) {
   const Dim number = at.integers.integer(at.json, at.pointer, at.key);
   if (!number.constant()) {
     throw ConfigError(at.pointer, "cannot be open; choose between blocks, or repeat one, instead");
@@ -66,7 +67,7 @@ void read(const Place& at, int& value) {
   if (number.value() < 1 || number.value() > 1000) {
     throw ConfigError(at.pointer, fmt::format("expected 1 to 1000, got {}", number.value()));
   }
-  value = static_cast<int>(number.value());
+  value = static_cast<Integer>(number.value());
 }
 
 void read(const Place& at, bool& value) {
@@ -74,19 +75,28 @@ void read(const Place& at, bool& value) {
   value = at.json.get<bool>();
 }
 
-void read(const Place& at, float& value) { value = float_from_json(at.json, at.pointer); }
+template <std::floating_point Number>
+void read(const Place& at, Number& value) {
+  value = float_from_json(at.json, at.pointer);
+}
 
 void read(const Place& at, ActivationKind& value) {
   value = activation_from_json(at.json, at.pointer);
 }
 
-void read(const Place& at, std::optional<ActivationKind>& value) {
+/// What is left out with "none".
+template <class T>
+void read_or_none(const Place& at, std::optional<T>& value) {
   if (at.json == "none") {
     value.reset();
   } else {
     read(at, value.emplace());
   }
 }
+
+void read(const Place& at, std::optional<ActivationKind>& value) { read_or_none(at, value); }
+
+void read(const Place& at, std::optional<float>& value) { read_or_none(at, value); }
 
 void read(const Place& at, PoolKind& value) { value = pool_from_json(at.json, at.pointer); }
 
@@ -333,22 +343,31 @@ void read_searched_gate(BlockCall<MbconvOptions>& call, const Place& at) {
   call.options.squeeze_excitation_choice = given.decision();
 }
 
+/// Those of the block's convolution, `Options::conv`.
+template <class Options>
+BlockType<Options>& add_conv_options(BlockType<Options>& type) {
+  const auto add = [&](std::string name, auto member) {
+    type.add(
+        std::move(name), [member](BlockCall<Options> & call) -> auto& {
+          return call.options.conv.*member;
+        });
+  };
+  add("kernel", &ConvOptions::kernel);
+  add("stride", &ConvOptions::stride);
+  add("dilation", &ConvOptions::dilation);
+  add("padding", &ConvOptions::padding);
+  add("group_width", &ConvOptions::group_width);
+  add("bias", &ConvOptions::bias);
+  return type;
+}
+
 StepType conv_bn_act_type() {
   using Options = ConvBnActOptions;
-  using Call = BlockCall<Options>;
   BlockType<Options> type("conv_bn_act");
-  const auto conv = [&](std::string name, auto member) {
-    type.add(
-        std::move(name), [member](Call & call) -> auto& { return call.options.conv.*member; });
-  };
-  type.add("out_channels", [](Call& call) -> Dim& { return call.out_channels; });
-  conv("kernel", &ConvOptions::kernel);
-  conv("stride", &ConvOptions::stride);
-  conv("dilation", &ConvOptions::dilation);
-  conv("padding", &ConvOptions::padding);
-  conv("group_width", &ConvOptions::group_width);
-  conv("bias", &ConvOptions::bias);
-  type.add("activation", &Options::activation).add("batch_norm", &Options::batch_norm);
+  type.add("out_channels", [](BlockCall<Options>& call) -> Dim& { return call.out_channels; });
+  add_conv_options(type)
+      .add("activation", &Options::activation)
+      .add("batch_norm", &Options::batch_norm);
   return type.calls(
       [](GraphBuilder& builder, NodeId x, Dim out, const Options& options,
          const std::string& name) { return conv_bn_act(builder, x, out, options, name); });
@@ -393,6 +412,11 @@ void add_conv_blocks(std::vector<StepType>& types) {
                            .add("kernel", &VggBlockOptions::kernel)
                            .add("batch_norm", &VggBlockOptions::batch_norm),
                        vgg_block));
+  BlockType<DeformConvOptions> deform("deform_conv");
+  types.push_back(wide(add_conv_options(deform.width())
+                           .add("offset_groups", &DeformConvOptions::offset_groups)
+                           .add("modulated", &DeformConvOptions::modulated),
+                       deform_conv));
 }
 
 void add_residual_blocks(std::vector<StepType>& types) {
@@ -446,6 +470,87 @@ void add_mobile_blocks(std::vector<StepType>& types) {
                            .add("stride", &GhostBottleneckOptions::stride)
                            .add("squeeze_excitation", &GhostBottleneckOptions::squeeze_excitation),
                        ghost_bottleneck));
+  types.push_back(wide(BlockType<FbnetBlockOptions>("fbnet_block")
+                           .width()
+                           .add("expansion", &FbnetBlockOptions::expansion)
+                           .add("kernel", &FbnetBlockOptions::kernel)
+                           .add("stride", &FbnetBlockOptions::stride)
+                           .add("groups", &FbnetBlockOptions::groups),
+                       fbnet_block));
+  using Head = BlockCall<ClassifierHeadOptions>;
+  types.push_back(BlockType<ClassifierHeadOptions>("classifier_head")
+                      .node_name("head")
+                      .add("classes", [](Head& call) -> Dim& { return call.out_channels; })
+                      .required()
+                      .add("channels", &ClassifierHeadOptions::channels)
+                      .add("activation", &ClassifierHeadOptions::activation)
+                      .add("dropout", &ClassifierHeadOptions::dropout)
+                      .add("batch_norm", &ClassifierHeadOptions::batch_norm)
+                      .add("bias", &ClassifierHeadOptions::bias)
+                      .calls([](GraphBuilder& builder, NodeId x, Dim classes,
+                                const ClassifierHeadOptions& options, const std::string&) {
+                        return classifier_head(builder, x, classes, options);
+                      }));
+}
+
+void add_shuffle_units(std::vector<StepType>& types) {
+  types.push_back(wide(BlockType<ShuffleV1UnitOptions>("shuffle_v1_unit")
+                           .width()
+                           .add("kernel", &ShuffleV1UnitOptions::kernel)
+                           .add("stride", &ShuffleV1UnitOptions::stride)
+                           .add("groups", &ShuffleV1UnitOptions::groups)
+                           .add("first_grouped", &ShuffleV1UnitOptions::first_grouped)
+                           .add("mid_channels", &ShuffleV1UnitOptions::mid_channels),
+                       shuffle_v1_unit));
+  types.push_back(wide(BlockType<ShuffleV2UnitOptions>("shuffle_v2_unit")
+                           .width()
+                           .add("kernel", &ShuffleV2UnitOptions::kernel)
+                           .add("stride", &ShuffleV2UnitOptions::stride),
+                       shuffle_v2_unit));
+  types.push_back(wide(BlockType<SposUnitOptions>("spos_unit")
+                           .width()
+                           .add("kernel", &SposUnitOptions::kernel)
+                           .add("xception", &SposUnitOptions::xception)
+                           .add("stride", &SposUnitOptions::stride)
+                           .add("mid_channels", &SposUnitOptions::mid_channels),
+                       spos_unit));
+}
+
+/// patch_embedding's arguments, which have no struct.
+struct PatchEmbeddingOptions {
+  Dim width;
+  std::int64_t patch = 0;
+};
+
+void add_transformer_blocks(std::vector<StepType>& types) {
+  types.push_back(own(BlockType<ConvnextBlockOptions>("convnext_block")
+                          .add("kernel", &ConvnextBlockOptions::kernel)
+                          .add("expanded_channels", &ConvnextBlockOptions::expanded_channels)
+                          .add("layer_scale", &ConvnextBlockOptions::layer_scale),
+                      convnext_block));
+  types.push_back(BlockType<PatchEmbeddingOptions>("patch_embedding")
+                      .add("width", &PatchEmbeddingOptions::width)
+                      .required()
+                      .add("patch", &PatchEmbeddingOptions::patch)
+                      .required()
+                      .calls([](GraphBuilder& builder, NodeId x, Dim,
+                                const PatchEmbeddingOptions& options, const std::string&) {
+                        return patch_embedding(builder, x, options.width, options.patch);
+                      }));
+  types.push_back(own(BlockType<SelfAttentionOptions>("self_attention")
+                          .add("heads", &SelfAttentionOptions::heads)
+                          .add("head_width", &SelfAttentionOptions::head_width),
+                      self_attention));
+  using Vit = BlockCall<VitBlockOptions>;
+  types.push_back(
+      own(BlockType<VitBlockOptions>("vit_block")
+              .add("heads", [](Vit& call) -> Dim& { return call.options.attention.heads; })
+              .add("head_width",
+                   [](Vit& call) -> std::int64_t& { return call.options.attention.head_width; })
+              .add("mlp_width", &VitBlockOptions::mlp_width)
+              .add("eps", &VitBlockOptions::eps)
+              .add("dropout", &VitBlockOptions::dropout),
+          vit_block));
 }
 
 /// dense_block's number of layers, which its struct of options does not have.
@@ -549,6 +654,8 @@ const std::vector<StepType>& step_types() {
     add_conv_blocks(list);
     add_residual_blocks(list);
     add_mobile_blocks(list);
+    add_shuffle_units(list);
+    add_transformer_blocks(list);
     add_joining_blocks(list);
     add_inception_blocks(list);
     return list;

@@ -1,6 +1,11 @@
 #include "search_spaces/layout.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/error.hpp"
 
@@ -47,9 +52,34 @@ Layout single(Dim size) { return {{Segment{size, size.max()}}, 1}; }
   throw ShapeError(std::string(op_name(graph.node(id).op)) + " '" + graph.name(id) + "': " + what);
 }
 
+/// An architecture that uses other channels of one tensor than of the other, as the end of a
+/// message: "; for example with width=4". Empty where none is found.
+std::string example(const Layout& a, const Layout& b, std::span<const Decision> decisions) {
+  std::set<DecisionId> read;
+  for (const Layout* layout : {&a, &b}) {
+    for (const Segment& s : layout->segments) {
+      for (DecisionId d : s.size.support()) read.insert(d);
+    }
+  }
+  std::vector<std::uint32_t> choices(decisions.size(), 0);
+  for (int tried = 0; tried < 10'000; ++tried) {
+    if (a.indices(choices) != b.indices(choices)) {
+      std::vector<std::string> labels;
+      for (DecisionId d : read) {
+        labels.push_back(decisions[d].name + "=" + choice_label(decisions[d], choices[d]));
+      }
+      return fmt::format("; for example with {}", fmt::join(labels, ", "));
+    }
+    auto d = read.begin();
+    while (d != read.end() && ++choices[*d] == choice_count(decisions[*d])) choices[*d++] = 0;
+    if (d == read.end()) break;
+  }
+  return "";
+}
+
 }  // namespace
 
-std::vector<Layout> channel_layouts(const Graph& graph) {
+std::vector<Layout> channel_layouts(const Graph& graph, std::span<const Decision> decisions) {
   std::vector<Layout> layouts(graph.size());
   for (NodeId id = 0; id < graph.size(); ++id) {
     const Node& node = graph.node(id);
@@ -68,10 +98,12 @@ std::vector<Layout> channel_layouts(const Graph& graph) {
       }
     };
     const auto require_equal = [&] {
-      if (!equal_inputs()) {
+      for (std::size_t slot = 1; slot < inputs.size(); ++slot) {
+        if (in(slot) == in(0)) continue;
         layout_error(graph, id,
                      "its inputs have equal widths, but their channels lie differently: after a "
-                     "concat of open widths, use one convolution to mix the channels first");
+                     "concat of open widths, use one convolution to mix the channels first" +
+                         example(in(0), in(slot), decisions));
       }
       return in(0);
     };

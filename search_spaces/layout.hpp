@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "graph/decision.hpp"
 #include "graph/graph.hpp"
 
 namespace espalier {
@@ -29,9 +31,10 @@ struct Layout {
 };
 
 /// The channel layout of every node. Throws ShapeError where tensors that are added or picked
-/// together have equal widths but different layouts, or a pick-1 choice joins tensors of different
-/// widths of which one has several segments; UnsupportedError for a flatten of open H or W.
-/// ShapeError, too, where open channels are cut, shuffled or flattened token by token.
-std::vector<Layout> channel_layouts(const Graph& graph);
+/// together have equal widths but different layouts (with an architecture for which they differ),
+/// or a pick-1 choice joins tensors of different widths of which one has several segments;
+/// UnsupportedError for a flatten of open H or W. ShapeError, too, where open channels are cut,
+/// shuffled or flattened token by token.
+std::vector<Layout> channel_layouts(const Graph& graph, std::span<const Decision> decisions);
 
 }  // namespace espalier

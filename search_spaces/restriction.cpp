@@ -259,7 +259,7 @@ std::unique_ptr<SearchSpace> restrict_space(std::unique_ptr<SearchSpace> space,
   try {
     return std::make_unique<RestrictedSpace>(std::move(space), *options.restrict);
   } catch (const ConfigError& error) {
-    throw ConfigError("/restrict" + error.pointer(), error.message());
+    throw error.within("/restrict");
   }
 }
 

@@ -90,7 +90,7 @@ Supergraph::Supergraph(Graph graph, std::vector<Decision> decisions)
     }
     closed_[id] = closed;
   }
-  layouts_ = channel_layouts(graph_);
+  layouts_ = channel_layouts(graph_, decisions_);
 
   node_active_.assign(n, Dim(0));
   decision_active_.assign(decisions_.size(), Dim(0));

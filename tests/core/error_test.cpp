@@ -15,6 +15,16 @@ TEST(ErrorTest, ConfigErrorShowsThePointerOnce) {
   EXPECT_STREQ(ConfigError("", "text").what(), "text");
 }
 
+TEST(ErrorTest, ConfigErrorsMoveIntoALargerDocumentWithBothPointers) {
+  const ConfigError one = ConfigError("/a", "wrong").within("/space");
+  EXPECT_EQ(one.pointer(), "/space/a");
+  EXPECT_STREQ(one.what(), "/space/a: wrong");
+  const ConfigError two = ConfigError("/a", "not as", "/b/0").within("/space").within("/run");
+  EXPECT_EQ(two.pointer(), "/run/space/a");
+  EXPECT_EQ(two.message(), "not as at /run/space/b/0");
+  EXPECT_STREQ(two.what(), "/run/space/a: not as at /run/space/b/0");
+}
+
 TEST(ErrorTest, IoErrorShowsThePath) {
   const IoError error("a/b.json", "cannot open: no such file");
   EXPECT_STREQ(error.what(), "a/b.json: cannot open: no such file");

@@ -18,6 +18,7 @@
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/sampling.hpp"
+#include "search_spaces/shufflenet_spos.hpp"
 #include "tests/core/throws.hpp"
 
 namespace espalier {
@@ -80,6 +81,10 @@ TEST(Custom, TheMobileNetV3SpaceCanBeWritten) {
   expect_same_space(*make(example("mobilenet_v3")), *make_mobilenet_v3(), true);
 }
 
+TEST(Custom, TheSpaceOfSinglePathOneShotCanBeWritten) {
+  expect_same_space(*make(example("shufflenet_spos")), *make_shufflenet_spos(), true);
+}
+
 TEST(Custom, NasBench201CanBeWritten) {
   expect_same_space(*make(example("nasbench201")), *make_nasbench201(), false);
 }
@@ -105,13 +110,13 @@ TEST(CustomSteps, EveryOperatorAndEveryBlockIsThere) {
       wanted.insert(i->str(1));
     }
   }
-  // Blocks of networks that spaces in JSON do not reach yet; docs/own_space.md says so.
-  for (const char* missing :
-       {"classifier_head", "convnext_block", "deform_conv", "fbnet_block", "patch_embedding",
-        "self_attention", "shuffle_v1_unit", "shuffle_v2_unit", "spos_unit", "vit_block"}) {
-    EXPECT_EQ(wanted.erase(missing), 1u) << missing;
-  }
   EXPECT_EQ(known, wanted);
+}
+
+void expect_same_graph(const Graph& got, const Graph& wanted) {
+  EXPECT_EQ(fingerprint(got), fingerprint(wanted));
+  EXPECT_EQ(cost(got), cost(wanted));
+  EXPECT_EQ(node_names(got), node_names(wanted));
 }
 
 /// The document's only architecture, and the graph that `append` makes of the same input.
@@ -124,10 +129,7 @@ void expect_same(const Json& step, const std::function<NodeId(GraphBuilder&, Nod
   NodeId x = append(builder, builder.input(16, 9, 9));
   x = builder.flatten(builder.global_avg_pool(x));
   builder.output(builder.linear(x, 4));
-  const Graph wanted = builder.build(), got = space->build({});
-  EXPECT_EQ(fingerprint(got), fingerprint(wanted));
-  EXPECT_EQ(cost(got), cost(wanted));
-  EXPECT_EQ(node_names(got), node_names(wanted));
+  expect_same_graph(space->build({}), builder.build());
 }
 
 TEST(CustomSteps, OperatorsHaveTheirAttributes) {
@@ -327,6 +329,80 @@ TEST(CustomSteps, BlocksHaveTheirOptions) {
      [](GraphBuilder& b, NodeId x) {
        return inception_e(b, x, {1, 2, 3, 4}, "block");
      });
+  of(R"({"type": "deform_conv", "out_channels": 8, "kernel": [3, 5], "stride": 2, "dilation": 2,
+        "padding": 1, "bias": true, "offset_groups": 2, "modulated": true})",
+     [](GraphBuilder& b, NodeId x) {
+       return deform_conv(
+           b, x, 8,
+           {.conv =
+                {.kernel = {3, 5}, .stride = 2, .dilation = 2, .padding = Extent(1), .bias = true},
+            .offset_groups = 2,
+            .modulated = true},
+           "block");
+     });
+  of(R"({"type": "deform_conv", "out_channels": 8, "group_width": 4})",
+     [](GraphBuilder& b, NodeId x) {
+       return deform_conv(b, x, 8, {.conv = {.kernel = 3, .group_width = 4}}, "block");
+     });
+  of(R"({"type": "fbnet_block", "out_channels": 8, "expansion": 3, "kernel": 5, "stride": 2, "groups": 2})",
+     [](GraphBuilder& b, NodeId x) {
+       return fbnet_block(b, x, 8, {3, 5, 2, 2}, "block");
+     });
+  of(R"({"type": "shuffle_v1_unit", "out_channels": 24, "kernel": 5, "stride": 2, "groups": 4,
+        "first_grouped": false, "mid_channels": 8})",
+     [](GraphBuilder& b, NodeId x) {
+       return shuffle_v1_unit(b, x, 24, {5, 2, 4, false, Dim(8)}, "block");
+     });
+  of(R"({"type": "shuffle_v2_unit", "out_channels": 24, "kernel": 5, "stride": 2})",
+     [](GraphBuilder& b, NodeId x) {
+       return shuffle_v2_unit(b, x, 24, {5, 2}, "block");
+     });
+  of(R"({"type": "spos_unit", "out_channels": 24, "kernel": 5, "stride": 2, "mid_channels": 6})",
+     [](GraphBuilder& b, NodeId x) {
+       return spos_unit(b, x, 24, {5, false, 2, Dim(6)}, "block");
+     });
+  of(R"({"type": "spos_unit", "out_channels": 16, "xception": true})",
+     [](GraphBuilder& b, NodeId x) { return spos_unit(b, x, 16, {.xception = true}, "block"); });
+  of(R"({"type": "convnext_block", "kernel": 5, "expanded_channels": 24, "layer_scale": 0.5})",
+     [](GraphBuilder& b, NodeId x) {
+       return convnext_block(b, x, {5, Dim(24), 0.5f}, "block");
+     });
+  of(R"({"type": "convnext_block", "layer_scale": "none"})", [](GraphBuilder& b, NodeId x) {
+    return convnext_block(b, x, {.layer_scale = std::nullopt}, "block");
+  });
+}
+
+TEST(CustomSteps, TokensHaveTheirBlocks) {
+  const auto space = make(Json::parse(R"({
+    "type": "custom", "input": [3, 12, 8], "classes": 5, "network": [
+      {"type": "patch_embedding", "width": 12, "patch": 4},
+      {"type": "self_attention", "name": "attention", "heads": 2, "head_width": 6},
+      {"type": "vit_block", "name": "block", "heads": 3, "head_width": 2, "mlp_width": 20, "eps": 0.01,
+       "dropout": 0.25},
+      {"type": "slice", "end": 1}, "flatten", {"type": "linear", "out_features": "classes"}
+    ]})"));
+  GraphBuilder b;
+  NodeId x = patch_embedding(b, b.input(3, 12, 8), 12, 4);
+  x = self_attention(b, x, {2, 6}, "attention");
+  x = vit_block(b, x, {{3, 2}, 20, 0.01f, 0.25}, "block");
+  b.output(b.linear(b.flatten(b.slice(x, {.end = 1})), 5));
+  expect_same_graph(space->build({}), b.build());
+}
+
+TEST(CustomSteps, AClassifierHeadEndsANetwork) {
+  const auto space = make(Json::parse(R"({
+    "type": "custom", "input": [3, 8, 8], "classes": 5, "network": [
+      {"type": "classifier_head", "classes": "classes", "channels": 12, "activation": "hard_swish",
+       "dropout": 0.25, "batch_norm": {"eps": 0.01}, "bias": false}
+    ]})"));
+  GraphBuilder b;
+  b.output(classifier_head(b, b.input(3, 8, 8), 5,
+                           {.channels = 12,
+                            .activation = ActivationKind::hard_swish,
+                            .dropout = 0.25,
+                            .batch_norm = {.eps = 0.01f},
+                            .bias = false}));
+  expect_same_graph(space->build({}), b.build());
 }
 
 // Numbers.
@@ -647,7 +723,7 @@ TEST(CustomErrors, NameThePlaceAndTheNearestName) {
       {R"([{"type": "scale", "name": "left"}, {"type": "scale", "from": "lefd"}])",
        "/network/1/from", "did you mean \"left\""},
       {R"([{"type": "scale", "name": "a", "from": "b"}, {"type": "scale", "name": "b", "from": "a"}])",
-       "/network/0/from", "\"b\" at /network/1 does not come before"},
+       "/network/0/from", "\"b\" comes later, at /network/1"},
       {R"([{"type": "scale", "from": 3}])", "/network/0/from", "expected a string or array"},
       {R"([{"type": "add", "from": ["input", 3]}])", "/network/0/from/1", "expected a string"},
       // Numbers.
@@ -699,10 +775,14 @@ TEST(CustomErrors, NameThePlaceAndTheNearestName) {
       // Tied decisions.
       {R"([{"type": "conv2d", "out_channels": {"choose": [3, 4], "name": "c"}},
            {"type": "conv2d", "out_channels": {"choose": [3, 5], "name": "c"}}])",
-       "/network/1/out_channels", "{3, 5} here, but {3, 4} at /network/0/out_channels"},
+       "/network/1/out_channels",
+       "{3, 5} here; give it another name, or tie it with the same options as "
+       "before, {3, 4} at /network/0/out_channels"},
       {R"([{"type": "choice", "name": "c", "of": {"a": "scale", "b": "scale"}},
            {"type": "choice", "decision": "c", "pick": 2, "of": {"a": "scale", "b": "scale", "d": "scale"}}])",
-       "/network/1", "{a, b, d}, of which it picks 2 here, but {a, b} at /network/0"},
+       "/network/1",
+       "{a, b, d}, of which it picks 2 here; give it another name, or tie it with the same options "
+       "as before, {a, b} at /network/0"},
       // Choices.
       {R"([{"type": "choice"}])", "/network/0", "the key \"of\" of a choice is missing"},
       {R"([{"type": "choice", "of": 3}])", "/network/0/of", "expected an object or array"},
@@ -916,7 +996,22 @@ TEST(CustomErrors, LayoutsThatDoNotFitNameTheStep) {
     ADD_FAILURE() << "nothing was thrown";
   } catch (const ConfigError& error) {
     EXPECT_EQ(error.pointer(), "/network/4") << error.what();
+    EXPECT_THAT(error.message(), testing::EndsWith("; for example with w=4"));
   }
+}
+
+TEST(CustomErrors, EveryPointerIsThatOfTheWholeDocument) {
+  const SpaceRegistry spaces = space_registry();
+  const auto error_of = [&](const char* network) {
+    return throws<ConfigError>([&] { spaces.create(document(Json::parse(network)), "/space"); });
+  };
+  EXPECT_THAT(error_of(R"([{"type": "conv2d", "out_channels": {"choose": [3, 4], "name": "c"}},
+                           {"type": "conv2d", "out_channels": {"choose": [3, 5], "name": "c"}}])"),
+              testing::AllOf(testing::StartsWith("/space/network/1/out_channels: "),
+                             testing::EndsWith("{3, 4} at /space/network/0/out_channels")));
+  EXPECT_THAT(error_of(R"([{"type": "scale", "from": "b"}, {"type": "scale", "name": "b"}])"),
+              testing::AllOf(testing::StartsWith("/space/network/0/from: "),
+                             testing::EndsWith("later, at /space/network/1")));
 }
 
 /// Calls f(value, pointer) for each value of the document.
@@ -942,11 +1037,9 @@ TEST(CustomErrors, MutatedDocumentsWorkOrAreRefusedSlow) {
                                  Json::object(),
                                  Json::array({1, 2}),
                                  {{"choose", {1, 3}}}};
-  const std::vector<std::pair<std::string, int>> documents{{"chain", 400},
-                                                           {"small_camera", 600},
-                                                           {"two_input_cells", 600},
-                                                           {"mobilenet_v3", 100},
-                                                           {"nasbench201", 150}};
+  const std::vector<std::pair<std::string, int>> documents{
+      {"chain", 400},        {"small_camera", 600}, {"two_input_cells", 600},
+      {"mobilenet_v3", 100}, {"nasbench201", 150},  {"shufflenet_spos", 100}};
   int worked = 0, refused = 0;
   for (const auto& [name, count] : documents) {
     const Json original = example(name);

@@ -271,7 +271,8 @@ TEST(Restriction, IsAKeyOfEverySpaceOfTheCatalogue) {
     EXPECT_EQ(restricted_config(resolved, same), config);
     EXPECT_EQ(spaces.describe(name)["options"].back()["name"], "restrict");
   }
-  for (const Json& alternative : spaces.schema()["oneOf"]) {
+  const Json schema = spaces.schema();
+  for (const Json& alternative : schema["oneOf"]) {
     EXPECT_EQ(alternative["properties"]["restrict"]["type"], "object");
   }
 }

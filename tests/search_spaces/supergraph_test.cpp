@@ -222,7 +222,11 @@ TEST(Layout, EqualWidthsOfDifferentMakeUpAreNotAdded) {
   const NodeId joined = b.concat(std::array{b.conv(x, w), b.conv(x, w)});
   const NodeId single = b.conv(x, w + w);
   b.output(b.add(joined, single));
-  EXPECT_THROW(b.finish(), ShapeError);
+  EXPECT_THAT(
+      throws<ShapeError>([&] { b.finish(); }),
+      testing::EndsWith("their channels lie differently: after a concat of open widths, use "
+                        "one convolution to mix the channels first; for example with "
+                        "width=2"));
 }
 
 TEST(Layout, PickOneOfDifferentWidthsIsASwitch) {
