@@ -44,6 +44,20 @@ std::vector<std::uint32_t> counting(std::int64_t size) {
 
 }  // namespace
 
+std::string_view split_name(Split split) {
+  switch (split) {
+    case Split::train:
+      return "train";
+    case Split::valid:
+      return "valid";
+    case Split::train_and_valid:
+      return "train_and_valid";
+    case Split::test:
+      break;
+  }
+  return "test";
+}
+
 Dataset::Dataset(std::string name, ImageSet training, std::function<ImageSet()> load_test,
                  double valid_fraction)
     : name_(std::move(name)), training_(std::move(training)), load_test_(std::move(load_test)) {

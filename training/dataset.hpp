@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace espalier {
@@ -29,6 +30,8 @@ struct ImageSet {
 /// `train_and_valid` is all of them, for the final training of a chosen network. `test` is for its
 /// final evaluation only.
 enum class Split { train, valid, train_and_valid, test };
+/// "train", "valid", ...
+std::string_view split_name(Split split);
 
 /// Some images of a set. The set must outlive it.
 struct SplitView {

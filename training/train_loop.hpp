@@ -1,0 +1,115 @@
+// What the trainings of networks and of supernets share: epochs, steps, schedule, checkpoints.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/json.hpp"
+#include "core/rng.hpp"
+#include "nets/module_base.hpp"
+#include "training/augmentation.hpp"
+#include "training/batch.hpp"
+#include "training/optimizer.hpp"
+#include "training/trainer.hpp"
+
+namespace espalier {
+
+/// Throws ShapeError when a network with this input and output is not for such images.
+void require_fit(const Shape& input, const Shape& output, const Dataset& data);
+
+/// Images on the module's device, in its number format.
+Batch moved(Batch batch, const ModuleBase& module);
+
+/// How many of the logits {N, classes} are largest at the label.
+std::int64_t count_correct(const at::Tensor& logits, const at::Tensor& labels);
+
+double percent(std::int64_t part, std::int64_t all);
+
+class TrainLoop;
+
+/// One step of a training, as what is trained sees it.
+class TrainStep {
+ public:
+  /// The step's images, augmented by the same draws at every size {height, width}.
+  Batch batch(std::array<std::int64_t, 2> size) const;
+  /// The value of a loss. Throws NumericalError when it is not finite, naming the step and what
+  /// `of()` says the loss is of.
+  double value(const at::Tensor& loss, const std::function<std::string()>& of = {}) const;
+  /// The step's own generator.
+  const Rng& rng() const { return rng_; }
+  std::int64_t epoch() const { return epoch_; }  ///< from 0
+
+ private:
+  friend class TrainLoop;
+  TrainStep(TrainLoop& loop, std::int64_t epoch, std::int64_t step,
+            std::span<const std::uint32_t> indices);
+
+  TrainLoop& loop_;
+  std::int64_t epoch_, step_;
+  double rate_;
+  Rng rng_;
+  std::span<const std::uint32_t> indices_;
+};
+
+/// What a step came to.
+struct Learned {
+  double loss = 0;
+  std::int64_t correct = 0;  ///< of the batch's images
+};
+
+/// What is trained.
+struct Learner {
+  ModuleBase* module = nullptr;
+  Json identity;  ///< what a checkpoint must be of
+  /// Adds one step's gradients to the parameters, which have none before.
+  std::function<Learned(const TrainStep&)> learn;
+  /// Held-out images after an epoch; may be empty.
+  std::function<Evaluation()> validate = {};
+};
+
+/// Trains epoch by epoch; see Trainer.
+class TrainLoop {
+ public:
+  TrainLoop(Learner learner, const Dataset& data, const TrainOptions& options, const Rng& rng,
+            Split split);
+
+  std::optional<EpochResult> run_epoch(const std::function<bool()>& stop_requested,
+                                       const std::function<void()>& on_step);
+  bool finished() const;
+  const std::vector<EpochResult>& history() const { return history_; }
+  std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  void save(const std::filesystem::path& path) const;
+  void load(const std::filesystem::path& path);
+
+  /// All epochs that are left, with the checkpoints and the progress of `run`.
+  TrainResult run(const TrainRun& run);
+
+ private:
+  friend class TrainStep;
+  const ImageTransform& transform(std::array<std::int64_t, 2> size);
+  Json identity() const;
+  /// All tensors that training changes, by their names in a checkpoint. They share their values.
+  std::map<std::string, at::Tensor> tensors() const;
+
+  Learner learner_;
+  const Dataset& data_;
+  TrainOptions options_;
+  Rng rng_;
+  Split split_;
+  Optimizer optimizer_;
+  SplitView view_;
+  std::map<std::array<std::int64_t, 2>, ImageTransform> transforms_;  // by size
+  std::int64_t batch_size_ = 0, steps_per_epoch_ = 0;
+  std::vector<EpochResult> history_;
+};
+
+}  // namespace espalier
