@@ -7,6 +7,7 @@
 #include "evaluators/command.hpp"
 #include "evaluators/composite.hpp"
 #include "evaluators/hardware.hpp"
+#include "evaluators/one_shot.hpp"
 #include "evaluators/table.hpp"
 #include "evaluators/train.hpp"
 #include "evaluators/zero_cost.hpp"
@@ -35,6 +36,10 @@ EvaluatorRegistry evaluator_registry() {
   registry.add("train", train_evaluator_option_table(),
                [](const TrainEvaluatorOptions& options, const EvaluatorContext& context) {
                  return std::make_unique<TrainEvaluator>(context, options);
+               });
+  registry.add("one_shot", one_shot_option_table(),
+               [](const OneShotOptions& options, const EvaluatorContext& context) {
+                 return std::make_unique<OneShotEvaluator>(context, options);
                });
   registry.add("hardware",
                OptionTable<HardwareOptions>("predictions of all models in the config's hardware"),

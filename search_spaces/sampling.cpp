@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "core/error.hpp"
 
@@ -34,6 +35,42 @@ std::vector<std::uint32_t> other_choices(const Decision& decision, std::uint32_t
   }
   std::sort(result.begin(), result.end());
   return result;
+}
+
+/// {MACs, params} times `sign`, the more the better.
+using Size = std::pair<std::int64_t, std::int64_t>;
+Size size_of(const SearchSpace& space, const Architecture& a, std::int64_t sign) {
+  const Cost cost = space.quick_cost(a);
+  return {sign * cost.macs, sign * cost.params};
+}
+
+Architecture extreme_architecture(const SearchSpace& space, std::int64_t sign) {
+  Architecture best;
+  for (std::uint32_t count : space.choice_counts())
+    best.choices.push_back(sign > 0 ? count - 1 : 0);
+  Size size;
+  if (space.valid(best)) {
+    best = space.canonical(best);
+    size = size_of(space, best, sign);
+  } else {
+    Rng rng(0);
+    best = sample_uniform(space, rng);
+    size = size_of(space, best, sign);
+    for (int i = 1; i < 1000; ++i) {
+      Architecture other = sample_uniform(space, rng);
+      const Size its = size_of(space, other, sign);
+      if (its > size) best = std::move(other), size = its;
+    }
+  }
+  for (bool better = true; better;) {
+    better = false;
+    for (Architecture& other : neighbours(space, best)) {
+      const Size its = size_of(space, other, sign);
+      if (its <= size) continue;
+      best = std::move(other), size = its, better = true;
+    }
+  }
+  return best;
 }
 }  // namespace
 
@@ -115,6 +152,14 @@ void enumerate(const SearchSpace& space, const std::function<bool(const Architec
     while (d > 0 && ++a.choices[d - 1] == counts[d - 1]) a.choices[--d] = 0;
     if (d == 0) return;
   }
+}
+
+Architecture largest_architecture(const SearchSpace& space) {
+  return extreme_architecture(space, 1);
+}
+
+Architecture smallest_architecture(const SearchSpace& space) {
+  return extreme_architecture(space, -1);
 }
 
 SampledCosts sample_costs(const SearchSpace& space, int count, Rng& rng) {

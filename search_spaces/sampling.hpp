@@ -30,6 +30,13 @@ std::vector<Architecture> neighbours(const SearchSpace& space, const Architectur
 /// until it returns false. Complexity: the product of all choice counts.
 void enumerate(const SearchSpace& space, const std::function<bool(const Architecture&)>& visit);
 
+/// The valid canonical architecture of the most MACs, and among those of the most params, that is
+/// found from the decisions' last options (where those are not valid, from the largest of 1000
+/// samples of a fixed seed) by changing one decision at a time; and that of the fewest, from the
+/// first options. Throws as sample_uniform().
+Architecture largest_architecture(const SearchSpace& space);
+Architecture smallest_architecture(const SearchSpace& space);
+
 /// What samples of a space cost.
 struct SampledCosts {
   Architecture example;  ///< the first one

@@ -587,7 +587,8 @@ struct Study::Implementation {
                           .stop_requested = options.stop_requested});
       std::size_t workers = evaluator->thread_safe() ? options.workers : 1;
       workers = std::min(workers, options.batch);
-      if (workers > 1) {
+      // Nothing is evaluated by what a stop left half prepared.
+      if (workers > 1 && !stopping()) {
         pool = std::make_unique<WorkerPool>(workers, options.threads_per_trial,
                                             [this](Flight& flight) { evaluate(flight); });
         for (Flight& flight : in_flight) submit(flight);

@@ -28,9 +28,9 @@ std::unique_ptr<Evaluator> create(const Json& config,
 }
 
 TEST(EvaluatorRegistry, HasTheKnownEvaluators) {
-  EXPECT_THAT(
-      evaluator_registry().names(),
-      testing::ElementsAre("table", "zero_cost", "train", "hardware", "command", "composite"));
+  EXPECT_THAT(evaluator_registry().names(),
+              testing::ElementsAre("table", "zero_cost", "train", "one_shot", "hardware", "command",
+                                   "composite"));
 }
 
 TEST(EvaluatorRegistry, NamesThePlaceOfAnError) {

@@ -38,6 +38,15 @@ std::unique_ptr<Evaluator> make_table(const EvaluatorContext& context) {
                 {"report", {{"test_accuracy", "test"}}}})(context);
 }
 
+// With shared weights that are trained already.
+std::unique_ptr<Evaluator> make_one_shot(const EvaluatorContext& context) {
+  auto evaluator = maker({{"type", "one_shot"},
+                          {"supernet", {{"train", {{"epochs", 1}, {"batch_size", 32}}}}},
+                          {"recalibration", {{"batches", 2}, {"batch_size", 32}}}})(context);
+  evaluator->prepare({.directory = {}, .rng = Rng(2), .stop_requested = {}});
+  return evaluator;
+}
+
 const Json train = {{"type", "train"}, {"train", {{"epochs", 2}, {"batch_size", 32}}}};
 const Json proxies = {{"type", "zero_cost"},
                       {"proxies", {"params", "macs", "synflow", "naswot"}},
@@ -53,6 +62,7 @@ INSTANTIATE_TEST_SUITE_P(All, EvaluatorContract,
                          testing::Values(EvaluatorCase{"table", make_table},
                                          EvaluatorCase{"zero_cost", maker(proxies)},
                                          EvaluatorCase{"train", maker(train)},
+                                         EvaluatorCase{"one_shot", make_one_shot},
                                          EvaluatorCase{"hardware", maker(hardware)},
                                          EvaluatorCase{"command", maker(command)},
                                          EvaluatorCase{"composite", maker(composite)}),

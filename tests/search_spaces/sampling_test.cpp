@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -40,6 +42,9 @@ class ConstrainedSpace : public SearchSpace {
   Graph build(const Architecture& a) const override {
     require_valid(a);
     return Graph();
+  }
+  Cost quick_cost(const Architecture& a) const override {
+    return {.params = 1, .macs = a.choices[0] + a.choices[1] + a.choices[2]};
   }
 };
 
@@ -243,6 +248,22 @@ TEST(ArchitectureStrings, RoundTripAndRefuseWhatIsWrong) {
   EXPECT_THAT(error_of(R"({"stage1.width": "16", "stage1.width": "32"})"),
               HasSubstr("the key \"stage1.width\" occurs twice"));
   EXPECT_THROW(architecture_from_json(*space, Json::array()), InvalidArchitecture);
+}
+
+TEST(Sampling, TheLargestAndTheSmallestArchitecturesAreThoseOfTheWholeSpace) {
+  const auto space = make_nasbench201();
+  std::int64_t most = 0, fewest = std::numeric_limits<std::int64_t>::max();
+  enumerate(*space, [&](const Architecture& a) {
+    most = std::max(most, space->quick_cost(a).macs);
+    fewest = std::min(fewest, space->quick_cost(a).macs);
+    return true;
+  });
+  EXPECT_EQ(space->quick_cost(largest_architecture(*space)).macs, most);
+  EXPECT_EQ(space->quick_cost(smallest_architecture(*space)).macs, fewest);
+  // Where the last and the first options are not valid.
+  const ConstrainedSpace constrained;
+  EXPECT_TRUE(constrained.valid(smallest_architecture(constrained)));
+  EXPECT_TRUE(constrained.valid(largest_architecture(constrained)));
 }
 
 TEST(Sampling, CostsOfSamplesAreTheSmallestAndTheLargest) {

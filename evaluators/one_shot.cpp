@@ -1,0 +1,73 @@
+#include "evaluators/one_shot.hpp"
+
+#include <optional>
+#include <utility>
+
+#include "core/error.hpp"
+#include "nets/supernet.hpp"
+#include "training/supernet_rule.hpp"
+#include "training/supernet_trainer.hpp"
+#include "training/trainer.hpp"
+
+namespace espalier {
+
+OptionTable<OneShotOptions> one_shot_option_table() {
+  return OptionTable<OneShotOptions>("accuracy with weights that all architectures share")
+      .add("supernet", &OneShotOptions::supernet, "how the shared weights are trained",
+           supernet_option_table())
+      .add("recalibration", &OneShotOptions::recalibration,
+           "batch norm statistics of each architecture", recalibration_option_table());
+}
+
+OneShotEvaluator::OneShotEvaluator(const EvaluatorContext& context, const OneShotOptions& options)
+    : space_(context.space),
+      data_(context.data),
+      options_(options),
+      metrics_{{"accuracy", "%", Direction::maximize}} {
+  if (space_->supergraph() == nullptr) {
+    throw ConfigError("",
+                      "architectures of this space cannot share weights, since it has no "
+                      "supergraph; take the evaluator \"train\", or another space");
+  }
+  if (data_ == nullptr) throw ConfigError("", "training needs images: add \"data\"");
+  if (data_->view(Split::valid).size() == 0) {
+    throw ConfigError("",
+                      "the data has no held-out images to measure accuracy on; give it a "
+                      "\"valid_fraction\" above 0");
+  }
+  options_.supernet.train.threads = context.threads_per_trial;
+  check_train_options(options_.supernet.train, *data_, Split::train, "/supernet/train");
+  const SupernetRule checked(space_, options_.supernet);
+  supernet_ = std::make_unique<Supernet>(*space_->supergraph(),
+                                         ModuleOptions{.device = at::Device(context.device)});
+}
+
+OneShotEvaluator::~OneShotEvaluator() = default;
+
+void OneShotEvaluator::prepare(const PrepareContext& context) {
+  rng_ = context.rng;
+  supernet_->reset_parameters(rng_.fork("weights"));
+  TrainRun run{.stop_requested = context.stop_requested, .progress = "supernet"};
+  if (!context.directory.empty()) run.checkpoint = context.directory / "supernet.safetensors";
+  trained_ = !train_supernet(*supernet_, space_, *data_, options_.supernet, rng_.fork("train"), run)
+                  .stopped;
+}
+
+std::vector<double> OneShotEvaluator::evaluate(const Candidate& candidate, const Network&, Rng&) {
+  if (!trained_) throw Error("the shared weights are not trained yet; call prepare() first");
+  const Architecture& a = candidate.architecture;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = known_.find(a); known != known_.end()) return {known->second};
+  }
+  const int threads = options_.supernet.train.threads;
+  GraphModule module = supernet_->extract(a);
+  recalibrate_batch_norms(module, *data_, options_.recalibration, rng_.fork("recalibration"),
+                          threads);
+  const double accuracy = espalier::evaluate(module, *data_, Split::valid, threads).accuracy;
+  const std::lock_guard lock(mutex_);
+  known_.emplace(a, accuracy);
+  return {accuracy};
+}
+
+}  // namespace espalier

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/options.hpp"
+#include "evaluators/evaluator.hpp"
+#include "evaluators/evaluator_context.hpp"
+#include "training/recalibration.hpp"
+#include "training/supernet_options.hpp"
+
+namespace espalier {
+
+class Supernet;
+
+struct OneShotOptions {
+  SupernetOptions supernet = {};
+  RecalibrationOptions recalibration = {};
+};
+OptionTable<OneShotOptions> one_shot_option_table();
+
+/// Trains the weights that all architectures share once, before the search, and gives `accuracy`,
+/// in percent, of a candidate's part of them on the held-out images, with batch norm statistics of
+/// its own. The training goes on from epoch to epoch when a run is resumed. A candidate's accuracy
+/// depends on its architecture only and is kept. The fidelity does not matter.
+/// Source: Bender et al., "Understanding and Simplifying One-Shot Architecture Search", ICML 2018,
+/// section 3; Guo et al., "Single Path One-Shot", ECCV 2020, arXiv 1904.00420, section 3.4.
+/// Test: OneShot.GivesTheAccuracyOfTheExtractedWeights.
+class OneShotEvaluator : public Evaluator {
+ public:
+  /// Throws ConfigError for a space without a supergraph, without data or held-out images, and as
+  /// check_train_options does with a pointer below "/supernet/train"; UnsupportedError as
+  /// SupernetRule.
+  OneShotEvaluator(const EvaluatorContext& context, const OneShotOptions& options);
+  ~OneShotEvaluator() override;
+
+  const std::vector<MetricInfo>& metrics() const override { return metrics_; }
+  /// Trains, or continues the training in the directory. Throws as train_supernet().
+  void prepare(const PrepareContext& context) override;
+  /// Throws Error before prepare() has come to its end.
+  std::vector<double> evaluate(const Candidate& candidate, const Network& network,
+                               Rng& rng) override;
+
+  /// What was trained.
+  const Supernet& supernet() const { return *supernet_; }
+
+ private:
+  std::shared_ptr<const SearchSpace> space_;
+  std::shared_ptr<const Dataset> data_;
+  OneShotOptions options_;
+  std::vector<MetricInfo> metrics_;
+  std::unique_ptr<Supernet> supernet_;
+  Rng rng_{0};
+  bool trained_ = false;
+  std::mutex mutex_;  // of known_
+  std::map<Architecture, double> known_;
+};
+
+}  // namespace espalier

@@ -1,0 +1,80 @@
+#include "evaluators/one_shot.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/error.hpp"
+#include "nets/graph_module.hpp"
+#include "nets/supernet.hpp"
+#include "search_spaces/catalogue.hpp"
+#include "tests/core/temporary_directory.hpp"
+#include "tests/core/throws.hpp"
+#include "tests/evaluators/toy_space.hpp"
+#include "training/trainer.hpp"
+
+namespace espalier {
+namespace {
+
+using testing::HasSubstr;
+
+OneShotOptions options_of(int epochs) {
+  OneShotOptions options;
+  options.supernet.train = {.epochs = epochs, .batch_size = 16, .learning_rate = 0.05};
+  options.recalibration = {.batches = 4, .batch_size = 32};
+  return options;
+}
+
+TEST(OneShot, GivesTheAccuracyOfTheExtractedWeights) {
+  const EvaluatorContext context = toy_context();
+  OneShotEvaluator evaluator(context, options_of(8));
+  evaluator.prepare({.directory = {}, .rng = Rng(3), .stop_requested = {}});
+  const Architecture a = largest_architecture(*context.space);
+  GraphModule module = evaluator.supernet().extract(a);
+  recalibrate_batch_norms(module, *context.data, {.batches = 4, .batch_size = 32},
+                          Rng(3).fork("recalibration"));
+  const double expected = evaluate(module, *context.data, Split::valid).accuracy;
+  EXPECT_EQ(evaluate(evaluator, *context.space, a, 0), std::vector{expected});
+  EXPECT_EQ(evaluate(evaluator, *context.space, a, 1), std::vector{expected});
+  EXPECT_GT(expected, 40);  // chance is 25; the seeds are fixed
+}
+
+TEST(OneShot, AnInterruptedTrainingGoesOnAlike) {
+  const TemporaryDirectory directory;
+  const EvaluatorContext context = toy_context();
+  const Architecture a = largest_architecture(*context.space);
+  OneShotEvaluator whole(context, options_of(4)), first(context, options_of(4)),
+      second(context, options_of(4));
+  whole.prepare({.directory = {}, .rng = Rng(3), .stop_requested = {}});
+  int polls = 0;
+  first.prepare({.directory = directory.path(), .rng = Rng(3), .stop_requested = [&] {
+                   return ++polls > 15;
+                 }});
+  EXPECT_THAT(throws<Error>([&] { evaluate(first, *context.space, a); }),
+              HasSubstr("call prepare() first"));
+  second.prepare({.directory = directory.path(), .rng = Rng(3), .stop_requested = {}});
+  EXPECT_EQ(evaluate(whole, *context.space, a), evaluate(second, *context.space, a));
+}
+
+TEST(OneShot, RefusesWhatCannotShareWeights) {
+  EvaluatorContext context = toy_context();
+  context.space = space_registry().create({{"type", "nasbench101"}}, "");
+  EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options_of(1)); }),
+              HasSubstr("it has no supergraph; take the evaluator \"train\""));
+  context = toy_context();
+  context.data = nullptr;
+  EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options_of(1)); }),
+              HasSubstr("add \"data\""));
+  context = toy_context();
+  context.data = std::make_shared<const Dataset>(
+      "all", counting_images({1, 8, 8}, 40, 4), [] { return ImageSet{}; }, 0.0);
+  EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options_of(1)); }),
+              HasSubstr("no held-out images"));
+  context = toy_context();
+  OneShotOptions options = options_of(1);
+  options.supernet.train.augmentation.cutout = 9;
+  EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options); }),
+              HasSubstr("/supernet/train/augmentation/cutout"));
+}
+
+}  // namespace
+}  // namespace espalier

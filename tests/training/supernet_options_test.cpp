@@ -1,0 +1,33 @@
+#include "training/supernet_options.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/error.hpp"
+#include "core/json.hpp"
+#include "tests/core/throws.hpp"
+
+namespace espalier {
+namespace {
+
+TEST(SupernetOptionsTest, ReadsTheTrainingAndTheRule) {
+  const Json json = {{"train", {{"epochs", 3}}}, {"rule", "sandwich"}, {"random_architectures", 1}};
+  const SupernetOptions options = supernet_option_table().read(json, "");
+  EXPECT_EQ(options.train.epochs, 3);
+  EXPECT_EQ(options.rule, RuleKind::sandwich);
+  EXPECT_EQ(options.random_architectures, 1);
+}
+
+TEST(SupernetOptionsTest, ChecksOfTheTrainingAndOfTheWholeAreMade) {
+  const auto error_of = [](const Json& json) {
+    return throws<ConfigError>([&] { supernet_option_table().read(json, "/supernet"); });
+  };
+  EXPECT_THAT(error_of({{"train", {{"patience", 2}}}}),
+              testing::StartsWith("/supernet/train/patience: a supernet"));
+  EXPECT_THAT(error_of({{"train", {{"epochs", 2}, {"warmup_epochs", 2}}}}),
+              testing::StartsWith("/supernet/train/warmup_epochs: "));
+  EXPECT_THAT(error_of({{"rule", "sandwitch"}}), testing::HasSubstr("did you mean \"sandwich\""));
+}
+
+}  // namespace
+}  // namespace espalier

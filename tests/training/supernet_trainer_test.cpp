@@ -1,0 +1,214 @@
+#include "training/supernet_trainer.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <map>
+
+#include "core/error.hpp"
+#include "nets/supernet.hpp"
+#include "search_spaces/catalogue.hpp"
+#include "search_spaces/chain.hpp"
+#include "search_spaces/sampling.hpp"
+#include "tests/core/temporary_directory.hpp"
+#include "tests/core/throws.hpp"
+#include "tests/training/images.hpp"
+#include "training/batch.hpp"
+
+namespace espalier {
+namespace {
+
+using testing::HasSubstr;
+using State = std::map<std::string, at::Tensor>;
+
+std::shared_ptr<const SearchSpace> small_space(int widest = 8) {
+  ChainStage stage;
+  stage.widths = {4, widest};
+  stage.depths = {1, 2};
+  stage.kernels = {3, 5};
+  ChainOptions options;
+  options.input = {1, 8, 8};
+  options.classes = 4;
+  options.stem_channels = 4;
+  options.stages = {stage};
+  return make_chain(options);
+}
+
+State copy_of(const ModuleBase& module) {
+  State copy;
+  for (const auto& [name, tensor] : module.state()) copy.emplace(name, tensor.clone());
+  return copy;
+}
+
+bool equal(const State& a, const State& b) {
+  return std::ranges::equal(a, b, [](const auto& x, const auto& y) {
+    return x.first == y.first && x.second.equal(y.second);
+  });
+}
+
+SupernetOptions options_of(RuleKind rule, int epochs) {
+  return {.train = {.epochs = epochs, .batch_size = 32, .learning_rate = 0.05},
+          .rule = rule,
+          .random_architectures = 1};
+}
+
+/// A supernet of the space, and how it is trained.
+struct Trained {
+  explicit Trained(std::shared_ptr<const SearchSpace> space_in)
+      : space(std::move(space_in)), net(*space->supergraph()) {
+    net.reset_parameters(Rng(7));
+  }
+  TrainResult train(const SupernetOptions& options, const TrainRun& run = {}) {
+    return train_supernet(net, space, *data, options, Rng(1), run);
+  }
+  std::shared_ptr<const SearchSpace> space;
+  std::shared_ptr<const Dataset> data = small_data(400);
+  Supernet net;
+};
+
+TEST(TrainSupernet, EveryRuleTeachesArchitecturesThatShareWeights) {
+  for (const RuleKind rule : {RuleKind::uniform, RuleKind::fair, RuleKind::sandwich}) {
+    SCOPED_TRACE(static_cast<int>(rule));
+    Trained trained(small_space());
+    const TrainResult result = trained.train(options_of(rule, 8));
+    EXPECT_EQ(result.history.size(), 8u);
+    EXPECT_LT(result.history.back().train_loss, result.history.front().train_loss);
+    EXPECT_FALSE(trained.net.training());
+    GraphModule module = trained.net.extract(largest_architecture(*trained.space));
+    EXPECT_GT(evaluate(module, *trained.data, Split::train).accuracy, 50);  // chance is 25
+  }
+}
+
+TEST(TrainSupernet, AContinuedTrainingEndsAlike) {
+  const TemporaryDirectory directory;
+  for (const RuleKind rule : {RuleKind::uniform, RuleKind::sandwich}) {
+    const std::filesystem::path file =
+        directory.path() / (rule == RuleKind::uniform ? "uniform" : "sandwich");
+    Trained whole(small_space()), first(small_space()), second(small_space());
+    const SupernetOptions options = options_of(rule, 4);
+    whole.train(options);
+    int steps = 0;
+    const TrainResult stopped =
+        first.train(options, {.stop_requested = [&] { return ++steps > 25; }, .checkpoint = file});
+    EXPECT_TRUE(stopped.stopped);
+    ASSERT_GE(stopped.history.size(), 1u);
+    ASSERT_LT(stopped.history.size(), 4u);
+    const TrainResult resumed = second.train(options, {.checkpoint = file});
+    EXPECT_EQ(resumed.history.size(), 4u);
+    EXPECT_TRUE(equal(copy_of(whole.net), copy_of(second.net)));
+    EXPECT_FALSE(equal(copy_of(whole.net), copy_of(first.net)));
+  }
+}
+
+TEST(TrainSupernet, OnlyThePathInUseGetsGradients) {
+  const std::shared_ptr<const SearchSpace> space = space_registry().create({{"type", "nasbench201"},
+                                                                            {"input", {1, 8, 8}},
+                                                                            {"classes", 4},
+                                                                            {"channels", 4},
+                                                                            {"cells", 1}},
+                                                                           "");
+  Trained trained(space);
+  const Architecture only{std::vector<std::uint32_t>(6, 1)};
+  const at::Tensor x = at::ones({4, 1, 8, 8});
+  trained.net.train();
+  trained.net.forward(x, only).sum().backward();
+  int edges = 0;  // all of them skip their operators
+  for (const auto& [name, parameter] : trained.net.parameters()) {
+    const bool of_edge = name.find("edge") != std::string::npos;
+    edges += of_edge;
+    EXPECT_EQ(parameter.grad().defined(), !of_edge) << name;
+  }
+  EXPECT_GT(edges, 0);
+}
+
+TEST(TrainSupernet, SandwichTeachesByTheLargestArchitecture) {
+  // One step by hand: the largest architecture learns the labels, the others what it says, and no
+  // gradient goes through what it says.
+  Trained trained(small_space()), by_hand(small_space());
+  SupernetOptions options = options_of(RuleKind::sandwich, 1);
+  options.random_architectures = 0;
+  options.train.batch_size = 320;  // all: one step
+  options.train.momentum = 0;
+  options.train.nesterov = false;
+  options.train.weight_decay = 0;
+  options.train.schedule = ScheduleKind::constant;
+  trained.train(options);
+
+  const SplitView view = by_hand.data->view(Split::train);
+  std::vector<std::uint32_t> order(view.indices.begin(), view.indices.end());
+  Rng(1).fork("training").fork("order").fork(std::uint64_t{0}).shuffle(order);
+  Rng unused(0);
+  const Batch batch =
+      make_batch(ImageTransform(*by_hand.data, {8, 8}), *view.images, order, unused);
+  Supernet& net = by_hand.net;
+  const at::Tensor largest = net.forward(batch.images, largest_architecture(*by_hand.space));
+  const at::Tensor smallest = net.forward(batch.images, smallest_architecture(*by_hand.space));
+  const at::Tensor target = at::softmax(largest.detach(), 1);
+  const at::Tensor loss = at::cross_entropy_loss(largest, batch.labels) -
+                          (target * at::log_softmax(smallest, 1)).sum(1).mean();
+  loss.backward();
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, parameter] : net.parameters()) {
+    at::Tensor expected = parameter;
+    if (parameter.grad().defined()) expected = parameter - 0.05 * parameter.grad();
+    EXPECT_LT((expected - trained.net.tensor(name)).abs().max().item<double>(), 1e-6) << name;
+  }
+}
+
+TEST(TrainSupernet, ALossThatIsNotFiniteNamesTheArchitectureAndKeepsTheCheckpoint) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path file = directory.path() / "supernet";
+  Trained trained(small_space());
+  const SupernetOptions options = options_of(RuleKind::uniform, 3);
+  int epochs = 0;
+  const std::string error = throws<NumericalError>([&] {
+    trained.train(options, {.on_epoch =
+                                [&](const EpochResult&) {
+                                  ++epochs;
+                                  const at::NoGradGuard no_grad;
+                                  trained.net.parameters()[0].second.detach().fill_(NAN);
+                                },
+                            .checkpoint = file});
+  });
+  EXPECT_EQ(epochs, 1);
+  EXPECT_THAT(error, HasSubstr("in step 1 of epoch 2, of stage1.width="));
+  Trained again(small_space());
+  EXPECT_EQ(again.train(options, {.checkpoint = file}).history.size(), 3u);
+}
+
+TEST(TrainSupernet, RefusesWhatDoesNotBelongTogether) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path file = directory.path() / "supernet";
+  Trained trained(small_space());
+  trained.train(options_of(RuleKind::uniform, 1), {.checkpoint = file});
+  Trained other(small_space(16));
+  EXPECT_THAT(
+      throws<IoError>([&] { other.train(options_of(RuleKind::uniform, 1), {.checkpoint = file}); }),
+      HasSubstr("the checkpoint of another training: /network/decisions/stage1.width/1 is "
+                "\"8\" there and \"16\" here"));
+  EXPECT_THAT(
+      throws<IoError>([&] { trained.train(options_of(RuleKind::fair, 1), {.checkpoint = file}); }),
+      HasSubstr("/network/rule is \"uniform\" there and \"fair\" here"));
+  Trained wrong(space_registry().create({{"type", "chain"}, {"input", {3, 8, 8}}}, ""));
+  EXPECT_THAT(throws<ShapeError>([&] { wrong.train(options_of(RuleKind::uniform, 1)); }),
+              HasSubstr("images of 3 channels, but small has 1"));
+}
+
+TEST(TrainSupernet, ImagesHaveTheSizeOfTheArchitecturesInput) {
+  const std::shared_ptr<const SearchSpace> space =
+      space_registry().create({{"type", "mobilenet_v3"},
+                               {"input", {1, 8, 8}},
+                               {"classes", 4},
+                               {"resolutions", {8, 16}},
+                               {"stem_channels", 8},
+                               {"stages", {{{"channels", 8}, {"depths", {1, 2}}}}},
+                               {"last_channels", 16}},
+                              "");
+  Trained trained(space);
+  EXPECT_EQ(trained.train(options_of(RuleKind::sandwich, 1)).history.size(), 1u);
+}
+
+}  // namespace
+}  // namespace espalier

@@ -1,0 +1,78 @@
+#include "training/supernet_rule.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "core/error.hpp"
+#include "search_spaces/sampling.hpp"
+
+namespace espalier {
+
+SupernetRule::SupernetRule(std::shared_ptr<const SearchSpace> space, const SupernetOptions& options)
+    : space_(std::move(space)), options_(options) {
+  const std::vector<std::uint32_t>& counts = space_->choice_counts();
+  switch (options_.rule) {
+    case RuleKind::uniform:
+      return;
+    case RuleKind::fair:
+      if (space_->constrained()) {
+        throw UnsupportedError(
+            "strict fairness cannot keep a space's constraints; take the rule uniform");
+      }
+      for (std::uint32_t count : counts) most_choices_ = std::max(most_choices_, count);
+      for (std::size_t d = 0; d < counts.size(); ++d) {
+        if (most_choices_ % counts[d] == 0) continue;
+        throw UnsupportedError(
+            fmt::format("strict fairness needs numbers of choices that divide the largest one, "
+                        "{}, but decision '{}' has {}; take the rule uniform",
+                        most_choices_, space_->decisions()[d].name, counts[d]));
+      }
+      return;
+    case RuleKind::sandwich:
+      largest_ = largest_architecture(*space_);
+      smallest_ = smallest_architecture(*space_);
+      return;
+  }
+}
+
+std::vector<SupernetPass> SupernetRule::passes(Rng rng) const {
+  std::vector<SupernetPass> result;
+  switch (options_.rule) {
+    case RuleKind::uniform:
+      result.push_back({.architecture = sample_uniform(*space_, rng)});
+      break;
+    case RuleKind::fair:
+      result = fair_passes(rng);
+      break;
+    case RuleKind::sandwich:
+      result.push_back({.architecture = largest_});
+      result.push_back({.architecture = smallest_, .distilled = true});
+      for (int i = 0; i < options_.random_architectures; ++i) {
+        result.push_back({.architecture = sample_uniform(*space_, rng), .distilled = true});
+      }
+      break;
+  }
+  return result;
+}
+
+std::vector<SupernetPass> SupernetRule::fair_passes(Rng& rng) const {
+  const std::vector<std::uint32_t>& counts = space_->choice_counts();
+  std::vector<SupernetPass> result(most_choices_);
+  for (SupernetPass& pass : result) pass.architecture.choices.resize(counts.size());
+  for (std::size_t d = 0; d < counts.size(); ++d) {
+    std::vector<std::uint32_t> order(counts[d]);
+    for (std::size_t i = 0; i < result.size(); ++i) {
+      if (i % counts[d] == 0) {
+        std::iota(order.begin(), order.end(), 0);
+        rng.shuffle(order);
+      }
+      result[i].architecture.choices[d] = order[i % counts[d]];
+    }
+  }
+  return result;
+}
+
+}  // namespace espalier

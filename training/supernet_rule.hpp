@@ -1,0 +1,55 @@
+// Which architectures of a supernet learn in a step. No LibTorch here.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/rng.hpp"
+#include "search_spaces/search_space.hpp"
+#include "training/supernet_options.hpp"
+
+namespace espalier {
+
+/// One architecture's part in a step.
+struct SupernetPass {
+  Architecture architecture;
+  bool distilled = false;  ///< learns what the step's first architecture says, not the labels
+};
+
+/// Draws the architectures of each step; their gradients are summed up before the weights change.
+///
+/// `uniform`: one architecture, sample_uniform(). Source: Guo et al., "Single Path One-Shot Neural
+/// Architecture Search with Uniform Sampling", ECCV 2020, arXiv 1904.00420, section 3.2.
+/// Test: SupernetRule.UniformDrawsOneArchitecture.
+///
+/// `fair`: as many architectures as the decisions have options; each decision goes through all of
+/// its options in an order of its own (strict fairness). Source: Chu et al., "FairNAS", ICCV 2021,
+/// arXiv 1907.01845, algorithm 1. Differs from the source: a decision whose number of options
+/// divides the largest one goes through them several times; options of decisions that are inactive
+/// in their architecture do not learn.
+/// Test: SupernetRule.FairnessIsStrict.
+///
+/// `sandwich`: the largest architecture, which learns the labels, then the smallest and some at
+/// random, which learn the largest one's outputs (in-place distillation). Source: Yu et al.,
+/// "BigNAS", ECCV 2020, arXiv 2003.11142, section 3.1; the rule: Yu and Huang, "Universally
+/// Slimmable Networks and Improved Training Techniques", ICCV 2019, arXiv 1903.05134, section 3.
+/// Test: TrainSupernet.SandwichTeachesByTheLargestArchitecture.
+class SupernetRule {
+ public:
+  /// Throws UnsupportedError for strict fairness in a space with constraints, or where a decision's
+  /// number of choices does not divide the largest one, naming the decision.
+  SupernetRule(std::shared_ptr<const SearchSpace> space, const SupernetOptions& options);
+
+  /// Never empty; the first one learns the labels.
+  std::vector<SupernetPass> passes(Rng rng) const;
+
+ private:
+  std::vector<SupernetPass> fair_passes(Rng& rng) const;
+
+  std::shared_ptr<const SearchSpace> space_;
+  SupernetOptions options_;
+  std::uint32_t most_choices_ = 1;
+  Architecture largest_, smallest_;
+};
+
+}  // namespace espalier
