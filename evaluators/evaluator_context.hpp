@@ -22,4 +22,8 @@ struct EvaluatorContext {
   std::string device = "cpu";  ///< where networks run: "cpu", "cuda:0"
 };
 
+/// The run's images, for an evaluator that trains and measures accuracy on held-out ones. Throws
+/// ConfigError where there are none of either.
+std::shared_ptr<const Dataset> training_data(const EvaluatorContext& context);
+
 }  // namespace espalier

@@ -1,6 +1,5 @@
 #include "evaluators/one_shot.hpp"
 
-#include <optional>
 #include <utility>
 
 #include "core/error.hpp"
@@ -20,24 +19,20 @@ OptionTable<OneShotOptions> one_shot_option_table() {
 }
 
 OneShotEvaluator::OneShotEvaluator(const EvaluatorContext& context, const OneShotOptions& options)
-    : space_(context.space),
-      data_(context.data),
-      options_(options),
-      metrics_{{"accuracy", "%", Direction::maximize}} {
+    : space_(context.space), options_(options), metrics_{{"accuracy", "%", Direction::maximize}} {
   if (space_->supergraph() == nullptr) {
     throw ConfigError("",
                       "architectures of this space cannot share weights, since it has no "
                       "supergraph; take the evaluator \"train\", or another space");
   }
-  if (data_ == nullptr) throw ConfigError("", "training needs images: add \"data\"");
-  if (data_->view(Split::valid).size() == 0) {
-    throw ConfigError("",
-                      "the data has no held-out images to measure accuracy on; give it a "
-                      "\"valid_fraction\" above 0");
-  }
+  data_ = training_data(context);
   options_.supernet.train.threads = context.threads_per_trial;
   check_train_options(options_.supernet.train, *data_, Split::train, "/supernet/train");
-  const SupernetRule checked(space_, options_.supernet);
+  try {
+    const SupernetRule checked(space_, options_.supernet);
+  } catch (const UnsupportedError& error) {
+    throw ConfigError("/supernet/rule", error.what());
+  }
   supernet_ = std::make_unique<Supernet>(*space_->supergraph(),
                                          ModuleOptions{.device = at::Device(context.device)});
 }

@@ -25,14 +25,15 @@ OptionTable<OneShotOptions> one_shot_option_table();
 /// in percent, of a candidate's part of them on the held-out images, with batch norm statistics of
 /// its own. The training goes on from epoch to epoch when a run is resumed. A candidate's accuracy
 /// depends on its architecture only and is kept. The fidelity does not matter.
-/// Source: Bender et al., "Understanding and Simplifying One-Shot Architecture Search", ICML 2018,
-/// section 3; Guo et al., "Single Path One-Shot", ECCV 2020, arXiv 1904.00420, section 3.4.
+/// Source: Bender et al., "Understanding and Simplifying One-Shot Architecture Search", ICML 2018;
+/// Guo et al., "Single Path One-Shot", ECCV 2020, arXiv 1904.00420 (batch norm statistics of each
+/// architecture).
 /// Test: OneShot.GivesTheAccuracyOfTheExtractedWeights.
 class OneShotEvaluator : public Evaluator {
  public:
   /// Throws ConfigError for a space without a supergraph, without data or held-out images, and as
-  /// check_train_options does with a pointer below "/supernet/train"; UnsupportedError as
-  /// SupernetRule.
+  /// check_train_options does with a pointer below "/supernet/train", and for a rule
+  /// that the space cannot serve; UnsupportedError as Supernet.
   OneShotEvaluator(const EvaluatorContext& context, const OneShotOptions& options);
   ~OneShotEvaluator() override;
 

@@ -15,16 +15,10 @@ OptionTable<TrainEvaluatorOptions> train_evaluator_option_table() {
 
 TrainEvaluator::TrainEvaluator(const EvaluatorContext& context,
                                const TrainEvaluatorOptions& options)
-    : data_(context.data),
+    : data_(training_data(context)),
       options_(options.train),
       device_(context.device),
       metrics_{{"accuracy", "%", Direction::maximize}} {
-  if (data_ == nullptr) throw ConfigError("", "training needs images: add \"data\"");
-  if (data_->view(Split::valid).size() == 0) {
-    throw ConfigError("",
-                      "the data has no held-out images to measure accuracy on; give it a "
-                      "\"valid_fraction\" above 0");
-  }
   options_.threads = context.threads_per_trial;
   check_train_options(options_, *data_, Split::train, "/train");
   // Only the accuracy after the last epoch counts; patience needs the others.

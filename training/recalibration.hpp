@@ -21,10 +21,11 @@ OptionTable<RecalibrationOptions> recalibration_option_table();
 /// whose company shared weights have not learned: the mean and the variance of all values that the
 /// batch norm reads, while it normalizes each batch by the batch's own. Images are drawn by the
 /// generator, without augmentation, and a last batch of fewer images is left out. The module is in
-/// evaluation mode then. Throws ShapeError when the network does not fit the data.
-/// Source: Cai et al., "Once-for-All", ICLR 2020, arXiv 1908.09791, appendix B; Yu and Huang,
-/// "Universally Slimmable Networks", ICCV 2019, arXiv 1903.05134, section 3.4. Differs from the
-/// sources: the variance is that of all batches together, not the mean of theirs.
+/// evaluation mode then. Dropout is on meanwhile, and ranges of quantized activations go on
+/// learning. Throws ShapeError when the network does not fit the data.
+/// Source: Yu and Huang, "Universally Slimmable Networks and Improved Training Techniques", ICCV
+/// 2019, arXiv 1903.05134 (post-statistics of batch normalization). Differs from the source: the
+/// variance is that of all batches together, not the mean of theirs.
 /// Test: Recalibration.StatisticsAreThoseOfAllImages.
 void recalibrate_batch_norms(GraphModule& module, const Dataset& data,
                              const RecalibrationOptions& options, const Rng& rng, int threads = 1);

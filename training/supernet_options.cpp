@@ -18,6 +18,9 @@ OptionTable<SupernetOptions> supernet_option_table() {
     if (options.train.patience > 0) {
       throw ConfigError("/train/patience", "a supernet is not validated; write 0");
     }
+    if (options.train.validate_every != 1) {
+      throw ConfigError("/train/validate_every", "a supernet is not validated; leave it out");
+    }
   });
   return table;
 }

@@ -11,7 +11,8 @@ enum class RuleKind { uniform, fair, sandwich };
 
 /// How a supernet is trained.
 struct SupernetOptions {
-  TrainOptions train = {};  ///< without patience: a supernet is not validated
+  /// Without patience and validate_every: a supernet is not validated.
+  TrainOptions train = {};
   RuleKind rule = RuleKind::uniform;
   int random_architectures = 2;  ///< of sandwich, in each step, >= 0
 };

@@ -19,7 +19,7 @@ struct SupernetPass {
 /// Draws the architectures of each step; their gradients are summed up before the weights change.
 ///
 /// `uniform`: one architecture, sample_uniform(). Source: Guo et al., "Single Path One-Shot Neural
-/// Architecture Search with Uniform Sampling", ECCV 2020, arXiv 1904.00420, section 3.2.
+/// Architecture Search with Uniform Sampling", ECCV 2020, arXiv 1904.00420.
 /// Test: SupernetRule.UniformDrawsOneArchitecture.
 ///
 /// `fair`: as many architectures as the decisions have options; each decision goes through all of
@@ -31,8 +31,10 @@ struct SupernetPass {
 ///
 /// `sandwich`: the largest architecture, which learns the labels, then the smallest and some at
 /// random, which learn the largest one's outputs (in-place distillation). Source: Yu et al.,
-/// "BigNAS", ECCV 2020, arXiv 2003.11142, section 3.1; the rule: Yu and Huang, "Universally
-/// Slimmable Networks and Improved Training Techniques", ICCV 2019, arXiv 1903.05134, section 3.
+/// "BigNAS", ECCV 2020, arXiv 2003.11142, section 3.1; Yu and Huang, "Universally Slimmable
+/// Networks and Improved Training Techniques", ICCV 2019, arXiv 1903.05134. Differs from BigNAS:
+/// weight decay and dropout act on all architectures, not on the largest alone; first weights and
+/// learning rates are those of every training here.
 /// Test: TrainSupernet.SandwichTeachesByTheLargestArchitecture.
 class SupernetRule {
  public:

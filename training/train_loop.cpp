@@ -94,7 +94,7 @@ void check_train_options(const TrainOptions& options, const Dataset& data, Split
   try {
     ImageTransform(data, {data.shape()[1], data.shape()[2]}, options.augmentation);
   } catch (const ConfigError& error) {
-    throw ConfigError(pointer + "/augmentation" + error.pointer(), error.message());
+    throw error.within(pointer + "/augmentation");
   }
   const SplitView view = data.view(split);
   if (const std::int64_t used = images_used(options, view); used < 2) {

@@ -21,7 +21,6 @@ TABLES = [
     ("nasbench201", "benchmarks/tables/nasbench201.csv.gz", "c10_valid", "c10_test", 12),
     ("nas_bench_macro", "benchmarks/tables/nas_bench_macro.csv.gz", "test_acc_1", "mean_acc", 8),
 ]
-CELL_OPTIONS = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
 
 
 def espalier(*arguments):

@@ -70,6 +70,13 @@ TEST(OneShot, RefusesWhatCannotShareWeights) {
   EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options_of(1)); }),
               HasSubstr("no held-out images"));
   context = toy_context();
+  context.space = space_registry().create(
+      {{"type", "nasbench201"}, {"restrict", {{"edge0_1", {"none", "skip_connect"}}}}}, "");
+  OneShotOptions fair = options_of(1);
+  fair.supernet.rule = RuleKind::fair;
+  EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, fair); }),
+              testing::StartsWith("/supernet/rule: strict fairness"));
+  context = toy_context();
   OneShotOptions options = options_of(1);
   options.supernet.train.augmentation.cutout = 9;
   EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options); }),

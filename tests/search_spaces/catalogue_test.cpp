@@ -21,6 +21,15 @@
 namespace espalier {
 namespace {
 
+/// Every decision drawn on its own; valid or not.
+Architecture raw_architecture(const SearchSpace& space, Rng& rng) {
+  Architecture raw;
+  for (std::uint32_t n : space.choice_counts()) {
+    raw.choices.push_back(static_cast<std::uint32_t>(rng.below(n)));
+  }
+  return raw;
+}
+
 TEST(SpaceCatalogue, EverySampleConfigMakesASpaceThatKeepsTheContract) {
   const SpaceRegistry spaces = space_registry();
   for (const std::string& name : spaces.names()) {
@@ -50,10 +59,7 @@ TEST(SpaceCatalogue, ValidBuildCanonicalAndMutateAgreeInEverySpace) {
     const auto space = spaces.create(spaces.sample(name), "/space");
     Rng rng(12);
     for (int i = 0; i < 20; ++i) {
-      Architecture raw;
-      for (std::uint32_t n : space->choice_counts()) {
-        raw.choices.push_back(static_cast<std::uint32_t>(rng.below(n)));
-      }
+      const Architecture raw = raw_architecture(*space, rng);
       if (space->valid(raw)) {
         const Architecture canonical = space->canonical(raw);
         EXPECT_TRUE(space->valid(canonical));
@@ -82,13 +88,8 @@ using Sampler = std::function<Architecture(const SearchSpace&, Rng&)>;
 /// The definition of uniform over the valid vectors: every decision is drawn on its own, and the
 /// whole vector again until it is valid.
 Architecture sample_by_definition(const SearchSpace& space, Rng& rng) {
-  Architecture raw;
-  do {
-    raw.choices.clear();
-    for (std::uint32_t n : space.choice_counts()) {
-      raw.choices.push_back(static_cast<std::uint32_t>(rng.below(n)));
-    }
-  } while (!space.valid(raw));
+  Architecture raw = raw_architecture(space, rng);
+  while (!space.valid(raw)) raw = raw_architecture(space, rng);
   return space.canonical(raw);
 }
 
@@ -163,10 +164,7 @@ TEST(SpaceCatalogue, DecisionsThatAreActiveAreUniformWhereNothingConstrainsThem)
     for (std::size_t d = 0; d < counts.size(); ++d) seen[d].resize(counts[d]);
     bool any_is_valid = true;
     for (int i = 0; i < 10000; ++i) {
-      Architecture raw;
-      for (std::uint32_t n : counts)
-        raw.choices.push_back(static_cast<std::uint32_t>(rng.below(n)));
-      any_is_valid &= space->valid(raw);
+      any_is_valid &= space->valid(raw_architecture(*space, rng));
       const Architecture a = sample_uniform(*space, rng);
       for (DecisionId d = 0; d < counts.size(); ++d) {
         if (space->active(a, d)) ++seen[d][a.choices[d]];

@@ -511,6 +511,24 @@ TEST(Study, AStopWaitsForWhatIsBeingEvaluated) {
   EXPECT_EQ(RunStore::open(directory.path(), RunStore::Access::read).told().size(), told.size());
 }
 
+TEST(Study, WhatAStopLeftHalfPreparedEvaluatesNothing) {
+  // Three candidates are on record when the run goes on, and the stop comes while it prepares.
+  TemporaryDirectory directory;
+  run(evolution_strategy(), recorded(directory.path(), 20, 4));
+  StudyOptions options = recorded(directory.path(), 24, 4, 2);
+  options.stop_requested = [] { return true; };
+  std::atomic<int> evaluated = 0;
+  Study study(test_space({5, 5, 5, 5, 5}), evolution_strategy(),
+              evaluator_of([&](const Candidate& c, const Network& n, Rng& rng) {
+                ++evaluated;
+                return toy_values(c, n, rng);
+              }),
+              maximize_score(), {}, options);
+  EXPECT_EQ(study.run().size(), 20u);
+  EXPECT_TRUE(study.interrupted());
+  EXPECT_EQ(evaluated, 0);
+}
+
 TEST(Study, WhatTookLongIsCommittedAtOnce) {
   // Two at a time, so that the second of a pair is told right after the first was committed.
   TemporaryDirectory directory;

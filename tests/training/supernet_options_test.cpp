@@ -26,6 +26,8 @@ TEST(SupernetOptionsTest, ChecksOfTheTrainingAndOfTheWholeAreMade) {
               testing::StartsWith("/supernet/train/patience: a supernet"));
   EXPECT_THAT(error_of({{"train", {{"epochs", 2}, {"warmup_epochs", 2}}}}),
               testing::StartsWith("/supernet/train/warmup_epochs: "));
+  EXPECT_THAT(error_of({{"train", {{"validate_every", 2}}}}),
+              testing::StartsWith("/supernet/train/validate_every: a supernet"));
   EXPECT_THAT(error_of({{"rule", "sandwitch"}}), testing::HasSubstr("did you mean \"sandwich\""));
 }
 

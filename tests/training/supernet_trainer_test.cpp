@@ -15,13 +15,13 @@
 #include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/training/images.hpp"
+#include "tests/training/module_state.hpp"
 #include "training/batch.hpp"
 
 namespace espalier {
 namespace {
 
 using testing::HasSubstr;
-using State = std::map<std::string, at::Tensor>;
 
 std::shared_ptr<const SearchSpace> small_space(int widest = 8) {
   ChainStage stage;
@@ -34,18 +34,6 @@ std::shared_ptr<const SearchSpace> small_space(int widest = 8) {
   options.stem_channels = 4;
   options.stages = {stage};
   return make_chain(options);
-}
-
-State copy_of(const ModuleBase& module) {
-  State copy;
-  for (const auto& [name, tensor] : module.state()) copy.emplace(name, tensor.clone());
-  return copy;
-}
-
-bool equal(const State& a, const State& b) {
-  return std::ranges::equal(a, b, [](const auto& x, const auto& y) {
-    return x.first == y.first && x.second.equal(y.second);
-  });
 }
 
 SupernetOptions options_of(RuleKind rule, int epochs) {

@@ -14,30 +14,18 @@
 #include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/training/images.hpp"
+#include "tests/training/module_state.hpp"
 #include "training/tensor_file.hpp"
 
 namespace espalier {
 namespace {
 
 using testing::HasSubstr;
-using State = std::map<std::string, at::Tensor>;
 
 GraphModule fresh(const SmallNet& net = {}) {
   GraphModule module(small_net(net));
   module.reset_parameters(Rng(7));
   return module;
-}
-
-State copy_of(const GraphModule& module) {
-  State copy;
-  for (const auto& [name, tensor] : module.state()) copy.emplace(name, tensor.clone());
-  return copy;
-}
-
-bool equal(const State& a, const State& b) {
-  return std::ranges::equal(a, b, [](const auto& x, const auto& y) {
-    return x.first == y.first && x.second.equal(y.second);
-  });
 }
 
 // Everything that could depend on chance: augmentation, dropout, fake quantization.
