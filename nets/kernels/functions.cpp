@@ -1,0 +1,603 @@
+#include "nets/kernels/functions.hpp"
+
+#include <ATen/Parallel.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <utility>
+#include <vector>
+
+namespace espalier::kernels {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr at::MemoryFormat last = at::MemoryFormat::ChannelsLast;
+
+bool plain(const at::Tensor& x) {
+  return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.layout() == at::kStrided;
+}
+bool usable_image(const at::Tensor& x) {
+  return plain(x) && x.dim() == 4 && x.numel() > 0 && x.is_contiguous(last);
+}
+bool usable_vector(const at::Tensor& v) { return !v.defined() || (plain(v) && v.is_contiguous()); }
+
+const float* data(const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; }
+float* mutable_data(at::Tensor& t) { return t.data_ptr<float>(); }
+at::Tensor image_like(const at::Tensor& x) { return at::empty(x.sizes(), x.options(), last); }
+
+/// Shares rows of `row_size` numbers among the threads, in parts that are worth a thread.
+template <class F>
+void share(std::int64_t rows, std::int64_t row_size, F&& f) {
+  constexpr std::int64_t worth = 16384;
+  at::parallel_for(0, rows, std::max<std::int64_t>(1, worth / std::max<std::int64_t>(1, row_size)),
+                   f);
+}
+
+/// Parts of an index range that depend on its size only, so that sums over the parts do not depend
+/// on the number of threads.
+struct Parts {
+  std::int64_t size, step, count;
+  Parts(std::int64_t all, std::int64_t part)
+      : size(all), step(std::max<std::int64_t>(1, part)), count((all + step - 1) / step) {}
+  /// f(part, begin, end)
+  template <class F>
+  void run(F&& f) const {
+    at::parallel_for(0, count, 1, [&](std::int64_t from, std::int64_t to) {
+      for (std::int64_t i = from; i < to; ++i) f(i, i * step, std::min(size, (i + 1) * step));
+    });
+  }
+};
+
+/// The gradients of f at the inputs that need one, differentiable themselves.
+variable_list gradients_again(const std::function<at::Tensor(const variable_list&)>& f,
+                              const variable_list& inputs, const at::Tensor& dy) {
+  variable_list wanted;
+  for (const at::Tensor& x : inputs) {
+    if (x.defined() && x.requires_grad()) wanted.push_back(x);
+  }
+  const variable_list found = torch::autograd::grad({f(inputs)}, wanted, {dy},
+                                                    /*retain_graph=*/true, /*create_graph=*/true,
+                                                    /*allow_unused=*/true);
+  variable_list result;
+  std::size_t next = 0;
+  for (const at::Tensor& x : inputs) {
+    result.push_back(x.defined() && x.requires_grad() ? found[next++] : at::Tensor());
+  }
+  return result;
+}
+
+// ---- windows
+
+using Sizes = std::vector<std::int64_t>;
+
+Window window_of(const at::Tensor& x, Pair kernel, const Steps& steps) {
+  const auto axis = [&](int i) {
+    const auto at = static_cast<std::size_t>(i);
+    Axis a{.in = x.size(2 + i),
+           .out = 0,
+           .kernel = kernel[at],
+           .stride = steps.stride[at],
+           .padding = steps.padding[at],
+           .dilation = steps.dilation[at]};
+    const std::int64_t room = a.in + 2 * a.padding - a.dilation * (a.kernel - 1) - 1;
+    a.out = room < 0 ? 0 : room / a.stride + 1;
+    return a;
+  };
+  return {.channels = x.size(1), .h = axis(0), .w = axis(1)};
+}
+
+bool pool_fits(const Window& window) {
+  const auto fits = [](const Axis& a) {
+    return a.out > 0 && 2 * a.padding <= a.kernel && a.dilation == 1 && a.kernel <= 15;
+  };
+  return fits(window.h) && fits(window.w);
+}
+
+Sizes packed(const Window& window) {
+  Sizes all{window.channels};
+  for (const Axis& a : {window.h, window.w}) {
+    all.insert(all.end(), {a.in, a.out, a.kernel, a.stride, a.padding, a.dilation});
+  }
+  return all;
+}
+Window unpacked(const Sizes& s) {
+  return {.channels = s[0],
+          .h = {s[1], s[2], s[3], s[4], s[5], s[6]},
+          .w = {s[7], s[8], s[9], s[10], s[11], s[12]}};
+}
+
+at::Tensor output_of(const at::Tensor& x, const Window& window) {
+  return at::empty({x.size(0), window.channels, window.h.out, window.w.out}, x.options(), last);
+}
+std::int64_t in_row(const Window& w) { return w.w.in * w.channels; }
+std::int64_t out_row(const Window& w) { return w.w.out * w.channels; }
+
+at::Tensor conv2d_again(const Window& w, const variable_list& in) {
+  return at::conv2d(in[0], in[1], in[2], {w.h.stride, w.w.stride}, {w.h.padding, w.w.padding},
+                    {w.h.dilation, w.w.dilation}, w.channels);
+}
+
+/// {C,1,kh,kw} -> {kh,kw,C}
+at::Tensor taps_first(const at::Tensor& weight) {
+  return weight.select(1, 0).permute({1, 2, 0}).contiguous();
+}
+
+struct Depthwise : torch::autograd::Function<Depthwise> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, const Sizes& sizes) {
+    const Window window = unpacked(sizes);
+    ctx->save_for_backward({x, weight, bias});
+    ctx->saved_data["window"] = sizes;
+    const at::Tensor taps = taps_first(weight), offsets = bias.defined() ? bias.contiguous() : bias;
+    at::Tensor y = output_of(x, window);
+    share(x.size(0) * window.h.out, out_row(window) * window.w.kernel,
+          [&](std::int64_t begin, std::int64_t end) {
+            kernels().depthwise(window, data(x), data(taps), data(offsets), mutable_data(y), begin,
+                                end);
+          });
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const variable_list saved = ctx->get_saved_variables();
+    const Window window = unpacked(ctx->saved_data["window"].toIntVector());
+    if (at::GradMode::is_enabled()) {
+      variable_list found = gradients_again(
+          [&](const variable_list& in) { return conv2d_again(window, in); }, saved, gradients[0]);
+      found.emplace_back();
+      return found;
+    }
+    const at::Tensor &x = saved[0], &weight = saved[1];
+    const at::Tensor dy = gradients[0].contiguous(last);
+    at::Tensor dx, dw, db;
+    if (x.requires_grad()) {
+      const at::Tensor taps = taps_first(weight);
+      dx = image_like(x);
+      share(x.size(0) * window.h.in, in_row(window) * window.w.kernel,
+            [&](std::int64_t begin, std::int64_t end) {
+              kernels().depthwise_dx(window, data(dy), data(taps), mutable_data(dx), begin, end);
+            });
+    }
+    if (weight.requires_grad()) {
+      // Parts of at least 128 pixels, since each writes a whole kernel, and at most 16 of them.
+      const std::int64_t rows = x.size(0) * window.h.out;
+      const Parts parts(rows, std::max((rows + 15) / 16, 128 / window.w.out));
+      at::Tensor sums =
+          at::empty({parts.count, window.h.kernel, window.w.kernel, window.channels}, x.options());
+      parts.run([&](std::int64_t part, std::int64_t begin, std::int64_t end) {
+        kernels().depthwise_dw(window, data(x), data(dy),
+                               mutable_data(sums) + part * sums.stride(0), begin, end);
+      });
+      dw = (parts.count == 1 ? sums.select(0, 0) : sums.sum(0)).permute({2, 0, 1}).unsqueeze(1);
+    }
+    if (saved[2].defined() && saved[2].requires_grad()) db = dy.sum({0, 2, 3});
+    return {dx, dw, db, {}};
+  }
+};
+
+at::Tensor reciprocal_counts(const Window& window, bool count_include_pad) {
+  const auto counts = [&](const Axis& a) {
+    std::vector<std::int64_t> result;
+    for (std::int64_t o = 0; o < a.out; ++o) {
+      const std::int64_t first = o * a.stride - a.padding;
+      const std::int64_t pad = count_include_pad ? a.padding : 0;
+      result.push_back(std::min(first + a.kernel, a.in + pad) - std::max(first, -pad));
+    }
+    return result;
+  };
+  const auto rows = counts(window.h), columns = counts(window.w);
+  at::Tensor factors = at::empty({window.h.out, window.w.out}, at::kFloat);
+  float* out = mutable_data(factors);
+  for (const std::int64_t h : rows) {
+    for (const std::int64_t w : columns) *out++ = 1.0f / static_cast<float>(h * w);
+  }
+  return factors;
+}
+
+struct AveragePool : torch::autograd::Function<AveragePool> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const Sizes& sizes,
+                            bool count_include_pad) {
+    const Window window = unpacked(sizes);
+    // The gradient needs no value of x: only, where it is asked for, its graph.
+    ctx->saved_data["window"] = sizes;
+    ctx->saved_data["include"] = count_include_pad;
+    ctx->saved_data["images"] = x.size(0);
+    const at::Tensor factors = reciprocal_counts(window, count_include_pad);
+    at::Tensor y = output_of(x, window);
+    share(x.size(0) * window.h.out, out_row(window), [&](std::int64_t begin, std::int64_t end) {
+      kernels().average_pool(window, data(x), data(factors), mutable_data(y), begin, end);
+    });
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const Window window = unpacked(ctx->saved_data["window"].toIntVector());
+    const bool include = ctx->saved_data["include"].toBool();
+    const Sizes size{ctx->saved_data["images"].toInt(), window.channels, window.h.in, window.w.in};
+    if (at::GradMode::is_enabled()) {
+      // It is linear, so any x will do.
+      const at::Tensor x = at::zeros(size, gradients[0].options()).contiguous(last);
+      return {at::avg_pool2d_backward(gradients[0], x, {window.h.kernel, window.w.kernel},
+                                      {window.h.stride, window.w.stride},
+                                      {window.h.padding, window.w.padding}, false, include,
+                                      c10::nullopt),
+              {},
+              {}};
+    }
+    const at::Tensor dy = gradients[0].contiguous(last);
+    const at::Tensor factors = reciprocal_counts(window, include);
+    at::Tensor dx = at::empty(size, dy.options(), last);
+    share(size[0] * window.h.in, in_row(window), [&](std::int64_t begin, std::int64_t end) {
+      kernels().average_pool_dx(window, data(dy), data(factors), mutable_data(dx), begin, end);
+    });
+    return {dx, {}, {}};
+  }
+};
+
+struct MaxPool : torch::autograd::Function<MaxPool> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const Sizes& sizes) {
+    const Window window = unpacked(sizes);
+    at::Tensor y = output_of(x, window);
+    at::Tensor taps = at::empty(y.sizes(), y.options().dtype(at::kByte), last);
+    share(x.size(0) * window.h.out, out_row(window), [&](std::int64_t begin, std::int64_t end) {
+      kernels().max_pool(window, data(x), mutable_data(y), taps.data_ptr<std::uint8_t>(), begin,
+                         end);
+    });
+    ctx->save_for_backward({x});
+    ctx->saved_data["taps"] = taps;
+    ctx->saved_data["window"] = sizes;
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const at::Tensor x = ctx->get_saved_variables()[0];
+    const Window window = unpacked(ctx->saved_data["window"].toIntVector());
+    if (at::GradMode::is_enabled()) {
+      variable_list found = gradients_again(
+          [&](const variable_list& in) {
+            return at::max_pool2d(in[0], {window.h.kernel, window.w.kernel},
+                                  {window.h.stride, window.w.stride},
+                                  {window.h.padding, window.w.padding});
+          },
+          {x}, gradients[0]);
+      found.emplace_back();
+      return found;
+    }
+    const at::Tensor dy = gradients[0].contiguous(last);
+    const at::Tensor taps = ctx->saved_data["taps"].toTensor();
+    at::Tensor dx = image_like(x);
+    share(x.size(0) * window.h.in, in_row(window), [&](std::int64_t begin, std::int64_t end) {
+      kernels().max_pool_dx(window, data(dy), taps.data_ptr<std::uint8_t>(), mutable_data(dx),
+                            begin, end);
+    });
+    return {dx, {}};
+  }
+};
+
+// ---- batch norm
+
+at::Tensor followed(const at::Tensor& z, Epilogue f) {
+  switch (f) {
+    case Epilogue::none:
+      return z;
+    case Epilogue::relu:
+      return at::relu(z);
+    case Epilogue::relu6:
+      return at::hardtanh(z, 0, 6);
+    case Epilogue::hard_swish:
+      break;
+  }
+  return at::hardswish(z);
+}
+
+at::Tensor batch_norm_of_torch(const at::Tensor& x, const BatchNorm& n) {
+  return at::batch_norm(x, n.weight, n.bias, n.running_mean, n.running_var, n.training, n.momentum,
+                        n.eps, at::globalContext().userEnabledCuDNN());
+}
+
+/// Parts of 32 kB, which stay in the nearest cache.
+Parts pixel_parts(const at::Tensor& x) {
+  const std::int64_t channels = x.size(1);
+  return {x.numel() / channels, std::max<std::int64_t>(8, 8192 / channels)};
+}
+
+/// What a batch norm multiplies by and adds, {C} each.
+struct Affine {
+  at::Tensor scale, shift;
+  Affine(const at::Tensor& mean, const at::Tensor& inverse_deviation, const at::Tensor& weight,
+         const at::Tensor& bias)
+      : scale(weight.defined() ? inverse_deviation * weight : inverse_deviation),
+        shift(bias.defined() ? bias - mean * scale : -mean * scale) {}
+};
+
+struct Norm : torch::autograd::Function<Norm> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, at::Tensor running_mean, at::Tensor running_var,
+                            bool training, double momentum, double eps, std::int64_t epilogue) {
+    const std::int64_t channels = x.size(1);
+    at::Tensor mean = running_mean.clone(), inverse = at::empty_like(running_var);
+    float *means = mutable_data(mean), *inverses = mutable_data(inverse);
+    if (training) {
+      const Parts parts = pixel_parts(x);
+      std::vector<float> part_means(static_cast<std::size_t>(parts.count * channels));
+      std::vector<float> part_squares(part_means.size());
+      parts.run([&](std::int64_t part, std::int64_t begin, std::int64_t end) {
+        kernels().moments(channels, data(x), part_means.data() + part * channels,
+                          part_squares.data() + part * channels, begin, end);
+      });
+      const auto count = static_cast<double>(parts.size);
+      const auto size = [&](std::int64_t part) {
+        return static_cast<double>(std::min(parts.step, parts.size - part * parts.step));
+      };
+      std::vector<double> middle(static_cast<std::size_t>(channels)), squares(middle.size());
+      for (std::int64_t p = 0, i = 0; p < parts.count; ++p) {
+        for (std::size_t c = 0; c < middle.size(); ++c, ++i) {
+          middle[c] += size(p) * static_cast<double>(part_means[static_cast<std::size_t>(i)]);
+        }
+      }
+      for (double& m : middle) m /= count;
+      for (std::int64_t p = 0, i = 0; p < parts.count; ++p) {
+        for (std::size_t c = 0; c < middle.size(); ++c, ++i) {
+          const auto at = static_cast<std::size_t>(i);
+          const double off = static_cast<double>(part_means[at]) - middle[c];
+          squares[c] += static_cast<double>(part_squares[at]) + size(p) * off * off;
+        }
+      }
+      float *running_means = mutable_data(running_mean), *running_vars = mutable_data(running_var);
+      const auto update = [&](float& running, double value) {
+        running = static_cast<float>(momentum * value +
+                                     (1 - momentum) * static_cast<double>(running));
+      };
+      for (std::size_t c = 0; c < middle.size(); ++c) {
+        means[c] = static_cast<float>(middle[c]);
+        inverses[c] = static_cast<float>(1 / std::sqrt(squares[c] / count + eps));
+        update(running_means[c], middle[c]);
+        update(running_vars[c], squares[c] / (count - 1));
+      }
+    } else {
+      const float* vars = data(running_var);
+      for (std::int64_t c = 0; c < channels; ++c) {
+        inverses[c] = static_cast<float>(1 / std::sqrt(static_cast<double>(vars[c]) + eps));
+      }
+    }
+    const Affine affine(mean, inverse, weight, bias);
+    const auto f = static_cast<Epilogue>(epilogue);
+    at::Tensor y = image_like(x);
+    share(x.numel() / channels, channels, [&](std::int64_t begin, std::int64_t end) {
+      kernels().affine(channels, f, data(x), data(affine.scale), data(affine.shift),
+                       mutable_data(y), begin, end);
+    });
+    ctx->save_for_backward({x, weight, bias});
+    ctx->saved_data["mean"] = mean;
+    ctx->saved_data["inverse"] = inverse;
+    ctx->saved_data["training"] = training;
+    ctx->saved_data["eps"] = eps;
+    ctx->saved_data["epilogue"] = epilogue;
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &bias = saved[2];
+    const at::Tensor mean = ctx->saved_data["mean"].toTensor();
+    const at::Tensor inverse = ctx->saved_data["inverse"].toTensor();
+    const bool training = ctx->saved_data["training"].toBool();
+    const double eps = ctx->saved_data["eps"].toDouble();
+    const auto f = static_cast<Epilogue>(ctx->saved_data["epilogue"].toInt());
+    variable_list found;
+    if (at::GradMode::is_enabled()) {
+      found = gradients_again(
+          [&](const variable_list& in) {
+            const at::Tensor variance = inverse.square().reciprocal() - eps;
+            return followed(batch_norm_of_torch(in[0], {in[1], in[2], mean.clone(), variance,
+                                                        training, 0, eps}),
+                            f);
+          },
+          saved, gradients[0]);
+      found.resize(9);
+      return found;
+    }
+    const at::Tensor dy = gradients[0].contiguous(last);
+    const std::int64_t channels = x.size(1);
+    const Affine affine(mean, inverse, weight, bias);
+    const Parts parts = pixel_parts(x);
+    std::vector<float> part_sums(static_cast<std::size_t>(2 * parts.count * channels));
+    parts.run([&](std::int64_t part, std::int64_t begin, std::int64_t end) {
+      float* to = part_sums.data() + 2 * part * channels;
+      kernels().affine_sums(channels, f, data(x), data(dy), data(affine.scale), data(affine.shift),
+                            data(mean), to, to + channels, begin, end);
+    });
+    std::vector<double> sums(static_cast<std::size_t>(2 * channels));
+    for (std::size_t i = 0; i < part_sums.size(); ++i) {
+      sums[i % sums.size()] += static_cast<double>(part_sums[i]);
+    }
+    at::Tensor dw = at::empty_like(mean), db = at::empty_like(mean);
+    at::Tensor slope = at::zeros_like(mean), offset = at::zeros_like(mean);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const double sum = sums[static_cast<std::size_t>(c)];
+      const double product = sums[static_cast<std::size_t>(channels + c)];
+      const double inv = static_cast<double>(data(inverse)[c]);
+      mutable_data(dw)[c] = static_cast<float>(product * inv);
+      mutable_data(db)[c] = static_cast<float>(sum);
+      if (!training) continue;
+      const double scale = static_cast<double>(data(affine.scale)[c]);
+      const auto count = static_cast<double>(parts.size);
+      mutable_data(slope)[c] = static_cast<float>(-scale * inv * inv * product / count);
+      mutable_data(offset)[c] = static_cast<float>(-scale * sum / count);
+    }
+    at::Tensor dx;
+    if (x.requires_grad()) {
+      dx = image_like(x);
+      share(parts.size, channels, [&](std::int64_t begin, std::int64_t end) {
+        kernels().affine_dx(channels, f, data(x), data(dy), data(affine.scale), data(affine.shift),
+                            data(mean), data(slope), data(offset), mutable_data(dx), begin, end);
+      });
+    }
+    found = {dx, weight.defined() ? dw : at::Tensor(), bias.defined() ? db : at::Tensor()};
+    found.resize(9);
+    return found;
+  }
+};
+
+// ---- factors of images, sums of inputs
+
+struct ScaledImages : torch::autograd::Function<ScaledImages> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& factors) {
+    ctx->save_for_backward({x, factors});
+    const std::int64_t pixels = x.size(2) * x.size(3), channels = x.size(1);
+    const at::Tensor values = factors.contiguous();
+    at::Tensor y = image_like(x);
+    share(x.size(0), pixels * channels, [&](std::int64_t begin, std::int64_t end) {
+      kernels().scale_images(channels, pixels, data(x), data(values), mutable_data(y), begin, end);
+    });
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const variable_list saved = ctx->get_saved_variables();
+    if (at::GradMode::is_enabled()) {
+      return gradients_again([](const variable_list& in) { return in[0] * in[1]; }, saved,
+                             gradients[0]);
+    }
+    const at::Tensor& x = saved[0];
+    const std::int64_t pixels = x.size(2) * x.size(3), channels = x.size(1);
+    const at::Tensor values = saved[1].contiguous(), dy = gradients[0].contiguous(last);
+    at::Tensor dx = image_like(x), dfactors = at::empty(values.sizes(), values.options());
+    share(x.size(0), pixels * channels, [&](std::int64_t begin, std::int64_t end) {
+      kernels().scale_images_dx(channels, pixels, data(x), data(values), data(dy), mutable_data(dx),
+                                mutable_data(dfactors), begin, end);
+    });
+    return {dx, dfactors};
+  }
+};
+
+struct WeightedSum : torch::autograd::Function<WeightedSum> {
+  static std::vector<const float*> pointers(const variable_list& all) {
+    std::vector<const float*> result;
+    for (std::size_t i = 1; i < all.size(); ++i) result.push_back(data(all[i]));
+    return result;
+  }
+
+  /// The weights, then the inputs.
+  static at::Tensor forward(AutogradContext* ctx, at::TensorList inputs) {
+    const variable_list all = inputs.vec();
+    ctx->save_for_backward(all);
+    const at::Tensor weights = all[0].contiguous();
+    const std::vector<const float*> x = pointers(all);
+    at::Tensor y = at::empty_like(all[1]);
+    share(y.numel(), 1, [&](std::int64_t begin, std::int64_t end) {
+      kernels().weighted_sum(static_cast<std::int64_t>(x.size()), x.data(), data(weights),
+                             mutable_data(y), begin, end);
+    });
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const variable_list all = ctx->get_saved_variables();
+    if (at::GradMode::is_enabled()) {
+      return gradients_again(
+          [](const variable_list& in) {
+            at::Tensor sum = in[0].select(0, 0) * in[1];
+            for (std::size_t i = 2; i < in.size(); ++i) {
+              sum = sum + in[0].select(0, static_cast<std::int64_t>(i) - 1) * in[i];
+            }
+            return sum;
+          },
+          all, gradients[0]);
+    }
+    const at::Tensor weights = all[0].contiguous();
+    at::Tensor dy = at::empty_like(all[1]);  // in the order of the inputs
+    dy.copy_(gradients[0]);
+    const std::vector<const float*> x = pointers(all);
+    variable_list result(all.size());
+    std::vector<float*> dx(x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (!all[i + 1].requires_grad()) continue;
+      result[i + 1] = at::empty_like(all[i + 1]);
+      dx[i] = mutable_data(result[i + 1]);
+    }
+    const Parts parts(dy.numel(), 65536);
+    const auto count = static_cast<std::int64_t>(x.size());
+    at::Tensor products = at::empty({parts.count, count}, weights.options());
+    parts.run([&](std::int64_t part, std::int64_t begin, std::int64_t end) {
+      kernels().weighted_sum_dx(count, x.data(), data(weights), data(dy), dx.data(),
+                                mutable_data(products) + part * count, begin, end);
+    });
+    result[0] = products.sum(0);
+    return result;
+  }
+};
+
+}  // namespace
+
+at::Tensor depthwise_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                            const Steps& steps) {
+  const bool usable = usable_image(x) && plain(weight) && (!bias.defined() || plain(bias)) &&
+                      weight.size(0) == x.size(1);
+  if (usable) {
+    const Window window = window_of(x, {weight.size(2), weight.size(3)}, steps);
+    if (window.h.out > 0 && window.w.out > 0 && depthwise_fits(window)) {
+      return Depthwise::apply(x, weight, bias, packed(window));
+    }
+  }
+  return at::conv2d(x, weight, bias, steps.stride, steps.padding, steps.dilation,
+                    x.size(1) / weight.size(1));
+}
+
+at::Tensor avg_pool2d(const at::Tensor& x, Pair kernel, const Steps& steps, bool ceil_mode,
+                      bool count_include_pad) {
+  if (usable_image(x) && !ceil_mode) {
+    const Window window = window_of(x, kernel, steps);
+    if (pool_fits(window)) return AveragePool::apply(x, packed(window), count_include_pad);
+  }
+  return at::avg_pool2d(x, kernel, steps.stride, steps.padding, ceil_mode, count_include_pad);
+}
+
+at::Tensor max_pool2d(const at::Tensor& x, Pair kernel, const Steps& steps, bool ceil_mode) {
+  if (usable_image(x) && !ceil_mode) {
+    const Window window = window_of(x, kernel, steps);
+    if (pool_fits(window)) return MaxPool::apply(x, packed(window));
+  }
+  return at::max_pool2d(x, kernel, steps.stride, steps.padding, 1, ceil_mode);
+}
+
+at::Tensor batch_norm(const at::Tensor& x, const BatchNorm& n, Epilogue f) {
+  const bool usable = usable_image(x) && n.running_mean.defined() && n.running_var.defined() &&
+                      usable_vector(n.weight) && usable_vector(n.bias) &&
+                      usable_vector(n.running_mean) && usable_vector(n.running_var) &&
+                      n.running_mean.numel() == x.size(1) && x.numel() > x.size(1);
+  if (!usable) return followed(batch_norm_of_torch(x, n), f);
+  return Norm::apply(x, n.weight, n.bias, n.running_mean, n.running_var, n.training, n.momentum,
+                     n.eps, static_cast<std::int64_t>(f));
+}
+
+at::Tensor scale_images(const at::Tensor& x, const at::Tensor& factors) {
+  const bool usable = usable_image(x) && plain(factors) && factors.dim() == 4 &&
+                      factors.size(0) == x.size(0) && factors.size(1) == x.size(1) &&
+                      factors.size(2) == 1 && factors.size(3) == 1 && x.size(2) * x.size(3) > 1;
+  return usable ? ScaledImages::apply(x, factors) : x * factors;
+}
+
+at::Tensor weighted_sum(std::span<const at::Tensor> x, const at::Tensor& weights) {
+  bool usable = plain(weights) && weights.dim() == 1 && x[0].numel() > 0;
+  for (const at::Tensor& input : x) {
+    usable = usable && plain(input) && input.is_non_overlapping_and_dense() &&
+             input.sizes() == x[0].sizes() && input.strides() == x[0].strides();
+  }
+  if (usable) {
+    variable_list all{weights};
+    all.insert(all.end(), x.begin(), x.end());
+    return WeightedSum::apply(at::TensorList(all));
+  }
+  at::Tensor sum = weights.select(0, 0) * x[0];
+  for (std::size_t i = 1; i < x.size(); ++i) {
+    sum = sum + weights.select(0, static_cast<std::int64_t>(i)) * x[i];
+  }
+  return sum;
+}
+
+}  // namespace espalier::kernels

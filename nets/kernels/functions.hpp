@@ -1,0 +1,55 @@
+// Differentiable operators on the loops of kernels.hpp. Each does what LibTorch's operator of the
+// same name does, and calls that one where the loops do not serve: they take float32 on the CPU in
+// channels-last order, sizes as kernels.hpp says. Gradients that are to be differentiated again
+// come from LibTorch's operators, too. Results do not depend on the number of threads.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "nets/kernels/kernels.hpp"
+
+namespace espalier::kernels {
+
+using Pair = std::array<std::int64_t, 2>;
+
+/// How a window moves, {height, width}.
+struct Steps {
+  Pair stride{1, 1}, padding{0, 0}, dilation{1, 1};
+};
+
+/// x {N,C,H,W}, weight {C,1,kh,kw}, bias {C} or undefined -> {N,C,H',W'}.
+/// Test: KernelFunctions.DepthwiseEqualsLibTorchInFloat64.
+at::Tensor depthwise_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                            const Steps& steps);
+
+/// Windows without dilation; what lies in the padding counts where `count_include_pad`.
+/// Test: KernelFunctions.AveragePoolEqualsLibTorchInFloat64.
+at::Tensor avg_pool2d(const at::Tensor& x, Pair kernel, const Steps& steps, bool ceil_mode,
+                      bool count_include_pad);
+/// The gradient of equal values goes to the first.
+/// Test: KernelFunctions.MaxPoolEqualsLibTorchInFloat64.
+at::Tensor max_pool2d(const at::Tensor& x, Pair kernel, const Steps& steps, bool ceil_mode);
+
+struct BatchNorm {
+  at::Tensor weight, bias;               ///< {C}, or undefined
+  at::Tensor running_mean, running_var;  ///< {C}; training updates them
+  bool training = false;
+  double momentum = 0.1, eps = 1e-5;
+};
+/// f(batch_norm(x)). Keeps x for the gradient, not what f is applied to.
+/// Test: KernelFunctions.BatchNormEqualsLibTorchInFloat64.
+at::Tensor batch_norm(const at::Tensor& x, const BatchNorm& norm, Epilogue f);
+
+/// x {N,C,H,W} times factors {N,C,1,1}.
+/// Test: KernelFunctions.ScaledImagesEqualLibTorchInFloat64.
+at::Tensor scale_images(const at::Tensor& x, const at::Tensor& factors);
+
+/// The sum of weights[i] * x[i] over tensors of one shape; weights {inputs}.
+/// Test: KernelFunctions.WeightedSumsEqualLibTorchInFloat64.
+at::Tensor weighted_sum(std::span<const at::Tensor> x, const at::Tensor& weights);
+
+}  // namespace espalier::kernels

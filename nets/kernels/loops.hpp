@@ -1,0 +1,732 @@
+// The loops of kernels.hpp, compiled once for each instruction set: a source that includes this
+// header sets ESPALIER_KERNELS_LANES, the floats of its widest vector, and gets `loops`. Nothing
+// here has external linkage and nothing of the standard library is called, so that no code made for
+// one machine can end up in what runs on all.
+#pragma once
+
+#include <cstdint>
+
+#include "nets/kernels/kernels.hpp"
+
+namespace espalier::kernels {
+namespace {
+
+using Size = std::int64_t;
+
+template <int lanes>
+struct VectorOf {
+  using Float __attribute__((vector_size(4 * lanes))) = float;
+  using Int __attribute__((vector_size(4 * lanes))) = std::int32_t;
+  using Byte __attribute__((vector_size(lanes))) = std::uint8_t;
+};
+
+template <int lanes>
+struct Tag {
+  using V = typename VectorOf<lanes>::Float;
+  using I = typename VectorOf<lanes>::Int;
+  static constexpr int width = lanes;
+};
+
+template <class V>
+[[gnu::always_inline]] inline V load(const float* p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof(V));
+  return v;
+}
+template <class V>
+[[gnu::always_inline]] inline void store(float* p, V v) {
+  __builtin_memcpy(p, &v, sizeof(V));
+}
+template <class V>
+[[gnu::always_inline]] inline V splat(float value) {
+  return value - V{};
+}
+template <class V>
+[[gnu::always_inline]] inline float total(V v) {
+  float sum = 0;
+  for (unsigned i = 0; i < sizeof(V) / 4; ++i) sum += v[i];
+  return sum;
+}
+
+/// Calls f(tag, c) for vectors that cover [0, count), the wide ones first.
+template <class F>
+[[gnu::always_inline]] inline void over_vectors(Size count, F&& f) {
+  Size c = 0;
+#if ESPALIER_KERNELS_LANES >= 16
+  for (; c + 16 <= count; c += 16) f(Tag<16>(), c);
+#endif
+#if ESPALIER_KERNELS_LANES >= 8
+  for (; c + 8 <= count; c += 8) f(Tag<8>(), c);
+#endif
+  for (; c + 4 <= count; c += 4) f(Tag<4>(), c);
+  for (; c < count; ++c) f(Tag<1>(), c);
+}
+
+constexpr Size min(Size a, Size b) { return a < b ? a : b; }
+constexpr Size max(Size a, Size b) { return a > b ? a : b; }
+
+alignas(64) constexpr float zeros[16] = {};
+
+// ---- depthwise convolution
+
+constexpr int max_taps = 7;
+
+/// One input row and the weights of the taps that read it.
+struct TapRow {
+  const float* x;
+  const float* w[max_taps];
+};
+
+/// Output t reads the input columns first + unit * (step * t + tap), with `step` a template
+/// argument below; columns outside [0, width) are zero.
+struct Columns {
+  Size first, unit, width;
+};
+
+/// `outputs` columns of one row and one vector of channels. Each input column is loaded once for
+/// all the outputs that read it.
+template <class T, int taps, int step, int outputs, bool inside>
+[[gnu::always_inline]] inline void convolve_block(const TapRow* rows, int row_count,
+                                                  const Columns& columns, Size t, Size channels,
+                                                  Size c, const float* bias, float* y, Size y_step,
+                                                  Size stored) {
+  using V = typename T::V;
+  V sum[outputs];
+  const V start = bias == nullptr ? V{} : load<V>(bias + c);
+#pragma GCC unroll 8
+  for (int b = 0; b < outputs; ++b) sum[b] = start;
+  for (int r = 0; r < row_count; ++r) {
+    V w[taps];
+#pragma GCC unroll 8
+    for (int k = 0; k < taps; ++k) w[k] = load<V>(rows[r].w[k] + c);
+    const float* x = rows[r].x + c;
+    const Size first = columns.first + columns.unit * step * t;
+#pragma GCC unroll 32
+    for (int j = 0; j < (outputs - 1) * step + taps; ++j) {
+      const Size column = first + columns.unit * j;
+      const bool exists = inside || static_cast<std::uint64_t>(column) <
+                                        static_cast<std::uint64_t>(columns.width);
+      const V v = load<V>(exists ? x + column * channels : zeros);
+#pragma GCC unroll 8
+      for (int b = 0; b < outputs; ++b) {
+        const int k = j - b * step;
+        if (k >= 0 && k < taps) sum[b] += v * w[k];
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int b = 0; b < outputs; ++b) {
+    if (b < stored) store(y + b * y_step + c, sum[b]);
+  }
+}
+
+template <class T, int taps, int step>
+void convolve_row(const TapRow* rows, int row_count, const Columns& columns, Size count,
+                  Size channels, Size c, const float* bias, float* y, Size y_step) {
+  Size t = 0;
+  while (t < count) {
+    const Size left = count - t;
+    float* out = y + t * y_step;
+    if (left > 4) {
+      const Size begin = columns.first + columns.unit * step * t;
+      if (begin >= 0 && begin + columns.unit * (7 * step + taps - 1) < columns.width) {
+        convolve_block<T, taps, step, 8, true>(rows, row_count, columns, t, channels, c, bias, out,
+                                               y_step, left);
+      } else {
+        convolve_block<T, taps, step, 8, false>(rows, row_count, columns, t, channels, c, bias, out,
+                                                y_step, left);
+      }
+      t += 8;
+    } else if (left > 2) {
+      convolve_block<T, taps, step, 4, false>(rows, row_count, columns, t, channels, c, bias, out,
+                                              y_step, left);
+      t += 4;
+    } else {
+      convolve_block<T, taps, step, 2, false>(rows, row_count, columns, t, channels, c, bias, out,
+                                              y_step, left);
+      t += 2;
+    }
+  }
+}
+
+/// One row in all channels.
+template <int taps, int step>
+void convolve(const TapRow* rows, int row_count, const Columns& columns, Size count, Size channels,
+              const float* bias, float* y, Size y_step) {
+  over_vectors(channels, [&](auto tag, Size c) {
+    convolve_row<decltype(tag), taps, step>(rows, row_count, columns, count, channels, c, bias, y,
+                                            y_step);
+  });
+}
+
+using Convolve = void (*)(const TapRow*, int, const Columns&, Size, Size, const float*, float*,
+                          Size);
+
+Convolve convolve_with(Size taps, Size step) {
+  if (step == 2) {
+    return taps == 3 ? convolve<3, 2> : taps == 5 ? convolve<5, 2> : convolve<7, 2>;
+  }
+  switch (taps) {
+    case 1:
+      return convolve<1, 1>;
+    case 2:
+      return convolve<2, 1>;
+    case 3:
+      return convolve<3, 1>;
+    case 4:
+      return convolve<4, 1>;
+    case 5:
+      return convolve<5, 1>;
+    default:
+      return convolve<7, 1>;
+  }
+}
+
+/// The columns of output phase + phases * t, where the window reads inputs stride * output + dilation
+/// * k - padding. With dilation 2 and stride 1 outputs of one parity read inputs of one parity: two
+/// phases, each a plain convolution.
+struct Phases {
+  Size count, unit, step;
+  explicit Phases(const Axis& w)
+      : count(w.dilation == 2 && w.stride == 1 ? 2 : 1),
+        unit(w.dilation),
+        step(w.dilation == 2 ? 1 : w.stride) {}
+  Columns columns(const Axis& w, Size phase) const {
+    return {phase * w.stride - w.padding, unit, w.in};
+  }
+  Size outputs(const Axis& w, Size phase) const { return (w.out - phase + count - 1) / count; }
+};
+
+void depthwise(const Window& window, const float* x, const float* w, const float* bias, float* y,
+               Size begin, Size end) {
+  const Axis &ah = window.h, &aw = window.w;
+  const Size channels = window.channels;
+  const Phases phases(aw);
+  const Convolve run = convolve_with(aw.kernel, phases.step);
+  for (Size row = begin; row < end; ++row) {
+    const Size image = row / ah.out, top = row % ah.out * ah.stride - ah.padding;
+    TapRow rows[max_taps];
+    int count = 0;
+    for (Size k = 0; k < ah.kernel; ++k) {
+      const Size from = top + k * ah.dilation;
+      if (from < 0 || from >= ah.in) continue;
+      rows[count].x = x + (image * ah.in + from) * aw.in * channels;
+      for (Size j = 0; j < aw.kernel; ++j) {
+        rows[count].w[j] = w + (k * aw.kernel + j) * channels;
+      }
+      ++count;
+    }
+    for (Size phase = 0; phase < phases.count; ++phase) {
+      run(rows, count, phases.columns(aw, phase), phases.outputs(aw, phase), channels, bias,
+          y + (row * aw.out + phase) * channels, phases.count * channels);
+    }
+  }
+}
+
+/// The inputs phase + period * t are read by outputs through the same taps: a convolution of dy
+/// with these, last tap first.
+void depthwise_dx(const Window& window, const float* dy, const float* w, float* dx, Size begin,
+                  Size end) {
+  const Axis &ah = window.h, &aw = window.w;
+  const Size channels = window.channels;
+  const Size period = max(aw.stride, aw.dilation), unit = period / aw.stride;
+  for (Size row = begin; row < end; ++row) {
+    const Size image = row / ah.in, from = row % ah.in + ah.padding;
+    for (Size phase = 0; phase < min(period, aw.in); ++phase) {
+      Size taps[max_taps], tap_count = 0;
+      for (Size k = aw.kernel; k-- > 0;) {
+        if ((phase + aw.padding + k * aw.dilation) % aw.stride == 0) taps[tap_count++] = k;
+      }
+      TapRow rows[max_taps];
+      int count = 0;
+      for (Size k = 0; k < ah.kernel && tap_count > 0; ++k) {
+        const Size offset = from - k * ah.dilation;
+        if (offset < 0 || offset % ah.stride != 0 || offset / ah.stride >= ah.out) continue;
+        rows[count].x = dy + (image * ah.out + offset / ah.stride) * aw.out * channels;
+        for (Size j = 0; j < tap_count; ++j) {
+          rows[count].w[j] = w + (k * aw.kernel + taps[j]) * channels;
+        }
+        ++count;
+      }
+      const Size outputs = (aw.in - phase + period - 1) / period;
+      float* to = dx + (row * aw.in + phase) * channels;
+      if (count == 0) {
+        for (Size t = 0; t < outputs; ++t) {
+          __builtin_memset(to + t * period * channels, 0, sizeof(float) * channels);
+        }
+        continue;
+      }
+      // Exact: the taps were chosen so. It may be negative.
+      const Size first = (phase + aw.padding - taps[0] * aw.dilation) / aw.stride;
+      convolve_with(tap_count, 1)(rows, count, {first, unit, aw.out}, outputs, channels, nullptr,
+                                  to, period * channels);
+    }
+  }
+}
+
+/// Adds what `count` outputs of a row contribute to the taps of one kernel row.
+template <class T, int taps, int step, int outputs, int sets, bool inside>
+[[gnu::always_inline]] inline void correlate_block(typename T::V (&sum)[sets][taps], const float* x,
+                                                   const Columns& columns, Size t, Size channels,
+                                                   const float* dy, Size dy_step) {
+  using V = typename T::V;
+  V g[outputs];
+#pragma GCC unroll 8
+  for (int b = 0; b < outputs; ++b) g[b] = load<V>(dy + (t + b) * dy_step);
+  const Size first = columns.first + columns.unit * step * t;
+#pragma GCC unroll 32
+  for (int j = 0; j < (outputs - 1) * step + taps; ++j) {
+    const Size column = first + columns.unit * j;
+    if (!inside && (column < 0 || column >= columns.width)) continue;
+    const V v = load<V>(x + column * channels);
+#pragma GCC unroll 8
+    for (int b = 0; b < outputs; ++b) {
+      const int k = j - b * step;
+      if (k >= 0 && k < taps) sum[b % sets][k] += v * g[b];
+    }
+  }
+}
+
+/// One row of the output for one row of the kernel.
+template <class T, int taps, int step, int sets>
+[[gnu::always_inline]] inline void correlate_row(typename T::V (&sum)[sets][taps], const float* x,
+                                                 const Columns& columns, Size count, Size channels,
+                                                 const float* dy, Size dy_step) {
+  Size t = 0;
+  const auto begin = [&] { return columns.first + columns.unit * step * t; };
+  while (t < count && begin() < 0) {
+    correlate_block<T, taps, step, 1, sets, false>(sum, x, columns, t++, channels, dy, dy_step);
+  }
+  for (; t + 4 <= count && begin() + columns.unit * (3 * step + taps - 1) < columns.width; t += 4) {
+    correlate_block<T, taps, step, 4, sets, true>(sum, x, columns, t, channels, dy, dy_step);
+  }
+  while (t < count) {
+    correlate_block<T, taps, step, 1, sets, false>(sum, x, columns, t++, channels, dy, dy_step);
+  }
+}
+
+template <int taps, int step>
+void correlate(const Window& window, const float* x, const float* dy, float* dw, Size begin,
+               Size end) {
+  const Axis &ah = window.h, &aw = window.w;
+  const Size channels = window.channels;
+  const Phases phases(aw);
+  // So many rows at once that the sums stay in registers for a while, and the rows in the cache.
+  const Size run = max(1, 64 / aw.out);
+  __builtin_memset(dw, 0, sizeof(float) * ah.kernel * taps * channels);
+  for (Size from = begin; from < end; from += run) {
+    const Size to = min(end, from + run);
+    for (Size k = 0; k < ah.kernel; ++k) {
+      over_vectors(channels, [&](auto tag, Size c) {
+        using T = decltype(tag);
+        using V = typename T::V;
+        // Enough sums at once to hide the latency of an addition, few enough for the registers.
+        constexpr int sets = taps <= 3 ? 4 : taps <= 5 || T::width == 16 ? 2 : 1;
+        V sum[sets][taps] = {};
+        for (Size row = from; row < to; ++row) {
+          const Size image = row / ah.out;
+          const Size y = row % ah.out * ah.stride - ah.padding + k * ah.dilation;
+          if (y < 0 || y >= ah.in) continue;
+          for (Size phase = 0; phase < phases.count; ++phase) {
+            correlate_row<T, taps, step, sets>(
+                sum, x + (image * ah.in + y) * aw.in * channels + c, phases.columns(aw, phase),
+                phases.outputs(aw, phase), channels, dy + (row * aw.out + phase) * channels + c,
+                phases.count * channels);
+          }
+        }
+#pragma GCC unroll 8
+        for (int j = 0; j < taps; ++j) {
+          V all = sum[0][j];
+#pragma GCC unroll 8
+          for (int s = 1; s < sets; ++s) all += sum[s][j];
+          float* at = dw + (k * taps + j) * channels + c;
+          store(at, load<V>(at) + all);
+        }
+      });
+    }
+  }
+}
+
+void depthwise_dw(const Window& window, const float* x, const float* dy, float* dw, Size begin,
+                  Size end) {
+  const bool apart = Phases(window.w).step == 2;
+  switch (window.w.kernel) {
+    case 3:
+      return (apart ? correlate<3, 2> : correlate<3, 1>)(window, x, dy, dw, begin, end);
+    case 5:
+      return (apart ? correlate<5, 2> : correlate<5, 1>)(window, x, dy, dw, begin, end);
+    default:
+      return (apart ? correlate<7, 2> : correlate<7, 1>)(window, x, dy, dw, begin, end);
+  }
+}
+
+// ---- pooling
+
+/// The outputs whose window holds an input.
+struct Range {
+  Size begin, end;
+};
+Range readers(const Axis& a, Size input) {
+  const Size place = input + a.padding;
+  const Size begin = place < a.kernel ? 0 : (place - a.kernel) / a.stride + 1;
+  return {begin, min(a.out, place / a.stride + 1)};
+}
+/// The places k of a window that lie on an input.
+Range places(const Axis& a, Size output) {
+  const Size first = output * a.stride - a.padding;
+  return {max(0, -first), min(a.kernel, a.in - first)};
+}
+
+void average_pool(const Window& window, const float* x, const float* factors, float* y, Size begin,
+                  Size end) {
+  const Axis &ah = window.h, &aw = window.w;
+  const Size channels = window.channels;
+  for (Size row = begin; row < end; ++row) {
+    const Size oh = row % ah.out;
+    const Range kh = places(ah, oh);
+    const float* image =
+        x + (row / ah.out * ah.in + oh * ah.stride - ah.padding) * aw.in * channels;
+    for (Size ow = 0; ow < aw.out; ++ow) {
+      const Range kw = places(aw, ow);
+      const float* window_start = image + (ow * aw.stride - aw.padding) * channels;
+      const float factor = factors[oh * aw.out + ow];
+      float* out = y + (row * aw.out + ow) * channels;
+      over_vectors(channels, [&](auto tag, Size c) {
+        using V = typename decltype(tag)::V;
+        V sum{};
+        for (Size i = kh.begin; i < kh.end; ++i) {
+          for (Size j = kw.begin; j < kw.end; ++j) {
+            sum += load<V>(window_start + (i * aw.in + j) * channels + c);
+          }
+        }
+        store(out + c, sum * splat<V>(factor));
+      });
+    }
+  }
+}
+
+void average_pool_dx(const Window& window, const float* dy, const float* factors, float* dx,
+                     Size begin, Size end) {
+  const Axis &ah = window.h, &aw = window.w;
+  const Size channels = window.channels;
+  for (Size row = begin; row < end; ++row) {
+    const Range oh = readers(ah, row % ah.in);
+    const float* image = dy + row / ah.in * ah.out * aw.out * channels;
+    for (Size iw = 0; iw < aw.in; ++iw) {
+      const Range ow = readers(aw, iw);
+      float* out = dx + (row * aw.in + iw) * channels;
+      over_vectors(channels, [&](auto tag, Size c) {
+        using V = typename decltype(tag)::V;
+        V sum{};
+        for (Size i = oh.begin; i < oh.end; ++i) {
+          for (Size j = ow.begin; j < ow.end; ++j) {
+            const Size at = i * aw.out + j;
+            sum += load<V>(image + at * channels + c) * splat<V>(factors[at]);
+          }
+        }
+        store(out + c, sum);
+      });
+    }
+  }
+}
+
+void max_pool(const Window& window, const float* x, float* y, std::uint8_t* taps, Size begin,
+              Size end) {
+  const Axis &ah = window.h, &aw = window.w;
+  const Size channels = window.channels;
+  for (Size row = begin; row < end; ++row) {
+    const Size oh = row % ah.out;
+    const Range kh = places(ah, oh);
+    const float* image =
+        x + (row / ah.out * ah.in + oh * ah.stride - ah.padding) * aw.in * channels;
+    for (Size ow = 0; ow < aw.out; ++ow) {
+      const Range kw = places(aw, ow);
+      const float* window_start = image + (ow * aw.stride - aw.padding) * channels;
+      const Size at = (row * aw.out + ow) * channels;
+      over_vectors(channels, [&](auto tag, Size c) {
+        using T = decltype(tag);
+        using V = typename T::V;
+        using I = typename T::I;
+        V best = splat<V>(-__builtin_inff());
+        I place = static_cast<std::int32_t>(kh.begin * aw.kernel + kw.begin) - I{};
+        for (Size i = kh.begin; i < kh.end; ++i) {
+          for (Size j = kw.begin; j < kw.end; ++j) {
+            const V v = load<V>(window_start + (i * aw.in + j) * channels + c);
+            const I taken = (v > best) | (v != v);
+            best = taken ? v : best;
+            place = taken ? static_cast<std::int32_t>(i * aw.kernel + j) - I{} : place;
+          }
+        }
+        store(y + at + c, best);
+        const auto bytes = __builtin_convertvector(place, typename VectorOf<T::width>::Byte);
+        __builtin_memcpy(taps + at + c, &bytes, sizeof(bytes));
+      });
+    }
+  }
+}
+
+void max_pool_dx(const Window& window, const float* dy, const std::uint8_t* taps, float* dx,
+                 Size begin, Size end) {
+  const Axis &ah = window.h, &aw = window.w;
+  const Size channels = window.channels;
+  for (Size row = begin; row < end; ++row) {
+    const Size ih = row % ah.in;
+    const Range oh = readers(ah, ih);
+    const Size image = row / ah.in * ah.out * aw.out * channels;
+    for (Size iw = 0; iw < aw.in; ++iw) {
+      const Range ow = readers(aw, iw);
+      float* out = dx + (row * aw.in + iw) * channels;
+      over_vectors(channels, [&](auto tag, Size c) {
+        using T = decltype(tag);
+        using V = typename T::V;
+        using I = typename T::I;
+        V sum{};
+        for (Size i = oh.begin; i < oh.end; ++i) {
+          for (Size j = ow.begin; j < ow.end; ++j) {
+            const Size at = image + (i * aw.out + j) * channels + c;
+            const Size place = (ih + ah.padding - i * ah.stride) * aw.kernel + iw + aw.padding -
+                               j * aw.stride;
+            typename VectorOf<T::width>::Byte bytes;
+            __builtin_memcpy(&bytes, taps + at, sizeof(bytes));
+            const I here = __builtin_convertvector(bytes, I) == static_cast<std::int32_t>(place);
+            sum += here ? load<V>(dy + at) : V{};
+          }
+        }
+        store(out + c, sum);
+      });
+    }
+  }
+}
+
+// ---- batch norm
+
+/// Calls f(vector of pixel p) for all pixels, four at a time: f(slot, value).
+template <class V, class F>
+[[gnu::always_inline]] inline void over_pixels(Size begin, Size end, F&& f) {
+  Size p = begin;
+  for (; p + 4 <= end; p += 4) {
+#pragma GCC unroll 4
+    for (int s = 0; s < 4; ++s) f(s, p + s);
+  }
+  for (; p < end; ++p) f(0, p);
+}
+
+void moments(Size channels, const float* x, float* mean, float* squares, Size begin, Size end) {
+  const float share = 1.0f / static_cast<float>(end - begin);
+  over_vectors(channels, [&](auto tag, Size c) {
+    using V = typename decltype(tag)::V;
+    V sum[4] = {};
+    over_pixels<V>(begin, end, [&](int s, Size p) { sum[s] += load<V>(x + p * channels + c); });
+    const V middle = ((sum[0] + sum[1]) + (sum[2] + sum[3])) * splat<V>(share);
+    V square[4] = {};
+    over_pixels<V>(begin, end, [&](int s, Size p) {
+      const V distance = load<V>(x + p * channels + c) - middle;
+      square[s] += distance * distance;
+    });
+    store(mean + c, middle);
+    store(squares + c, (square[0] + square[1]) + (square[2] + square[3]));
+  });
+}
+
+template <Epilogue f, class T>
+[[gnu::always_inline]] inline typename T::V value(typename T::V z) {
+  using V = typename T::V;
+  // The comparisons are such that NaN goes through.
+  if constexpr (f == Epilogue::relu) {
+    return z < 0 ? V{} : z;
+  } else if constexpr (f == Epilogue::relu6) {
+    const V low = z < 0 ? V{} : z;
+    return low > 6 ? splat<V>(6) : low;
+  } else if constexpr (f == Epilogue::hard_swish) {
+    const V shifted = z + 3;
+    const V low = shifted < 0 ? V{} : shifted;
+    return z * (low > 6 ? splat<V>(6) : low) * splat<V>(1.0f / 6);
+  } else {
+    return z;
+  }
+}
+
+/// g times the derivative at z.
+template <Epilogue f, class T>
+[[gnu::always_inline]] inline typename T::V slope(typename T::V z, typename T::V g) {
+  using V = typename T::V;
+  if constexpr (f == Epilogue::relu) {
+    return z <= 0 ? V{} : g;
+  } else if constexpr (f == Epilogue::relu6) {
+    return ((z <= 0) | (z >= 6)) ? V{} : g;
+  } else if constexpr (f == Epilogue::hard_swish) {
+    const V inner = g * (z * splat<V>(1.0f / 3) + splat<V>(0.5f));
+    const V low = z < -3 ? V{} : inner;
+    return z > 3 ? g : low;
+  } else {
+    return g;
+  }
+}
+
+template <Epilogue f>
+void affine_of(Size channels, const float* x, const float* scale, const float* shift, float* y,
+               Size begin, Size end) {
+  for (Size p = begin; p < end; ++p) {
+    over_vectors(channels, [&](auto tag, Size c) {
+      using T = decltype(tag);
+      using V = typename T::V;
+      const Size at = p * channels + c;
+      store(y + at, value<f, T>(load<V>(x + at) * load<V>(scale + c) + load<V>(shift + c)));
+    });
+  }
+}
+
+template <Epilogue f>
+void affine_sums_of(Size channels, const float* x, const float* dy, const float* scale,
+                    const float* shift, const float* mean, float* sum, float* product, Size begin,
+                    Size end) {
+  over_vectors(channels, [&](auto tag, Size c) {
+    using T = decltype(tag);
+    using V = typename T::V;
+    const V a = load<V>(scale + c), b = load<V>(shift + c), middle = load<V>(mean + c);
+    V sums[4] = {}, products[4] = {};
+    over_pixels<V>(begin, end, [&](int s, Size p) {
+      const V v = load<V>(x + p * channels + c);
+      const V g = slope<f, T>(v * a + b, load<V>(dy + p * channels + c));
+      sums[s] += g;
+      products[s] += g * (v - middle);
+    });
+    store(sum + c, (sums[0] + sums[1]) + (sums[2] + sums[3]));
+    store(product + c, (products[0] + products[1]) + (products[2] + products[3]));
+  });
+}
+
+template <Epilogue f>
+void affine_dx_of(Size channels, const float* x, const float* dy, const float* scale,
+                  const float* shift, const float* mean, const float* slopes, const float* offset,
+                  float* dx, Size begin, Size end) {
+  for (Size p = begin; p < end; ++p) {
+    over_vectors(channels, [&](auto tag, Size c) {
+      using T = decltype(tag);
+      using V = typename T::V;
+      const Size at = p * channels + c;
+      const V v = load<V>(x + at), a = load<V>(scale + c);
+      const V g = slope<f, T>(v * a + load<V>(shift + c), load<V>(dy + at));
+      store(dx + at,
+            g * a + ((v - load<V>(mean + c)) * load<V>(slopes + c) + load<V>(offset + c)));
+    });
+  }
+}
+
+/// Calls run(template argument).
+template <class F>
+void with(Epilogue f, F&& run) {
+  switch (f) {
+    case Epilogue::none:
+      return run.template operator()<Epilogue::none>();
+    case Epilogue::relu:
+      return run.template operator()<Epilogue::relu>();
+    case Epilogue::relu6:
+      return run.template operator()<Epilogue::relu6>();
+    case Epilogue::hard_swish:
+      return run.template operator()<Epilogue::hard_swish>();
+  }
+}
+
+void affine(Size channels, Epilogue f, const float* x, const float* scale, const float* shift,
+            float* y, Size begin, Size end) {
+  with(f, [&]<Epilogue e>() { affine_of<e>(channels, x, scale, shift, y, begin, end); });
+}
+
+void affine_sums(Size channels, Epilogue f, const float* x, const float* dy, const float* scale,
+                 const float* shift, const float* mean, float* sum, float* product, Size begin,
+                 Size end) {
+  with(f, [&]<Epilogue e>() {
+    affine_sums_of<e>(channels, x, dy, scale, shift, mean, sum, product, begin, end);
+  });
+}
+
+void affine_dx(Size channels, Epilogue f, const float* x, const float* dy, const float* scale,
+               const float* shift, const float* mean, const float* slopes, const float* offset,
+               float* dx, Size begin, Size end) {
+  with(f, [&]<Epilogue e>() {
+    affine_dx_of<e>(channels, x, dy, scale, shift, mean, slopes, offset, dx, begin, end);
+  });
+}
+
+// ---- factors of images, sums of inputs
+
+void scale_images(Size channels, Size pixels, const float* x, const float* factors, float* y,
+                  Size begin, Size end) {
+  for (Size n = begin; n < end; ++n) {
+    for (Size p = n * pixels; p < (n + 1) * pixels; ++p) {
+      over_vectors(channels, [&](auto tag, Size c) {
+        using V = typename decltype(tag)::V;
+        const Size at = p * channels + c;
+        store(y + at, load<V>(x + at) * load<V>(factors + n * channels + c));
+      });
+    }
+  }
+}
+
+void scale_images_dx(Size channels, Size pixels, const float* x, const float* factors,
+                     const float* dy, float* dx, float* dfactors, Size begin, Size end) {
+  for (Size n = begin; n < end; ++n) {
+    over_vectors(channels, [&](auto tag, Size c) {
+      using V = typename decltype(tag)::V;
+      const V factor = load<V>(factors + n * channels + c);
+      V sum[4] = {};
+      over_pixels<V>(n * pixels, (n + 1) * pixels, [&](int s, Size p) {
+        const Size at = p * channels + c;
+        const V g = load<V>(dy + at);
+        store(dx + at, g * factor);
+        sum[s] += g * load<V>(x + at);
+      });
+      store(dfactors + n * channels + c, (sum[0] + sum[1]) + (sum[2] + sum[3]));
+    });
+  }
+}
+
+void weighted_sum(Size inputs, const float* const* x, const float* weights, float* y, Size begin,
+                  Size end) {
+  over_vectors(end - begin, [&](auto tag, Size i) {
+    using V = typename decltype(tag)::V;
+    V sum = load<V>(x[0] + begin + i) * splat<V>(weights[0]);
+    for (Size k = 1; k < inputs; ++k) {
+      sum += load<V>(x[k] + begin + i) * splat<V>(weights[k]);
+    }
+    store(y + begin + i, sum);
+  });
+}
+
+void weighted_sum_dx(Size inputs, const float* const* x, const float* weights, const float* dy,
+                     float* const* dx, float* products, Size begin, Size end) {
+  // In runs of so few numbers that dy stays in the nearest cache for all inputs.
+  constexpr Size run = 2048;
+  for (Size k = 0; k < inputs; ++k) products[k] = 0;
+  for (Size from = begin; from < end; from += run) {
+    const Size count = min(run, end - from);
+    for (Size k = 0; k < inputs; ++k) {
+      typename VectorOf<ESPALIER_KERNELS_LANES>::Float wide{};
+      float sum = 0;
+      over_vectors(count, [&](auto tag, Size i) {
+        using T = decltype(tag);
+        using V = typename T::V;
+        const V g = load<V>(dy + from + i);
+        if (dx[k] != nullptr) store(dx[k] + from + i, g * splat<V>(weights[k]));
+        const V product = g * load<V>(x[k] + from + i);
+        if constexpr (T::width == ESPALIER_KERNELS_LANES) {
+          wide += product;
+        } else {
+          sum += total(product);
+        }
+      });
+      products[k] += sum + total(wide);
+    }
+  }
+}
+
+constexpr Kernels loops_named(std::string_view name) {
+  return {name,         depthwise,    depthwise_dx,    depthwise_dw,
+          average_pool, average_pool_dx, max_pool,     max_pool_dx,
+          moments,      affine,       affine_sums,     affine_dx,
+          scale_images, scale_images_dx, weighted_sum, weighted_sum_dx};
+}
+
+}  // namespace
+}  // namespace espalier::kernels
