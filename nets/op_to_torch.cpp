@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "core/error.hpp"
+#include "nets/kernels/functions.hpp"
 #include "nets/quantization.hpp"
 
 namespace espalier {
@@ -131,18 +134,37 @@ struct Runner {
   at::Tensor operator()(const op::Input&) const { return in[0]; }
   at::Tensor operator()(const op::Conv2d& o) const {
     const at::Tensor weight = quantized_weight();
-    const std::int64_t groups = in[0].size(1) / weight.size(1);
-    return at::conv2d(quantized_input(), weight, tensors.bias, pair(o.stride), pair(o.padding),
-                      pair(o.dilation), groups);
+    const at::Tensor x = quantized_input();
+    const auto stride = pair(o.stride), padding = pair(o.padding), dilation = pair(o.dilation);
+    const std::int64_t groups = x.size(1) / weight.size(1);
+    if (weight.size(1) == 1 && groups > 1) {
+      return kernels::depthwise_conv2d(x, weight, tensors.bias, {stride, padding, dilation});
+    }
+    const bool point = groups == 1 && weight.size(2) == 1 && weight.size(3) == 1 &&
+                       padding == std::array<std::int64_t, 2>{0, 0};
+    if (point && x.size(2) == 1 && x.size(3) == 1) {
+      // A matrix product: a convolution's weight gradient takes up to 20 times as long here.
+      return at::linear(x.flatten(1), weight.flatten(1), tensors.bias).view({x.size(0), -1, 1, 1});
+    }
+    return at::conv2d(x, weight, tensors.bias, stride, padding, dilation, groups);
   }
   at::Tensor operator()(const op::BatchNorm2d& o) const {
+    return normalized(o, kernels::Epilogue::none);
+  }
+  at::Tensor normalized(const op::BatchNorm2d& o, kernels::Epilogue epilogue) const {
     if (mode.training && in[0].numel() == in[0].size(1)) {
       throw NumericalError("batch norm needs more than one value per channel to train, got " +
                            std::to_string(in[0].size(0)) + " sample of 1x1; use a larger batch");
     }
-    return at::batch_norm(in[0], tensors.weight, tensors.bias, tensors.running_mean,
-                          tensors.running_var, mode.training, static_cast<double>(o.momentum),
-                          static_cast<double>(o.eps), at::globalContext().userEnabledCuDNN());
+    return kernels::batch_norm(in[0],
+                               {.weight = tensors.weight,
+                                .bias = tensors.bias,
+                                .running_mean = tensors.running_mean,
+                                .running_var = tensors.running_var,
+                                .training = mode.training,
+                                .momentum = static_cast<double>(o.momentum),
+                                .eps = static_cast<double>(o.eps)},
+                               epilogue);
   }
   at::Tensor operator()(const op::Linear&) const {
     const at::Tensor weight = quantized_weight();
@@ -152,9 +174,9 @@ struct Runner {
   at::Tensor operator()(const op::Pool2d& o) const {
     const auto kernel = pair(o.kernel), stride = pair(o.stride), padding = pair(o.padding);
     if (o.kind == PoolKind::max) {
-      return at::max_pool2d(in[0], kernel, stride, padding, 1, o.ceil_mode);
+      return kernels::max_pool2d(in[0], kernel, {stride, padding}, o.ceil_mode);
     }
-    return at::avg_pool2d(in[0], kernel, stride, padding, o.ceil_mode, o.count_include_pad);
+    return kernels::avg_pool2d(in[0], kernel, {stride, padding}, o.ceil_mode, o.count_include_pad);
   }
   at::Tensor operator()(const op::GlobalAvgPool&) const { return in[0].mean({2, 3}, true); }
   at::Tensor operator()(const op::Flatten&) const { return in[0].flatten(1); }
@@ -165,7 +187,10 @@ struct Runner {
     for (const at::Tensor& x : in.subspan(2)) sum.add_(x);
     return sum;
   }
-  at::Tensor operator()(const op::Multiply&) const { return in[0] * in[1]; }
+  at::Tensor operator()(const op::Multiply&) const {
+    const bool second = in[1].dim() == 4 && in[1].size(2) * in[1].size(3) == 1;
+    return kernels::scale_images(in[second ? 0 : 1], in[second ? 1 : 0]);
+  }
   at::Tensor operator()(const op::Concat&) const {
     return at::cat(at::TensorList(in.data(), in.size()), 1);
   }
@@ -242,21 +267,85 @@ at::Tensor run_op(const Node& node, std::span<const at::Tensor> inputs, const Op
   return std::visit(Runner{node, inputs, tensors, mode}, node.op);
 }
 
+namespace {
+
+/// Whether an operator's output depends on its input alone.
+bool pure(const Node& node) {
+  const bool simple = std::holds_alternative<op::Activation>(node.op) ||
+                      std::holds_alternative<op::Pool2d>(node.op) ||
+                      std::holds_alternative<op::GlobalAvgPool>(node.op);
+  return simple && !node.compression.quantization;
+}
+
+std::optional<kernels::Epilogue> epilogue_of(const Op& op) {
+  const auto* activation = std::get_if<op::Activation>(&op);
+  if (activation == nullptr) return std::nullopt;
+  switch (activation->kind) {
+    case ActivationKind::relu:
+      return kernels::Epilogue::relu;
+    case ActivationKind::relu6:
+      return kernels::Epilogue::relu6;
+    case ActivationKind::hard_swish:
+      return kernels::Epilogue::hard_swish;
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
 Program::Program(Graph graph) : graph_(std::move(graph)) {
   if (!graph_.concrete()) {
     throw InvalidArchitecture("the graph has open decisions; close it with an architecture first");
   }
-  std::vector<bool> read(graph_.size());
+  // Cells often apply one operator to one node on several edges: it is computed once.
+  std::map<NodeId, std::vector<NodeId>> pure_readers;
+  std::vector<std::vector<NodeId>> inputs(graph_.size());
+  std::vector<bool> copies(graph_.size());
+  for (NodeId id = 0; id <= graph_.output(); ++id) {
+    const auto own = graph_.inputs(id);
+    inputs[id].assign(own.begin(), own.end());
+    if (!pure(graph_.node(id))) continue;
+    std::vector<NodeId>& known = pure_readers[own[0]];
+    const auto same = std::ranges::find_if(
+        known, [&](NodeId other) { return graph_.node(other).op == graph_.node(id).op; });
+    if (same == known.end()) {
+      known.push_back(id);
+    } else {
+      inputs[id] = {*same};
+      copies[id] = true;
+    }
+  }
+
+  std::vector<std::vector<NodeId>> readers(graph_.size());
   for (NodeId id = graph_.output() + 1; id-- > 0;) {
-    if (id != graph_.output() && !read[id]) continue;
-    Step step{id, {}};
-    for (NodeId input : graph_.inputs(id)) {
-      if (!read[input]) step.dead.push_back(input);
-      read[input] = true;
+    if (id != graph_.output() && readers[id].empty()) continue;
+    Step step{.node = id, .inputs = inputs[id], .copy = copies[id]};
+    for (NodeId input : inputs[id]) {
+      if (readers[input].empty()) step.dead.push_back(input);
+      if (std::ranges::find(readers[input], id) == readers[input].end()) {
+        readers[input].push_back(id);
+      }
     }
     steps_.push_back(std::move(step));
   }
   std::reverse(steps_.begin(), steps_.end());
+
+  const auto is_zero = [this](NodeId id) {
+    return std::holds_alternative<op::Zero>(graph_.node(id).op);
+  };
+  const auto ignores_zeros = [&](NodeId id) {
+    return std::holds_alternative<op::Add>(graph_.node(id).op) &&
+           !std::ranges::all_of(inputs[id], is_zero);
+  };
+  for (Step& step : steps_) {
+    const std::vector<NodeId>& read_by = readers[step.node];
+    step.unread_zero = is_zero(step.node) && std::ranges::all_of(read_by, ignores_zeros);
+    if (!std::holds_alternative<op::BatchNorm2d>(graph_.node(step.node).op)) continue;
+    if (read_by.size() == 1 && epilogue_of(graph_.node(read_by[0]).op)) {
+      step.activation = read_by[0];
+    }
+  }
 }
 
 at::Tensor Program::run(const at::Tensor& x, std::span<const OpTensors> tensors,
@@ -265,6 +354,7 @@ at::Tensor Program::run(const at::Tensor& x, std::span<const OpTensors> tensors,
   std::vector<at::Tensor> inputs;
   for (const Step& step : steps_) {
     const Node& node = graph_.node(step.node);
+    at::Tensor& value = values[step.node];
     inputs.clear();
     if (std::holds_alternative<op::Input>(node.op)) {
       const Shape& s = node.shape;
@@ -275,10 +365,25 @@ at::Tensor Program::run(const at::Tensor& x, std::span<const OpTensors> tensors,
       }
       inputs.push_back(x);
     }
-    for (NodeId input : graph_.inputs(step.node)) inputs.push_back(values[input]);
+    for (NodeId input : step.inputs) {
+      if (values[input].defined()) inputs.push_back(values[input]);
+    }
     for (NodeId input : step.dead) values[input].reset();
-    values[step.node] = run_op(node, inputs, tensors[step.node], mode);
-    if (observer) observer(step.node, values[step.node]);
+    if (observer) {
+      value = step.copy ? inputs[0] : run_op(node, inputs, tensors[step.node], mode);
+      observer(step.node, value);
+      continue;
+    }
+    if (step.unread_zero || value.defined()) continue;
+    if (step.copy) {
+      value = inputs[0];
+    } else if (step.activation) {
+      const Runner runner{node, inputs, tensors[step.node], mode};
+      values[*step.activation] = runner.normalized(std::get<op::BatchNorm2d>(node.op),
+                                                   *epilogue_of(graph_.node(*step.activation).op));
+    } else {
+      value = run_op(node, inputs, tensors[step.node], mode);
+    }
   }
   return values[graph_.output()];
 }

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,7 +45,8 @@ at::Tensor run_op(const Node& node, std::span<const at::Tensor> inputs, const Op
 using NodeObserver = std::function<void(NodeId, const at::Tensor&)>;
 
 /// The operators of a concrete graph in the order in which they run. Nodes that the output does not
-/// depend on are left out.
+/// depend on are left out, what several nodes compute alike is computed once, and without an observer
+/// zeros are not added and a batch norm and its activation are one pass.
 class Program {
  public:
   /// Throws InvalidArchitecture where the graph is open.
@@ -59,8 +61,13 @@ class Program {
 
  private:
   struct Step {
-    NodeId node;
-    std::vector<NodeId> dead;  // inputs that nothing reads later
+    NodeId node = 0;
+    std::vector<NodeId> inputs = {};
+    std::vector<NodeId> dead = {};  // inputs that nothing reads later
+    bool copy = false;              // the same operator of the same input as its only input
+    // What follows counts where nobody observes the nodes.
+    bool unread_zero = false;                       // only read by additions of something else
+    std::optional<NodeId> activation = std::nullopt;  // computed with this batch norm in one pass
   };
   Graph graph_;
   std::vector<Step> steps_;

@@ -69,6 +69,12 @@ at::Tensor picked(const at::Tensor& full, std::int64_t axis,
   return full.index_select(axis, at::tensor(indices).to(full.device()));
 }
 
+/// The middle of an axis.
+at::Tensor centre(const at::Tensor& full, std::int64_t axis, std::int64_t size) {
+  const std::int64_t room = full.size(axis) - size;
+  return room == 0 ? full : full.narrow(axis, room / 2, size);
+}
+
 /// Whether two graphs have the same node at `id`.
 bool same_node(const Graph& a, const Graph& b, NodeId id) {
   return a.name(id) == b.name(id) && a.node(id).op == b.node(id).op &&
@@ -128,8 +134,7 @@ OpTensors Supernet::part(NodeId id, const Architecture& a) const {
   if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
     if (conv->group_width == Dim(0)) t.weight = picked(t.weight, 1, columns());
     const std::int64_t kh = conv->kernel.h.at(a.choices), kw = conv->kernel.w.at(a.choices);
-    t.weight = t.weight.narrow(2, (t.weight.size(2) - kh) / 2, kh)
-                   .narrow(3, (t.weight.size(3) - kw) / 2, kw);
+    t.weight = centre(centre(t.weight, 2, kh), 3, kw);
   } else if (std::holds_alternative<op::Linear>(node.op)) {
     t.weight = picked(t.weight, 1, columns());
   } else if (const auto* deform = std::get_if<op::DeformConv2d>(&node.op)) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "nets/kernels/functions.hpp"
 #include "nets/quantization.hpp"
 #include "nets/supernet.hpp"
 
@@ -328,7 +329,8 @@ class MixedRun {
       one_width = one_width && supergraph_.layout(input) == supergraph_.layout(inputs[0]);
     }
     const std::int64_t width = supergraph_.layout(id).width();
-    at::Tensor sum;
+    std::vector<at::Tensor> terms, weights;
+    const Factor* first = nullptr;
     for (std::size_t slot = 0; slot < inputs.size(); ++slot) {
       if (!counts(id, slot)) continue;
       at::Tensor x = values_[inputs[slot]];
@@ -339,15 +341,17 @@ class MixedRun {
         x = image ? at::constant_pad_nd(x, {0, 0, 0, 0, 0, room})
                   : at::constant_pad_nd(x, {0, room});
       }
-      const at::Tensor term = factors_[o.decision][slot] * x;
-      if (sum.defined() && sum.sizes() != term.sizes()) {
+      if (!terms.empty() && terms[0].sizes() != x.sizes()) {
         throw UnsupportedError(node_text(graph_, id) +
                                ": a choice between tensors of different heights or widths has no "
                                "relaxation; use a strategy that runs one architecture at a time");
       }
-      sum = sum.defined() ? sum + term : term;
+      terms.push_back(std::move(x));
+      weights.push_back(factors_[o.decision][slot].tensor);
+      if (terms.size() == 1) first = &factors_[o.decision][slot];
     }
-    return sum;
+    return terms.size() == 1 ? *first * terms[0]
+                             : kernels::weighted_sum(terms, at::stack(weights));
   }
 
   at::Tensor value(NodeId id, const op::Output&) const { return masked_input(id, 0); }

@@ -1,0 +1,297 @@
+#include "nets/kernels/functions.hpp"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "nets/kernels/kernels.hpp"
+
+namespace espalier::kernels {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+using Function = std::function<at::Tensor(const Tensors&)>;
+
+at::Tensor draws(at::IntArrayRef sizes, std::uint64_t seed) {
+  const at::Tensor values =
+      at::randn(sizes, at::make_generator<at::CPUGeneratorImpl>(seed), at::kFloat);
+  return sizes.size() == 4 ? values.contiguous(at::MemoryFormat::ChannelsLast) : values;
+}
+
+/// Leaves of a graph of their own; undefined ones stay so.
+Tensors leaves(const Tensors& all, at::ScalarType type) {
+  Tensors result;
+  for (const at::Tensor& t : all) {
+    result.push_back(t.defined() ? t.detach().to(type).clone().set_requires_grad(true) : t);
+  }
+  return result;
+}
+
+void expect_near(const at::Tensor& got, const at::Tensor& wanted, const std::string& what,
+                 double tolerance) {
+  ASSERT_EQ(got.defined(), wanted.defined()) << what;
+  if (!got.defined()) return;
+  ASSERT_EQ(got.sizes(), wanted.sizes()) << what;
+  const at::Tensor difference = (got.to(at::kDouble) - wanted).abs();
+  EXPECT_LE(difference.max().item<double>(), tolerance * (1 + wanted.abs().max().item<double>()))
+      << what;
+}
+
+/// Values, gradients and gradients of gradients of `ours` in float32 against `theirs` in float64.
+void expect_equal(const Function& ours, const Function& theirs, const Tensors& inputs,
+                  const std::string& what) {
+  SCOPED_TRACE(what);
+  const Tensors x = leaves(inputs, at::kFloat), reference = leaves(inputs, at::kDouble);
+  const at::Tensor y = ours(x), wanted = theirs(reference);
+  EXPECT_NE(y.grad_fn()->name().find("CppNode"), std::string::npos)
+      << "the loops were not taken, but " << y.grad_fn()->name();
+  expect_near(y, wanted, "output", 1e-5);
+
+  const auto defined = [](const Tensors& all) {
+    Tensors result;
+    for (const at::Tensor& t : all) {
+      if (t.defined()) result.push_back(t);
+    }
+    return result;
+  };
+  // A gradient in the other memory order, as it may arrive.
+  const at::Tensor dy = draws(wanted.sizes(), 99).contiguous();
+  const Tensors got = torch::autograd::grad({y}, defined(x), {dy}, true, false);
+  const Tensors expected =
+      torch::autograd::grad({wanted}, defined(reference), {dy.to(at::kDouble)}, true, false);
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    expect_near(got[i], expected[i], "gradient " + std::to_string(i), 2e-5);
+  }
+
+  const auto second = [&](const at::Tensor& out, const Tensors& in, at::ScalarType type) {
+    const Tensors first = torch::autograd::grad({out}, in, {dy.to(type)}, true, true);
+    at::Tensor sum = at::zeros({}, type);
+    for (const at::Tensor& g : first) {
+      if (g.requires_grad()) sum = sum + g.pow(2).sum();
+    }
+    if (!sum.requires_grad()) return Tensors(in.size());
+    return torch::autograd::grad({sum}, in, {}, false, false, true);
+  };
+  const Tensors again = second(y, defined(x), at::kFloat);
+  const Tensors again_expected = second(wanted, defined(reference), at::kDouble);
+  for (std::size_t i = 0; i < again.size(); ++i) {
+    expect_near(again[i], again_expected[i], "second gradient " + std::to_string(i), 1e-4);
+  }
+}
+
+TEST(KernelFunctions, DepthwiseEqualsLibTorchInFloat64) {
+  std::uint64_t seed = 0;
+  for (const std::int64_t kernel : {3, 5, 7}) {
+    for (const std::int64_t stride : {1, 2}) {
+      for (const std::int64_t dilation : {1, 2}) {
+        for (const std::int64_t channels : {3, 16, 37}) {
+          for (const Pair size : {Pair{13, 14}, Pair{7, 22}, Pair{2, 3}}) {
+            for (const std::int64_t padding : {dilation * (kernel - 1) / 2, std::int64_t{1}}) {
+              const std::int64_t room = 2 * padding - dilation * (kernel - 1);
+              if (size[0] + room < 1 || size[1] + room < 1) continue;
+              const Steps steps{
+                  {stride, stride}, {padding, padding}, {dilation, dilation}};
+              ++seed;
+              expect_equal(
+                  [&](const Tensors& t) { return depthwise_conv2d(t[0], t[1], t[2], steps); },
+                  [&](const Tensors& t) {
+                    return at::conv2d(t[0], t[1], t[2], steps.stride, steps.padding,
+                                      steps.dilation, channels);
+                  },
+                  {draws({2, channels, size[0], size[1]}, seed),
+                   draws({channels, 1, kernel, kernel}, seed + 1000),
+                   seed % 2 ? draws({channels}, seed + 2000) : at::Tensor()},
+                  "kernel " + std::to_string(kernel) + " stride " + std::to_string(stride) +
+                      " dilation " + std::to_string(dilation) + " channels " +
+                      std::to_string(channels) + " width " + std::to_string(size[1]) +
+                      " padding " + std::to_string(padding));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+struct PoolCase {
+  std::int64_t kernel, stride, padding;
+};
+const std::vector<PoolCase> pools{{3, 1, 1}, {3, 2, 1}, {2, 2, 0}, {5, 1, 2}, {3, 3, 0}, {1, 2, 0}};
+
+TEST(KernelFunctions, AveragePoolEqualsLibTorchInFloat64) {
+  for (const PoolCase& p : pools) {
+    for (const bool include : {false, true}) {
+      for (const std::int64_t channels : {5, 24}) {
+        const Steps steps{{p.stride, p.stride}, {p.padding, p.padding}};
+        expect_equal(
+            [&](const Tensors& t) {
+              return avg_pool2d(t[0], {p.kernel, p.kernel}, steps, false, include);
+            },
+            [&](const Tensors& t) {
+              return at::avg_pool2d(t[0], {p.kernel, p.kernel}, steps.stride, steps.padding, false,
+                                    include);
+            },
+            {draws({3, channels, 9, 12}, 7)},
+            "kernel " + std::to_string(p.kernel) + " stride " + std::to_string(p.stride));
+      }
+    }
+  }
+}
+
+TEST(KernelFunctions, MaxPoolEqualsLibTorchInFloat64) {
+  for (const PoolCase& p : pools) {
+    for (const std::int64_t channels : {5, 24}) {
+      const Steps steps{{p.stride, p.stride}, {p.padding, p.padding}};
+      // Equal values are common: the gradient must go to the same one.
+      expect_equal(
+          [&](const Tensors& t) {
+            return max_pool2d(t[0], {p.kernel, p.kernel}, steps, false);
+          },
+          [&](const Tensors& t) {
+            return at::max_pool2d(t[0], {p.kernel, p.kernel}, steps.stride, steps.padding);
+          },
+          {draws({3, channels, 9, 12}, 8).round()},
+          "kernel " + std::to_string(p.kernel) + " stride " + std::to_string(p.stride));
+    }
+  }
+}
+
+at::Tensor followed_by(const at::Tensor& z, Epilogue f) {
+  return f == Epilogue::none    ? z
+         : f == Epilogue::relu  ? at::relu(z)
+         : f == Epilogue::relu6 ? at::hardtanh(z, 0, 6)
+                                : at::hardswish(z);
+}
+
+TEST(KernelFunctions, BatchNormEqualsLibTorchInFloat64) {
+  for (const Epilogue f :
+       {Epilogue::none, Epilogue::relu, Epilogue::relu6, Epilogue::hard_swish}) {
+    for (const bool training : {true, false}) {
+      for (const std::int64_t channels : {1, 19, 32}) {
+        for (const bool affine : {true, false}) {
+          const at::Tensor mean = draws({channels}, 3), variance = draws({channels}, 4).square();
+          at::Tensor our_mean = mean.clone(), our_variance = variance.clone() + 0.5;
+          at::Tensor their_mean = mean.to(at::kDouble);
+          at::Tensor their_variance = our_variance.to(at::kDouble);
+          // Far from zero, where sums of squares would have lost the variance.
+          const at::Tensor x = draws({5, channels, 11, 6}, 5) * 3 + 20;
+          const at::Tensor weight = affine ? draws({channels}, 6) * 4 : at::Tensor();
+          const at::Tensor bias = affine ? draws({channels}, 7) : at::Tensor();
+          expect_equal(
+              [&](const Tensors& t) {
+                return batch_norm(t[0], {t[1], t[2], our_mean, our_variance, training, 0.3, 1e-3},
+                                  f);
+              },
+              [&](const Tensors& t) {
+                return followed_by(at::batch_norm(t[0], t[1], t[2], their_mean, their_variance,
+                                                  training, 0.3, 1e-3, false),
+                                   f);
+              },
+              {x, weight, bias},
+              "epilogue " + std::to_string(static_cast<int>(f)) + " channels " +
+                  std::to_string(channels) + (training ? " training" : ""));
+          expect_near(our_mean, their_mean, "running mean", 1e-6);
+          expect_near(our_variance, their_variance, "running variance", 1e-5);
+        }
+      }
+    }
+  }
+}
+
+TEST(KernelFunctions, ScaledImagesEqualLibTorchInFloat64) {
+  for (const std::int64_t channels : {6, 40}) {
+    const auto product = [](const Tensors& t) { return t[0] * t[1]; };
+    expect_equal([](const Tensors& t) { return scale_images(t[0], t[1]); }, product,
+                 {draws({3, channels, 5, 7}, 1), draws({3, channels, 1, 1}, 2)}, "");
+  }
+}
+
+TEST(KernelFunctions, WeightedSumsEqualLibTorchInFloat64) {
+  for (const std::int64_t size : {1, 5, 40}) {
+    expect_equal(
+        [](const Tensors& t) {
+          return weighted_sum(std::span(t).subspan(1), t[0]);
+        },
+        [](const Tensors& t) {
+          return t[0].select(0, 0) * t[1] + t[0].select(0, 1) * t[2] + t[0].select(0, 2) * t[3];
+        },
+        {draws({3}, 1), draws({2, 7, size, 3}, 2), draws({2, 7, size, 3}, 3),
+         draws({2, 7, size, 3}, 4)},
+        std::to_string(size));
+  }
+}
+
+TEST(KernelFunctions, NotANumberGoesThrough) {
+  at::Tensor x = draws({1, 17, 6, 6}, 1);
+  x[0][3][2][2] = std::numeric_limits<float>::quiet_NaN();
+  const at::Tensor mean = at::zeros({17}), variance = at::ones({17});
+  const auto expect_same = [](const at::Tensor& ours, const at::Tensor& theirs) {
+    EXPECT_TRUE(at::equal(ours.isnan(), theirs.isnan()));
+    EXPECT_GT(theirs.isnan().sum().item<std::int64_t>(), 0);
+  };
+  const at::Tensor weight = draws({17, 1, 3, 3}, 2);
+  expect_same(depthwise_conv2d(x, weight, {}, {{1, 1}, {1, 1}}),
+              at::conv2d(x, weight, {}, 1, 1, 1, 17));
+  expect_same(max_pool2d(x, {3, 3}, {{1, 1}, {1, 1}}, false), at::max_pool2d(x, 3, 1, 1));
+  expect_same(avg_pool2d(x, {3, 3}, {{1, 1}, {1, 1}}, false, false),
+              at::avg_pool2d(x, 3, 1, 1, false, false));
+  for (const Epilogue f :
+       {Epilogue::none, Epilogue::relu, Epilogue::relu6, Epilogue::hard_swish}) {
+    for (const bool training : {false, true}) {
+      expect_same(
+          batch_norm(x, {{}, {}, mean.clone(), variance.clone(), training}, f),
+          followed_by(at::batch_norm(x, {}, {}, mean.clone(), variance.clone(), training, 0.1, 1e-5,
+                                     false),
+                      f));
+    }
+  }
+}
+
+TEST(KernelFunctions, WhatDoesNotFitFallsBack) {
+  const at::Tensor x = draws({2, 8, 9, 9}, 1), other_order = x.contiguous();
+  const at::Tensor three = draws({8, 1, 3, 3}, 2), four = draws({8, 1, 4, 4}, 3);
+  const auto equal = [](const at::Tensor& a, const at::Tensor& b) {
+    EXPECT_TRUE(at::allclose(a, b, 1e-5, 1e-5));
+  };
+  equal(depthwise_conv2d(other_order, three, {}, {}), at::conv2d(x, three, {}, 1, 0, 1, 8));
+  equal(depthwise_conv2d(x, four, {}, {}), at::conv2d(x, four, {}, 1, 0, 1, 8));
+  equal(depthwise_conv2d(x, three, {}, {.stride = {1, 2}}),
+        at::conv2d(x, three, {}, {1, 2}, 0, 1, 8));
+  equal(avg_pool2d(x, {2, 2}, {{2, 2}}, true, true), at::avg_pool2d(x, 2, 2, 0, true));
+  equal(max_pool2d(x, {2, 2}, {{2, 2}}, true), at::max_pool2d(x, 2, 2, 0, 1, true));
+  equal(max_pool2d(other_order, {3, 3}, {{1, 1}}, false), at::max_pool2d(x, 3, 1));
+  EXPECT_THROW(max_pool2d(x, {2, 2}, {{1, 1}, {2, 2}}, false), c10::Error);
+  EXPECT_THROW(avg_pool2d(x, {12, 12}, {}, false, true), c10::Error);
+  equal(scale_images(x, draws({8, 1, 1}, 4)), x * draws({8, 1, 1}, 4));
+  const Tensors two{x, other_order};
+  const at::Tensor weights = draws({2}, 5);
+  equal(weighted_sum(two, weights), weights[0] * x + weights[1] * other_order);
+}
+
+TEST(KernelFunctions, ResultsDoNotDependOnTheThreads) {
+  const int before = at::get_num_threads();
+  const auto run = [](int threads) {
+    at::set_num_threads(threads);
+    Tensors in = leaves({draws({8, 24, 32, 32}, 1), draws({24, 1, 5, 5}, 2), draws({24}, 3),
+                         draws({24}, 4), draws({2}, 5)},
+                        at::kFloat);
+    const at::Tensor c = depthwise_conv2d(in[0], in[1], {}, {{1, 1}, {2, 2}});
+    const at::Tensor n = batch_norm(
+        c, {in[2], in[3], at::zeros({24}), at::ones({24}), true}, Epilogue::hard_swish);
+    const Tensors both{n, c};
+    const at::Tensor y = weighted_sum(both, in[4]);
+    Tensors result = torch::autograd::grad({y}, in, {draws(y.sizes(), 6)});
+    result.push_back(y.detach());
+    return result;
+  };
+  const Tensors one = run(1), three = run(3);
+  at::set_num_threads(before);
+  for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], three[i])) << i;
+}
+
+}  // namespace
+}  // namespace espalier::kernels
