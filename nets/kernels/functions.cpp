@@ -26,6 +26,10 @@ bool usable_image(const at::Tensor& x) {
 bool usable_vector(const at::Tensor& v) { return !v.defined() || (plain(v) && v.is_contiguous()); }
 
 const float* data(const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; }
+/// apply() takes no undefined tensor.
+c10::optional<at::Tensor> given(const at::Tensor& t) {
+  return t.defined() ? c10::optional<at::Tensor>(t) : c10::nullopt;
+}
 float* mutable_data(at::Tensor& t) { return t.data_ptr<float>(); }
 at::Tensor image_like(const at::Tensor& x) { return at::empty(x.sizes(), x.options(), last); }
 
@@ -128,8 +132,9 @@ at::Tensor taps_first(const at::Tensor& weight) {
 
 struct Depthwise : torch::autograd::Function<Depthwise> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias, const Sizes& sizes) {
+                            const c10::optional<at::Tensor>& given_bias, const Sizes& sizes) {
     const Window window = unpacked(sizes);
+    const at::Tensor bias = given_bias.value_or(at::Tensor());
     ctx->save_for_backward({x, weight, bias});
     ctx->saved_data["window"] = sizes;
     const at::Tensor taps = taps_first(weight), offsets = bias.defined() ? bias.contiguous() : bias;
@@ -315,9 +320,13 @@ struct Affine {
 };
 
 struct Norm : torch::autograd::Function<Norm> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias, at::Tensor running_mean, at::Tensor running_var,
-                            bool training, double momentum, double eps, std::int64_t epilogue) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
+                            const c10::optional<at::Tensor>& given_weight,
+                            const c10::optional<at::Tensor>& given_bias, at::Tensor running_mean,
+                            at::Tensor running_var, bool training, double momentum, double eps,
+                            std::int64_t epilogue) {
+    const at::Tensor weight = given_weight.value_or(at::Tensor());
+    const at::Tensor bias = given_bias.value_or(at::Tensor());
     const std::int64_t channels = x.size(1);
     at::Tensor mean = running_mean.clone(), inverse = at::empty_like(running_var);
     float *means = mutable_data(mean), *inverses = mutable_data(inverse);
@@ -541,7 +550,7 @@ at::Tensor depthwise_conv2d(const at::Tensor& x, const at::Tensor& weight, const
   if (usable) {
     const Window window = window_of(x, {weight.size(2), weight.size(3)}, steps);
     if (window.h.out > 0 && window.w.out > 0 && depthwise_fits(window)) {
-      return Depthwise::apply(x, weight, bias, packed(window));
+      return Depthwise::apply(x, weight, given(bias), packed(window));
     }
   }
   return at::conv2d(x, weight, bias, steps.stride, steps.padding, steps.dilation,
@@ -571,7 +580,7 @@ at::Tensor batch_norm(const at::Tensor& x, const BatchNorm& n, Epilogue f) {
                       usable_vector(n.running_mean) && usable_vector(n.running_var) &&
                       n.running_mean.numel() == x.size(1) && x.numel() > x.size(1);
   if (!usable) return followed(batch_norm_of_torch(x, n), f);
-  return Norm::apply(x, n.weight, n.bias, n.running_mean, n.running_var, n.training, n.momentum,
+  return Norm::apply(x, given(n.weight), given(n.bias), n.running_mean, n.running_var, n.training, n.momentum,
                      n.eps, static_cast<std::int64_t>(f));
 }
 
