@@ -377,8 +377,63 @@ Range places(const Axis& a, Size output) {
   return {max(0, -first), min(a.kernel, a.in - first)};
 }
 
+/// Both average pools of 3x3 windows with stride and padding 1: a row of sums over three rows of x
+/// (one or two at the border), each number times its factor before or after the sum. The sum of a
+/// column serves three outputs.
+template <int rows>
+void sum_of_windows(const float* const* x, const float* const* before, const float* after,
+                    Size width, Size channels, float* y) {
+  over_vectors(channels, [&](auto tag, Size c) {
+    using V = typename decltype(tag)::V;
+    const auto column = [&](Size w) {
+      V sum{};
+#pragma GCC unroll 3
+      for (int r = 0; r < rows; ++r) {
+        const V v = load<V>(x[r] + w * channels + c);
+        sum += before == nullptr ? v : v * splat<V>(before[r][w]);
+      }
+      return sum;
+    };
+    V left{}, middle = column(0);
+    for (Size w = 0; w < width; ++w) {
+      const V right = w + 1 < width ? column(w + 1) : V{};
+      const V sum = left + middle + right;
+      store(y + w * channels + c, after == nullptr ? sum : sum * splat<V>(after[w]));
+      left = middle;
+      middle = right;
+    }
+  });
+}
+
+/// Row `row` of the sums over x; factors {H,W}.
+void sum_of_windows(const Window& window, const float* x, const float* factors, bool factors_first,
+                    float* y, Size row) {
+  const Size height = window.h.in, width = window.w.in, channels = window.channels;
+  const Size image = row / height, middle = row % height;
+  const float *rows[3], *before[3];
+  int count = 0;
+  for (Size r = max(0, middle - 1); r < min(height, middle + 2); ++r) {
+    rows[count] = x + (image * height + r) * width * channels;
+    before[count++] = factors + r * width;
+  }
+  const auto run = count == 3   ? sum_of_windows<3>
+                   : count == 2 ? sum_of_windows<2>
+                                : sum_of_windows<1>;
+  run(rows, factors_first ? before : nullptr, factors_first ? nullptr : factors + middle * width,
+      width, channels, y + row * width * channels);
+}
+
+bool is_plain_three(const Window& window) {
+  const auto plain = [](const Axis& a) { return a.kernel == 3 && a.stride == 1 && a.padding == 1; };
+  return plain(window.h) && plain(window.w);
+}
+
 void average_pool(const Window& window, const float* x, const float* factors, float* y, Size begin,
                   Size end) {
+  if (is_plain_three(window)) {
+    for (Size row = begin; row < end; ++row) sum_of_windows(window, x, factors, false, y, row);
+    return;
+  }
   const Axis &ah = window.h, &aw = window.w;
   const Size channels = window.channels;
   for (Size row = begin; row < end; ++row) {
@@ -407,6 +462,10 @@ void average_pool(const Window& window, const float* x, const float* factors, fl
 
 void average_pool_dx(const Window& window, const float* dy, const float* factors, float* dx,
                      Size begin, Size end) {
+  if (is_plain_three(window)) {
+    for (Size row = begin; row < end; ++row) sum_of_windows(window, dy, factors, true, dx, row);
+    return;
+  }
   const Axis &ah = window.h, &aw = window.w;
   const Size channels = window.channels;
   for (Size row = begin; row < end; ++row) {
@@ -486,9 +545,9 @@ void max_pool_dx(const Window& window, const float* dy, const std::uint8_t* taps
             const Size at = image + (i * aw.out + j) * channels + c;
             const Size place = (ih + ah.padding - i * ah.stride) * aw.kernel + iw + aw.padding -
                                j * aw.stride;
-            typename VectorOf<T::width>::Byte bytes;
-            __builtin_memcpy(&bytes, taps + at, sizeof(bytes));
-            const I here = __builtin_convertvector(bytes, I) == static_cast<std::int32_t>(place);
+            I taken;
+            for (int lane = 0; lane < T::width; ++lane) taken[lane] = taps[at + lane];
+            const I here = taken == static_cast<std::int32_t>(place);
             sum += here ? load<V>(dy + at) : V{};
           }
         }
