@@ -22,16 +22,13 @@ struct Steps {
 };
 
 /// x {N,C,H,W}, weight {C,1,kh,kw}, bias {C} or undefined -> {N,C,H',W'}.
-/// Test: KernelFunctions.DepthwiseEqualsLibTorchInFloat64.
 at::Tensor depthwise_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                             const Steps& steps);
 
 /// Windows without dilation; what lies in the padding counts where `count_include_pad`.
-/// Test: KernelFunctions.AveragePoolEqualsLibTorchInFloat64.
 at::Tensor avg_pool2d(const at::Tensor& x, Pair kernel, const Steps& steps, bool ceil_mode,
                       bool count_include_pad);
 /// The gradient of equal values goes to the first.
-/// Test: KernelFunctions.MaxPoolEqualsLibTorchInFloat64.
 at::Tensor max_pool2d(const at::Tensor& x, Pair kernel, const Steps& steps, bool ceil_mode);
 
 struct BatchNorm {
@@ -41,15 +38,12 @@ struct BatchNorm {
   double momentum = 0.1, eps = 1e-5;
 };
 /// f(batch_norm(x)). Keeps x for the gradient, not what f is applied to.
-/// Test: KernelFunctions.BatchNormEqualsLibTorchInFloat64.
 at::Tensor batch_norm(const at::Tensor& x, const BatchNorm& norm, Epilogue f);
 
 /// x {N,C,H,W} times factors {N,C,1,1}.
-/// Test: KernelFunctions.ScaledImagesEqualLibTorchInFloat64.
 at::Tensor scale_images(const at::Tensor& x, const at::Tensor& factors);
 
 /// The sum of weights[i] * x[i] over tensors of one shape; weights {inputs}.
-/// Test: KernelFunctions.WeightedSumsEqualLibTorchInFloat64.
 at::Tensor weighted_sum(std::span<const at::Tensor> x, const at::Tensor& weights);
 
 }  // namespace espalier::kernels
