@@ -329,8 +329,8 @@ class MixedRun {
       one_width = one_width && supergraph_.layout(input) == supergraph_.layout(inputs[0]);
     }
     const std::int64_t width = supergraph_.layout(id).width();
-    std::vector<at::Tensor> terms, weights;
-    const Factor* first = nullptr;
+    std::vector<at::Tensor> terms;
+    std::vector<Factor> used;
     for (std::size_t slot = 0; slot < inputs.size(); ++slot) {
       if (!counts(id, slot)) continue;
       at::Tensor x = values_[inputs[slot]];
@@ -347,11 +347,12 @@ class MixedRun {
                                "relaxation; use a strategy that runs one architecture at a time");
       }
       terms.push_back(std::move(x));
-      weights.push_back(factors_[o.decision][slot].tensor);
-      if (terms.size() == 1) first = &factors_[o.decision][slot];
+      used.push_back(factors_[o.decision][slot]);
     }
-    return terms.size() == 1 ? *first * terms[0]
-                             : kernels::weighted_sum(terms, at::stack(weights));
+    if (terms.size() == 1) return used[0] * terms[0];
+    std::vector<at::Tensor> weights;
+    for (const Factor& factor : used) weights.push_back(factor.tensor);
+    return kernels::weighted_sum(terms, at::stack(weights));
   }
 
   at::Tensor value(NodeId id, const op::Output&) const { return masked_input(id, 0); }

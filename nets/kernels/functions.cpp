@@ -207,7 +207,7 @@ struct AveragePool : torch::autograd::Function<AveragePool> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const Sizes& sizes,
                             bool count_include_pad) {
     const Window window = unpacked(sizes);
-    // The gradient needs no value of x: only, where it is asked for, its graph.
+    // x is not kept: the gradient does not need it.
     ctx->saved_data["window"] = sizes;
     ctx->saved_data["include"] = count_include_pad;
     ctx->saved_data["images"] = x.size(0);

@@ -377,6 +377,36 @@ Range places(const Axis& a, Size output) {
   return {max(0, -first), min(a.kernel, a.in - first)};
 }
 
+/// Calls f(output, start, rows, columns) for every pixel of the output rows from begin to end: its
+/// number, the number of the input pixel at place 0 of its window (which may lie outside), and the
+/// places that lie on the image.
+template <class F>
+[[gnu::always_inline]] inline void over_windows(const Window& window, Size begin, Size end, F&& f) {
+  const Axis &ah = window.h, &aw = window.w;
+  for (Size row = begin; row < end; ++row) {
+    const Size oh = row % ah.out, start = row / ah.out * ah.in + oh * ah.stride - ah.padding;
+    const Range rows = places(ah, oh);
+    for (Size ow = 0; ow < aw.out; ++ow) {
+      f(row * aw.out + ow, start * aw.in + ow * aw.stride - aw.padding, rows, places(aw, ow));
+    }
+  }
+}
+
+/// Calls f(input, ih, iw, image, rows, columns) for every pixel of the input rows from begin to end:
+/// its number, its place in the image, the number of the image's first output, and the outputs that
+/// read it.
+template <class F>
+[[gnu::always_inline]] inline void over_inputs(const Window& window, Size begin, Size end, F&& f) {
+  const Axis &ah = window.h, &aw = window.w;
+  for (Size row = begin; row < end; ++row) {
+    const Size ih = row % ah.in, image = row / ah.in * ah.out * aw.out;
+    const Range rows = readers(ah, ih);
+    for (Size iw = 0; iw < aw.in; ++iw) {
+      f(row * aw.in + iw, ih, iw, image, rows, readers(aw, iw));
+    }
+  }
+}
+
 /// Both average pools of 3x3 windows with stride and padding 1: a row of sums over three rows of x
 /// (one or two at the border), each number times its factor before or after the sum. The sum of a
 /// column serves three outputs.
@@ -434,30 +464,21 @@ void average_pool(const Window& window, const float* x, const float* factors, fl
     for (Size row = begin; row < end; ++row) sum_of_windows(window, x, factors, false, y, row);
     return;
   }
-  const Axis &ah = window.h, &aw = window.w;
-  const Size channels = window.channels;
-  for (Size row = begin; row < end; ++row) {
-    const Size oh = row % ah.out;
-    const Range kh = places(ah, oh);
-    const float* image =
-        x + (row / ah.out * ah.in + oh * ah.stride - ah.padding) * aw.in * channels;
-    for (Size ow = 0; ow < aw.out; ++ow) {
-      const Range kw = places(aw, ow);
-      const float* window_start = image + (ow * aw.stride - aw.padding) * channels;
-      const float factor = factors[oh * aw.out + ow];
-      float* out = y + (row * aw.out + ow) * channels;
-      over_vectors(channels, [&](auto tag, Size c) {
-        using V = typename decltype(tag)::V;
-        V sum{};
-        for (Size i = kh.begin; i < kh.end; ++i) {
-          for (Size j = kw.begin; j < kw.end; ++j) {
-            sum += load<V>(window_start + (i * aw.in + j) * channels + c);
-          }
+  const Size channels = window.channels, width = window.w.in;
+  const Size outputs = window.h.out * window.w.out;
+  over_windows(window, begin, end, [&](Size output, Size start, Range rows, Range columns) {
+    const float factor = factors[output % outputs];
+    over_vectors(channels, [&](auto tag, Size c) {
+      using V = typename decltype(tag)::V;
+      V sum{};
+      for (Size i = rows.begin; i < rows.end; ++i) {
+        for (Size j = columns.begin; j < columns.end; ++j) {
+          sum += load<V>(x + (start + i * width + j) * channels + c);
         }
-        store(out + c, sum * splat<V>(factor));
-      });
-    }
-  }
+      }
+      store(y + output * channels + c, sum * splat<V>(factor));
+    });
+  });
 }
 
 void average_pool_dx(const Window& window, const float* dy, const float* factors, float* dx,
@@ -466,101 +487,81 @@ void average_pool_dx(const Window& window, const float* dy, const float* factors
     for (Size row = begin; row < end; ++row) sum_of_windows(window, dy, factors, true, dx, row);
     return;
   }
-  const Axis &ah = window.h, &aw = window.w;
-  const Size channels = window.channels;
-  for (Size row = begin; row < end; ++row) {
-    const Range oh = readers(ah, row % ah.in);
-    const float* image = dy + row / ah.in * ah.out * aw.out * channels;
-    for (Size iw = 0; iw < aw.in; ++iw) {
-      const Range ow = readers(aw, iw);
-      float* out = dx + (row * aw.in + iw) * channels;
-      over_vectors(channels, [&](auto tag, Size c) {
-        using V = typename decltype(tag)::V;
-        V sum{};
-        for (Size i = oh.begin; i < oh.end; ++i) {
-          for (Size j = ow.begin; j < ow.end; ++j) {
-            const Size at = i * aw.out + j;
-            sum += load<V>(image + at * channels + c) * splat<V>(factors[at]);
-          }
-        }
-        store(out + c, sum);
-      });
-    }
-  }
+  const Size channels = window.channels, width = window.w.out;
+  over_inputs(window, begin, end,
+              [&](Size input, Size, Size, Size image, Range rows, Range columns) {
+                over_vectors(channels, [&](auto tag, Size c) {
+                  using V = typename decltype(tag)::V;
+                  V sum{};
+                  for (Size i = rows.begin; i < rows.end; ++i) {
+                    for (Size j = columns.begin; j < columns.end; ++j) {
+                      const Size at = i * width + j;
+                      sum += load<V>(dy + (image + at) * channels + c) * splat<V>(factors[at]);
+                    }
+                  }
+                  store(dx + input * channels + c, sum);
+                });
+              });
 }
 
 void max_pool(const Window& window, const float* x, float* y, std::uint8_t* taps, Size begin,
               Size end) {
-  const Axis &ah = window.h, &aw = window.w;
-  const Size channels = window.channels;
-  for (Size row = begin; row < end; ++row) {
-    const Size oh = row % ah.out;
-    const Range kh = places(ah, oh);
-    const float* image =
-        x + (row / ah.out * ah.in + oh * ah.stride - ah.padding) * aw.in * channels;
-    for (Size ow = 0; ow < aw.out; ++ow) {
-      const Range kw = places(aw, ow);
-      const float* window_start = image + (ow * aw.stride - aw.padding) * channels;
-      const Size at = (row * aw.out + ow) * channels;
-      over_vectors(channels, [&](auto tag, Size c) {
-        using T = decltype(tag);
-        using V = typename T::V;
-        using I = typename T::I;
-        V best = splat<V>(-__builtin_inff());
-        I place = static_cast<std::int32_t>(kh.begin * aw.kernel + kw.begin) - I{};
-        for (Size i = kh.begin; i < kh.end; ++i) {
-          for (Size j = kw.begin; j < kw.end; ++j) {
-            const V v = load<V>(window_start + (i * aw.in + j) * channels + c);
-            const I taken = (v > best) | (v != v);
-            best = taken ? v : best;
-            place = taken ? static_cast<std::int32_t>(i * aw.kernel + j) - I{} : place;
-          }
+  const Size channels = window.channels, width = window.w.in, kernel = window.w.kernel;
+  over_windows(window, begin, end, [&](Size output, Size start, Range rows, Range columns) {
+    over_vectors(channels, [&](auto tag, Size c) {
+      using T = decltype(tag);
+      using V = typename T::V;
+      using I = typename T::I;
+      V best = splat<V>(-__builtin_inff());
+      I place = static_cast<std::int32_t>(rows.begin * kernel + columns.begin) - I{};
+      for (Size i = rows.begin; i < rows.end; ++i) {
+        for (Size j = columns.begin; j < columns.end; ++j) {
+          const V v = load<V>(x + (start + i * width + j) * channels + c);
+          const I taken = (v > best) | (v != v);
+          best = taken ? v : best;
+          place = taken ? static_cast<std::int32_t>(i * kernel + j) - I{} : place;
         }
-        store(y + at + c, best);
-        const auto bytes = __builtin_convertvector(place, typename VectorOf<T::width>::Byte);
-        __builtin_memcpy(taps + at + c, &bytes, sizeof(bytes));
-      });
-    }
-  }
+      }
+      const Size at = output * channels + c;
+      store(y + at, best);
+      const auto bytes = __builtin_convertvector(place, typename VectorOf<T::width>::Byte);
+      __builtin_memcpy(taps + at, &bytes, sizeof(bytes));
+    });
+  });
 }
 
 void max_pool_dx(const Window& window, const float* dy, const std::uint8_t* taps, float* dx,
                  Size begin, Size end) {
   const Axis &ah = window.h, &aw = window.w;
   const Size channels = window.channels;
-  for (Size row = begin; row < end; ++row) {
-    const Size ih = row % ah.in;
-    const Range oh = readers(ah, ih);
-    const Size image = row / ah.in * ah.out * aw.out * channels;
-    for (Size iw = 0; iw < aw.in; ++iw) {
-      const Range ow = readers(aw, iw);
-      float* out = dx + (row * aw.in + iw) * channels;
-      over_vectors(channels, [&](auto tag, Size c) {
-        using T = decltype(tag);
-        using V = typename T::V;
-        using I = typename T::I;
-        V sum{};
-        for (Size i = oh.begin; i < oh.end; ++i) {
-          for (Size j = ow.begin; j < ow.end; ++j) {
-            const Size at = image + (i * aw.out + j) * channels + c;
-            const Size place = (ih + ah.padding - i * ah.stride) * aw.kernel + iw + aw.padding -
-                               j * aw.stride;
-            I taken;
-            for (int lane = 0; lane < T::width; ++lane) taken[lane] = taps[at + lane];
-            const I here = taken == static_cast<std::int32_t>(place);
-            sum += here ? load<V>(dy + at) : V{};
-          }
-        }
-        store(out + c, sum);
-      });
-    }
-  }
+  over_inputs(window, begin, end,
+              [&](Size input, Size ih, Size iw, Size image, Range rows, Range columns) {
+                over_vectors(channels, [&](auto tag, Size c) {
+                  using T = decltype(tag);
+                  using V = typename T::V;
+                  using I = typename T::I;
+                  V sum{};
+                  for (Size i = rows.begin; i < rows.end; ++i) {
+                    for (Size j = columns.begin; j < columns.end; ++j) {
+                      const Size at = (image + i * aw.out + j) * channels + c;
+                      const Size place = (ih + ah.padding - i * ah.stride) * aw.kernel + iw +
+                                         aw.padding - j * aw.stride;
+                      // Lane by lane: GCC makes vectors of this loop, but not of a conversion.
+                      I taken;
+                      for (int lane = 0; lane < T::width; ++lane) taken[lane] = taps[at + lane];
+                      const I here = taken == static_cast<std::int32_t>(place);
+                      sum += here ? load<V>(dy + at) : V{};
+                    }
+                  }
+                  store(dx + input * channels + c, sum);
+                });
+              });
 }
 
 // ---- batch norm
 
-/// Calls f(vector of pixel p) for all pixels, four at a time: f(slot, value).
-template <class V, class F>
+/// Calls f(slot, pixel) for all pixels, four at a time: sums in four slots hide their latency.
+template <class F>
 [[gnu::always_inline]] inline void over_pixels(Size begin, Size end, F&& f) {
   Size p = begin;
   for (; p + 4 <= end; p += 4) {
@@ -575,10 +576,10 @@ void moments(Size channels, const float* x, float* mean, float* squares, Size be
   over_vectors(channels, [&](auto tag, Size c) {
     using V = typename decltype(tag)::V;
     V sum[4] = {};
-    over_pixels<V>(begin, end, [&](int s, Size p) { sum[s] += load<V>(x + p * channels + c); });
+    over_pixels(begin, end, [&](int s, Size p) { sum[s] += load<V>(x + p * channels + c); });
     const V middle = ((sum[0] + sum[1]) + (sum[2] + sum[3])) * splat<V>(share);
     V square[4] = {};
-    over_pixels<V>(begin, end, [&](int s, Size p) {
+    over_pixels(begin, end, [&](int s, Size p) {
       const V distance = load<V>(x + p * channels + c) - middle;
       square[s] += distance * distance;
     });
@@ -644,7 +645,7 @@ void affine_sums_of(Size channels, const float* x, const float* dy, const float*
     using V = typename T::V;
     const V a = load<V>(scale + c), b = load<V>(shift + c), middle = load<V>(mean + c);
     V sums[4] = {}, products[4] = {};
-    over_pixels<V>(begin, end, [&](int s, Size p) {
+    over_pixels(begin, end, [&](int s, Size p) {
       const V v = load<V>(x + p * channels + c);
       const V g = slope<f, T>(v * a + b, load<V>(dy + p * channels + c));
       sums[s] += g;
@@ -730,7 +731,7 @@ void scale_images_dx(Size channels, Size pixels, const float* x, const float* fa
       using V = typename decltype(tag)::V;
       const V factor = load<V>(factors + n * channels + c);
       V sum[4] = {};
-      over_pixels<V>(n * pixels, (n + 1) * pixels, [&](int s, Size p) {
+      over_pixels(n * pixels, (n + 1) * pixels, [&](int s, Size p) {
         const Size at = p * channels + c;
         const V g = load<V>(dy + at);
         store(dx + at, g * factor);

@@ -321,6 +321,52 @@ TEST(GraphModule, SkipsNodesThatTheOutputDoesNotReadButCountsTheirParams) {
   EXPECT_EQ(seen, (std::vector<std::string>{"input", "live", "output"}));
 }
 
+TEST(GraphModule, ShortCutsAndSingleStepsGiveTheSame) {
+  // All that a program leaves out or joins unless somebody looks: zeros that are added, zeros that
+  // are all there is, one operator twice, batch norms with each activation and with two readers.
+  GraphBuilder b;
+  const NodeId x = b.conv(b.input(3, 8, 8), 8, {}, "stem");
+  const PoolOptions pool{.kernel = 3, .stride = 1, .padding = 1};
+  std::vector<NodeId> parts{b.zero(x), b.avg_pool(x, pool), b.avg_pool(x, pool, "again"),
+                            b.add(b.zero(x, 1, "z1"), b.zero(x, 1, "z2"), "nothing")};
+  for (const ActivationKind kind : {ActivationKind::relu, ActivationKind::relu6,
+                                    ActivationKind::hard_swish, ActivationKind::tanh}) {
+    const NodeId y = b.conv(b.activation(x, ActivationKind::relu), 8, {});
+    parts.push_back(b.activation(b.batch_norm(y), kind));
+  }
+  const NodeId shared = b.batch_norm(x, {}, "shared");
+  parts.push_back(b.activation(shared, ActivationKind::relu, "one"));
+  parts.push_back(b.activation(shared, ActivationKind::relu, "other"));
+  parts.push_back(b.activation(shared, ActivationKind::relu6, "third"));
+  b.output(b.add(parts, "sum"));
+  const Graph graph = b.build();
+  for (const bool training : {true, false}) {
+    GraphModule shortened(graph), observed(graph);
+    for (GraphModule* module : {&shortened, &observed}) {
+      module->reset_parameters(Rng(3));
+      training ? module->train() : module->eval();
+    }
+    const at::Tensor image = random_tensor({4, 3, 8, 8}, Rng(4)).to(at::kFloat);
+    std::size_t seen = 0;
+    const at::Tensor y = shortened.forward(image);
+    const at::Tensor wanted =
+        observed.forward(image, [&](NodeId, const at::Tensor& value) { seen += value.defined(); });
+    EXPECT_EQ(seen, graph.size());
+    EXPECT_LT(difference(y, wanted), 1e-5);
+    const at::Tensor weights = random_tensor(y.sizes(), Rng(5)).to(at::kFloat);
+    (y * weights).sum().backward();
+    (wanted * weights).sum().backward();
+    for (std::size_t i = 0; i < observed.parameters().size(); ++i) {
+      const auto& [name, parameter] = observed.parameters()[i];
+      EXPECT_LT(difference(shortened.parameters()[i].second.grad(), parameter.grad()), 1e-4)
+          << name;
+    }
+    for (const auto& [name, value] : observed.state()) {
+      EXPECT_TRUE(at::allclose(shortened.state().at(name), value, 1e-5, 1e-6)) << name;
+    }
+  }
+}
+
 TEST(GraphModule, FreesATensorAfterItsLastReader) {
   GraphBuilder b;
   NodeId x = b.input(3, 4, 4);
