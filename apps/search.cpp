@@ -1,14 +1,12 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <csignal>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "apps/stop_signals.hpp"
 #include "apps/verbs.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
@@ -18,38 +16,6 @@
 
 namespace espalier {
 namespace {
-
-std::atomic<bool> stop = false;
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may set it");
-
-extern "C" void on_stop_signal(int) {
-  if (stop.exchange(true)) _exit(exit_interrupted);
-}
-
-// Until the end of the scope, the first Ctrl-C asks the search to stop, and a second one ends the
-// program at once.
-class StopSignals {
- public:
-  StopSignals() {
-    stop = false;
-    struct sigaction action {};
-    action.sa_handler = on_stop_signal;
-    sigemptyset(&action.sa_mask);
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, &interrupt_);
-    sigaction(SIGTERM, &action, &terminate_);
-  }
-  ~StopSignals() {
-    sigaction(SIGINT, &interrupt_, nullptr);
-    sigaction(SIGTERM, &terminate_, nullptr);
-  }
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
-
- private:
-  struct sigaction interrupt_ {
-  }, terminate_{};
-};
 
 struct Arguments {
   std::string config, out;
@@ -70,7 +36,7 @@ int search(const Arguments& arguments, const Catalogue& catalogue) {
                                    {.directory = arguments.out,
                                     .resume = arguments.resume,
                                     .continue_as_new = arguments.continue_as_new,
-                                    .stop_requested = [] { return stop.load(); },
+                                    .stop_requested = [&signals] { return signals.stopped(); },
                                     .progress = true});
   if (arguments.json) {
     const Results results = read_results(arguments.out, catalogue);

@@ -32,6 +32,7 @@ Verb add_estimate(CLI::App& app, const Catalogue& catalogue);
 Verb add_score(CLI::App& app, const Catalogue& catalogue);
 Verb add_compare(CLI::App& app, const Catalogue& catalogue);
 Verb add_shrink(CLI::App& app, const Catalogue& catalogue);
+Verb add_rank_check(CLI::App& app, const Catalogue& catalogue);
 Verb add_export(CLI::App& app, const Catalogue& catalogue);
 Verb add_list(CLI::App& app, const Catalogue& catalogue);
 Verb add_schema(CLI::App& app, const Catalogue& catalogue);

@@ -1,6 +1,8 @@
 // How far a statistic of a sample may be off: intervals from resampling.
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <span>
 
 #include "core/options.hpp"
@@ -29,13 +31,21 @@ struct Estimate {
 /// quantile() does.
 Interval percentile_interval(std::span<const double> replicates, double confidence);
 
-/// The mean with its percentile bootstrap interval: each resample draws as many values as there
-/// are, with replacement. The interval is somewhat too short for fewer than about 20 values. Throws
-/// ConfigError for options out of range, NumericalError as mean() does. O(resamples * values); a
-/// function of the key of `rng`.
+/// A statistic of a sample of `size` members, with its percentile bootstrap interval: each resample
+/// draws as many members as there are, with replacement. `statistic` gets the positions of those
+/// drawn, for the value itself each once. The interval is somewhat too short for fewer than about
+/// 20 members. Resamples in which the statistic is undefined, NaN, are left out; where it is
+/// undefined in the sample itself or in all resamples, so is the interval. Throws ConfigError for
+/// options out of range, NumericalError for a size of 0, and what `statistic` throws. A function of
+/// the key of `rng`.
 /// Source: B. Efron, R. Tibshirani: An Introduction to the Bootstrap, Chapman & Hall 1993, chapter
 /// 13.
 /// Test: BootstrapTest.IntervalsCoverTheTrueMeanAsOftenAsTheySay.
+Estimate bootstrap(std::size_t size,
+                   const std::function<double(std::span<const std::size_t>)>& statistic,
+                   const BootstrapOptions& options, Rng rng);
+
+/// bootstrap() of the mean. Throws NumericalError as mean() does.
 Estimate bootstrap_mean(std::span<const double> values, const BootstrapOptions& options, Rng rng);
 
 }  // namespace espalier

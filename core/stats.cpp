@@ -51,6 +51,22 @@ std::int64_t tied_pairs(Iterator begin, Iterator end, Equal equal) {
   return ties;
 }
 
+// How much of each value is among the k largest: 1, 0, or an equal share at the border.
+std::vector<double> shares_of_top(std::span<const double> values, std::size_t k) {
+  std::vector<double> sorted(values.begin(), values.end());
+  std::ranges::sort(sorted, std::greater<>());
+  const double border = sorted[k - 1];
+  const auto tied = std::ranges::equal_range(sorted, border, std::greater<>());
+  const double share =
+      static_cast<double>(k - static_cast<std::size_t>(tied.begin() - sorted.begin())) /
+      static_cast<double>(tied.size());
+  std::vector<double> shares;
+  for (const double value : values) {
+    shares.push_back(value > border ? 1 : value == border ? share : 0);
+  }
+  return shares;
+}
+
 // Sorts the values and returns how many pairs of them were out of order.
 std::int64_t sort_and_count_swaps(std::span<double> values, std::span<double> buffer) {
   if (values.size() < 2) return 0;
@@ -151,6 +167,17 @@ double kendall_tau_b(std::span<const double> x, std::span<const double> y) {
   return static_cast<double>(concordant - discordant) /
          (std::sqrt(static_cast<double>(all - ties_x)) *
           std::sqrt(static_cast<double>(all - ties_y)));
+}
+
+double precision_at_top(std::span<const double> scores, std::span<const double> values,
+                        std::size_t k) {
+  check_pairs(scores, values);
+  if (k < 1 || k > scores.size()) {
+    throw NumericalError(fmt::format("the top {} of {} values", k, scores.size()));
+  }
+  const std::vector<double> chosen = shares_of_top(scores, k), best = shares_of_top(values, k);
+  return std::inner_product(chosen.begin(), chosen.end(), best.begin(), 0.0) /
+         static_cast<double>(k);
 }
 
 }  // namespace espalier

@@ -2,6 +2,7 @@
 // infinite value and for fewer values than it needs.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <vector>
 
@@ -32,5 +33,12 @@ double spearman(std::span<const double> x, std::span<const double> y);
 /// Source: W. Knight: A computer method for calculating Kendall's tau with ungrouped data, JASA
 /// 1966.
 double kendall_tau_b(std::span<const double> x, std::span<const double> y);
+
+/// Of the k candidates with the largest scores, the share that is among the k with the largest
+/// values: 1 when a score finds the best, k / n on average when it knows nothing. Equal numbers at
+/// the border of the k share the places left there, so the order of the lists does not matter.
+/// NumericalError for lists of unequal lengths and for k outside 1..n. O(n log n).
+double precision_at_top(std::span<const double> scores, std::span<const double> values,
+                        std::size_t k);
 
 }  // namespace espalier

@@ -14,18 +14,16 @@
 #include "core/log.hpp"
 #include "core/parallel.hpp"
 #include "evaluators/zero_cost.hpp"
-#include "exporters/catalogue.hpp"
 #include "graph/nets.hpp"
 #include "search_spaces/sampling.hpp"
 #include "strategies/start.hpp"
-#include "study/environment.hpp"
 #include "study/final_training.hpp"
 #include "study/one_network.hpp"
 #include "study/report.hpp"
 #include "study/results.hpp"
+#include "study/run_parts.hpp"
 #include "study/store.hpp"
 #include "study/study.hpp"
-#include "training/trainer.hpp"
 
 namespace espalier {
 namespace {
@@ -40,72 +38,7 @@ int threads_to_finish_with(const RunConfig& config, const std::filesystem::path&
   return final_threads(config);
 }
 
-// The parts of a run.
-struct Parts {
-  std::shared_ptr<const SearchSpace> space;
-  std::shared_ptr<const Dataset> data;
-  std::vector<std::shared_ptr<const HardwareModel>> hardware;
-  std::shared_ptr<Evaluator> evaluator;
-  std::vector<NetworkMetric> network_metrics;
-};
-
-// Throws ConfigError where the networks of the space do not fit the images.
-void check_fit(const SearchSpace& space, const Dataset& data) {
-  Rng rng(0);
-  const Graph graph = space.build(sample_uniform(space, rng));
-  const Shape& input = graph.node(graph.input()).shape;
-  const Shape& output = graph.node(graph.output()).shape;
-  if (input[0].value() != data.shape()[0]) {
-    throw ConfigError("/space", fmt::format("its networks read images of {} channels, but {} has "
-                                            "{}: set \"input\" to {}, {}, {}",
-                                            input[0].value(), data.name(), data.shape()[0],
-                                            data.shape()[0], data.shape()[1], data.shape()[2]));
-  }
-  if (output.elements() != data.classes()) {
-    throw ConfigError("/space", fmt::format("its networks have {} outputs, but {} has {} classes: "
-                                            "set \"classes\"",
-                                            output.elements(), data.name(), data.classes()));
-  }
-}
-
-EvaluatorContext evaluator_context(const RunConfig& config, const Catalogue& catalogue,
-                                   const Parts& parts) {
-  return {.space = parts.space,
-          .data = parts.data,
-          .hardware = parts.hardware,
-          .proxies = catalogue.proxies,
-          .threads_per_trial = config.compute.threads_per_trial,
-          .device = config.compute.device};
-}
-
-Parts make_parts(const RunConfig& config, const Catalogue& catalogue) {
-  Parts parts;
-  require_device(config.compute.device);
-  for (std::size_t i = 0; i < config.final.exports.size(); ++i) {
-    const ExportFormat& format = find_export_format(config.final.exports[i]);
-    if (!format.available) {
-      throw ConfigError(pointer_to("/final/export", i),
-                        fmt::format("this program was built without \"{}\"; leave it out, or "
-                                    "build it with what the format needs",
-                                    format.name));
-    }
-  }
-  parts.space = catalogue.spaces.create(config.space, "/space");
-  parts.hardware = hardware_models(config, catalogue);
-  parts.network_metrics = network_metrics(parts.hardware);
-  if (config.data) {
-    parts.data = catalogue.datasets.create(*config.data, "/data");
-    check_fit(*parts.space, *parts.data);
-    if (config.final.train) {
-      check_train_options(*config.final.train, *parts.data, Split::train_and_valid, "/final/train");
-    }
-  }
-  parts.evaluator = catalogue.evaluators.create(config.evaluator, "/evaluator",
-                                                evaluator_context(config, catalogue, parts));
-  return parts;
-}
-
-std::vector<Objective> objectives_of(const RunConfig& config, const Parts& parts) {
+std::vector<Objective> objectives_of(const RunConfig& config, const RunParts& parts) {
   std::vector<Objective> objectives;
   for (std::size_t i = 0; i < config.objectives.size(); ++i) {
     const auto& [metric, goal] = config.objectives[i];
@@ -144,7 +77,7 @@ std::vector<Constraint> constraints_of(const RunConfig& config) {
 
 // A zero-cost proxy as a screen.
 Screen proxy_screen(const std::string& metric, const RunConfig& config, const Catalogue& catalogue,
-                    const Parts& parts) {
+                    const RunParts& parts) {
   const auto proxy = catalogue.proxies.find(metric);
   if (proxy == catalogue.proxies.end()) {
     std::vector<std::string> known;
@@ -190,7 +123,7 @@ struct BaselineNetwork {
 };
 
 // Throws ConfigError where the space has no such architecture.
-BaselineNetwork baseline_network(const BaselineOptions& options, const Parts& parts) {
+BaselineNetwork baseline_network(const BaselineOptions& options, const RunParts& parts) {
   BaselineNetwork baseline{.space = parts.space};
   const SearchSpace& space = *parts.space;
   if (options.architecture) {
@@ -213,8 +146,8 @@ BaselineNetwork baseline_network(const BaselineOptions& options, const Parts& pa
 }
 
 // Measures the baseline, once, into baseline.json.
-void measure_baseline(const BaselineNetwork& baseline, const RunConfig& config, const Parts& parts,
-                      const std::filesystem::path& directory) {
+void measure_baseline(const BaselineNetwork& baseline, const RunConfig& config,
+                      const RunParts& parts, const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "baseline.json";
   if (std::filesystem::exists(path)) return;
   const Candidate candidate{.architecture = baseline.architecture};
@@ -257,7 +190,7 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
   check_run_directory(directory, options.resume);
   RunConfig config = given;
   if (config.final.train) config.final.threads = threads_to_finish_with(config, directory);
-  const Parts parts = make_parts(config, catalogue);
+  const RunParts parts = make_run_parts(config, catalogue);
   std::optional<BaselineNetwork> baseline;
   if (config.baseline) baseline = baseline_network(*config.baseline, parts);
   if (config.compute.workers > config.compute.batch) {

@@ -144,7 +144,23 @@ void make_directories(const std::filesystem::path& path) {
   if (error) throw IoError(path.string(), "cannot be created: " + error.message());
 }
 
+std::filesystem::path checkpoints_of(const std::filesystem::path& directory) {
+  return directory / "checkpoints";
+}
+
 }  // namespace
+
+PrepareContext prepare_context(std::uint64_t seed, const std::filesystem::path& directory,
+                               std::function<bool()> stop_requested) {
+  PrepareContext context{.directory = {},
+                         .rng = Rng(seed).fork("prepare"),
+                         .stop_requested = std::move(stop_requested)};
+  if (!directory.empty()) {
+    context.directory = checkpoints_of(directory) / "evaluator";
+    make_directories(context.directory);
+  }
+  return context;
+}
 
 void check_run_directory(const std::filesystem::path& directory, bool resume) {
   if (RunStore::exists(directory)) {
@@ -358,7 +374,7 @@ struct Study::Implementation {
 
   // --- The record
 
-  std::filesystem::path checkpoints() const { return options.directory / "checkpoints"; }
+  std::filesystem::path checkpoints() const { return checkpoints_of(options.directory); }
 
   void open_store() {
     if (options.directory.empty()) return;
@@ -579,12 +595,7 @@ struct Study::Implementation {
     started = last_commit = Clock::now();
     last_seconds = commit_interval;  // the first candidates are recorded at once
     if (within_trials(trials.size()) && (!in_flight.empty() || may_ask())) {
-      const std::filesystem::path directory =
-          store ? checkpoints() / "evaluator" : std::filesystem::path();
-      if (store) make_directories(directory);
-      evaluator->prepare({.directory = directory,
-                          .rng = Rng(options.seed).fork("prepare"),
-                          .stop_requested = options.stop_requested});
+      evaluator->prepare(prepare_context(options.seed, options.directory, options.stop_requested));
       std::size_t workers = evaluator->thread_safe() ? options.workers : 1;
       workers = std::min(workers, options.batch);
       // Nothing is evaluated by what a stop left half prepared.

@@ -65,6 +65,11 @@ struct StudyOptions {
 /// unless that is a run and `resume` is true.
 void check_run_directory(const std::filesystem::path& directory, bool resume);
 
+/// What the evaluator of a study is prepared with. Makes the evaluator's own directory inside that
+/// of the run, unless that is empty. Throws IoError.
+PrepareContext prepare_context(std::uint64_t seed, const std::filesystem::path& directory,
+                               std::function<bool()> stop_requested);
+
 /// Makes the strategy of a study; its goals, generator and screens come from the study.
 using StrategyFactory = std::function<std::unique_ptr<Strategy>(const RunContext&)>;
 

@@ -247,6 +247,46 @@ TEST(Shrink, TakesAProxy) {
   EXPECT_EQ(json["space"]["restrict"].size(), 1u);
 }
 
+TEST(RankCheck, SaysHowWellARunRanks) {
+  TemporaryDirectory directory;
+  const auto at = [&](const std::string& name) { return (directory.path() / name).string(); };
+  Json config = {{"space", {{"type", "nasbench201"}}},
+                 {"evaluator",
+                  {{"type", "table"},
+                   {"file", nasbench201_table},
+                   {"key", "arch"},
+                   {"metrics", {{"accuracy", "c10_valid"}}}}},
+                 {"strategy", {{"type", "random"}}},
+                 {"objectives", {{{"metric", "accuracy"}}}},
+                 {"budget", {{"trials", 2}}}};
+  write_file_atomically(at("run.json"), config.dump());
+  ASSERT_EQ(espalier({"search", at("run.json"), "--out", at("run")}).code, 0);
+  config["evaluator"]["metrics"]["accuracy"] = "c10_test";
+  write_file_atomically(at("config.json"), config.dump());
+  write_file_atomically(at("evaluator.json"), config["evaluator"].dump());
+  const std::vector<std::string> check{"rank-check", at("run"), "--sample", "60", "--truth"};
+  std::vector<std::string> by_config = check, by_evaluator = check;
+  by_config.insert(by_config.end(), {at("config.json"), "--json"});
+  by_evaluator.insert(by_evaluator.end(), {at("evaluator.json"), "--top", "6"});
+  const Json json = espalier(by_config).json();
+  EXPECT_EQ(json["metric"], "accuracy");
+  EXPECT_EQ(json["top"], 12);
+  EXPECT_EQ(json["networks"].size(), 60u);
+  EXPECT_THAT(keys(json["networks"][0]),
+              ElementsAre("arch", "truth", "evaluator", "params", "macs"));
+  EXPECT_THAT(keys(json["scores"][0]), ElementsAre("score", "kendall_tau", "spearman",
+                                                   "precision_at_top", "kendall_tau_above_params"));
+  EXPECT_LT(json["scores"][0]["kendall_tau"]["low"], json["scores"][0]["kendall_tau"]["value"]);
+  const Outcome text = espalier(by_evaluator);
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out,
+              HasSubstr("60 networks by accuracy, 95% intervals; precision at 6, by chance 0.100"));
+  const Outcome without = espalier({"rank-check", at("run")});
+  EXPECT_EQ(without.code, 2);
+  EXPECT_THAT(without.err, HasSubstr("--truth"));
+  EXPECT_EQ(espalier({"rank-check", at("nothing")}).code, 3);
+}
+
 TEST(Compare, ShowsBothDistributions) {
   const std::string space = small_run()["space"].dump();
   const std::vector<std::string> same{"compare", space,       space, "--cost",
@@ -542,9 +582,9 @@ std::set<std::string> options_in_help(const std::vector<std::string>& words) {
 TEST(Completion, OffersTheOptionsOfEachSubcommand) {
   std::vector<std::string> verbs = completions({""});
   std::erase_if(verbs, [](const std::string& word) { return word.starts_with("-"); });
-  EXPECT_THAT(verbs,
-              UnorderedElementsAre("search", "pareto", "trials", "describe", "estimate", "score",
-                                   "compare", "shrink", "export", "list", "schema", "report"));
+  EXPECT_THAT(verbs, UnorderedElementsAre("search", "pareto", "trials", "describe", "estimate",
+                                          "score", "compare", "shrink", "rank-check", "export",
+                                          "list", "schema", "report"));
   EXPECT_THAT(completions({"--"}), UnorderedElementsAreArray(options_in_help({})));
   for (const std::string& verb : verbs) {
     EXPECT_THAT(completions({verb, "--"}), UnorderedElementsAreArray(options_in_help({verb})))

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/stats.hpp"
 #include "tests/core/throws.hpp"
 
 namespace espalier {
@@ -42,6 +43,28 @@ TEST(BootstrapTest, AnIntervalIsAsWideAsTheNormalOneInLargeSamples) {
   const double half = 1.96 * 2 / std::sqrt(2000.0);
   EXPECT_NEAR(e.value - e.interval.low, half, 0.1 * half);
   EXPECT_NEAR(e.interval.high - e.value, half, 0.1 * half);
+}
+
+TEST(BootstrapTest, PairsStayTogetherAndUndefinedResamplesAreLeftOut) {
+  // y = x: any resample with two different values correlates perfectly.
+  const std::vector<double> x{1, 2, 3};
+  int undefined = 0;
+  const auto correlation = [&](std::span<const std::size_t> drawn) {
+    std::vector<double> of;
+    for (const std::size_t i : drawn) of.push_back(x[i]);
+    const double r = pearson(of, of);
+    undefined += std::isnan(r);
+    return r;
+  };
+  const Estimate e = bootstrap(x.size(), correlation, {}, Rng(1));
+  EXPECT_DOUBLE_EQ(e.value, 1);
+  EXPECT_DOUBLE_EQ(e.interval.low, 1);
+  EXPECT_DOUBLE_EQ(e.interval.high, 1);
+  EXPECT_GT(undefined, 50);  // a resample is one value three times with chance 1 / 9
+  const Estimate never = bootstrap(
+      3, [](auto) { return std::nan(""); }, {}, Rng(1));
+  EXPECT_TRUE(std::isnan(never.value) && std::isnan(never.interval.low));
+  throws<NumericalError>([&] { bootstrap(0, correlation, {}, Rng(1)); });
 }
 
 TEST(BootstrapTest, EqualSeedsGiveEqualIntervals) {

@@ -102,6 +102,26 @@ TEST(StatsTest, CorrelationWithAConstantIsUndefined) {
   EXPECT_TRUE(std::isnan(kendall_tau_b(y, x)));
 }
 
+TEST(StatsTest, PrecisionAtTheTopCountsTheBestThatAreFound) {
+  const Values scores = {9, 8, 7, 1, 2, 3}, values = {60, 50, 10, 20, 40, 30};
+  EXPECT_DOUBLE_EQ(precision_at_top(scores, values, 1), 1);
+  EXPECT_DOUBLE_EQ(precision_at_top(scores, values, 2), 1);
+  EXPECT_DOUBLE_EQ(precision_at_top(scores, values, 3), 2.0 / 3);
+  EXPECT_DOUBLE_EQ(precision_at_top(scores, values, 6), 1);
+  EXPECT_DOUBLE_EQ(precision_at_top(values, scores, 3), 2.0 / 3);
+  const Values falling = {1, 2, 3, 4, 5, 6}, rising = {6, 5, 4, 3, 2, 1};
+  EXPECT_DOUBLE_EQ(precision_at_top(falling, rising, 3), 0);
+  // A score that knows nothing finds as much as chance, in any order of the candidates.
+  const Values constant(6, 1.0);
+  EXPECT_DOUBLE_EQ(precision_at_top(constant, values, 2), 2.0 / 6);
+  // One sure hit, and two of three for the other place, of which one is among the best two.
+  const Values tied = {5, 4, 4, 4, 0, 0};
+  EXPECT_DOUBLE_EQ(precision_at_top(tied, values, 2), (1 + 1.0 / 3) / 2);
+  EXPECT_THAT(throws<NumericalError>([&] { precision_at_top(scores, values, 7); }),
+              testing::HasSubstr("the top 7 of 6 values"));
+  throws<NumericalError>([&] { precision_at_top(scores, values, 0); });
+}
+
 TEST(StatsTest, BadInputIsRefused) {
   const Values two = {1, 2}, three = {1, 2, 3}, none;
   const Values infinite = {1, std::numeric_limits<double>::infinity()};

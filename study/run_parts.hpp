@@ -1,0 +1,34 @@
+// What a config's run is made of.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "evaluators/evaluator.hpp"
+#include "evaluators/evaluator_context.hpp"
+#include "hw_models/hardware_model.hpp"
+#include "search_spaces/search_space.hpp"
+#include "study/catalogue.hpp"
+#include "study/config.hpp"
+#include "study/network_metrics.hpp"
+#include "training/dataset.hpp"
+
+namespace espalier {
+
+/// The parts of a run, but for its strategy, which the study makes.
+struct RunParts {
+  std::shared_ptr<const SearchSpace> space;
+  std::shared_ptr<const Dataset> data;  ///< where the config has some
+  std::vector<std::shared_ptr<const HardwareModel>> hardware;
+  std::shared_ptr<Evaluator> evaluator;
+  std::vector<NetworkMetric> network_metrics;
+};
+
+/// Makes them. Throws ConfigError where they do not fit together, IoError for files.
+RunParts make_run_parts(const RunConfig& config, const Catalogue& catalogue);
+
+/// What evaluators of the run are made from.
+EvaluatorContext evaluator_context(const RunConfig& config, const Catalogue& catalogue,
+                                   const RunParts& parts);
+
+}  // namespace espalier
