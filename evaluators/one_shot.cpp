@@ -32,6 +32,8 @@ OneShotEvaluator::OneShotEvaluator(const EvaluatorContext& context, const OneSho
     const SupernetRule checked(space_, options_.supernet);
   } catch (const UnsupportedError& error) {
     throw ConfigError("/supernet/rule", error.what());
+  } catch (const ConfigError& error) {
+    throw error.within("/supernet");
   }
   supernet_ = std::make_unique<Supernet>(*space_->supergraph(),
                                          ModuleOptions{.device = at::Device(context.device)});

@@ -32,8 +32,8 @@ OptionTable<OneShotOptions> one_shot_option_table();
 class OneShotEvaluator : public Evaluator {
  public:
   /// Throws ConfigError for a space without a supergraph, without data or held-out images, and as
-  /// check_train_options does with a pointer below "/supernet/train", and for a rule
-  /// that the space cannot serve; UnsupportedError as Supernet.
+  /// check_train_options does with a pointer below "/supernet/train", for a rule that the space
+  /// cannot serve, and for fewer epochs than the rule needs; UnsupportedError as Supernet.
   OneShotEvaluator(const EvaluatorContext& context, const OneShotOptions& options);
   ~OneShotEvaluator() override;
 

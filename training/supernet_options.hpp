@@ -7,7 +7,7 @@
 namespace espalier {
 
 /// Which architectures learn in a step: see SupernetRule.
-enum class RuleKind { uniform, fair, sandwich };
+enum class RuleKind { uniform, fair, sandwich, progressive };
 
 /// How a supernet is trained.
 struct SupernetOptions {

@@ -35,10 +35,13 @@ SupernetRule::SupernetRule(std::shared_ptr<const SearchSpace> space, const Super
       largest_ = largest_architecture(*space_);
       smallest_ = smallest_architecture(*space_);
       return;
+    case RuleKind::progressive:
+      phases_ = shrinking_phases(*space_, options_.train.epochs);
+      return;
   }
 }
 
-std::vector<SupernetPass> SupernetRule::passes(Rng rng) const {
+std::vector<SupernetPass> SupernetRule::passes(Rng rng, std::size_t phase) const {
   std::vector<SupernetPass> result;
   switch (options_.rule) {
     case RuleKind::uniform:
@@ -49,13 +52,29 @@ std::vector<SupernetPass> SupernetRule::passes(Rng rng) const {
       break;
     case RuleKind::sandwich:
       result.push_back({.architecture = largest_});
-      result.push_back({.architecture = smallest_, .distilled = true});
+      result.push_back({.architecture = smallest_, .lesson = Lesson::first});
       for (int i = 0; i < options_.random_architectures; ++i) {
-        result.push_back({.architecture = sample_uniform(*space_, rng), .distilled = true});
+        result.push_back({.architecture = sample_uniform(*space_, rng), .lesson = Lesson::first});
+      }
+      break;
+    case RuleKind::progressive:
+      for (int i = 0; i < phases_[phase].architectures; ++i) {
+        result.push_back(
+            {.architecture = sample_open(*space_, phases_[phase], rng),
+             .lesson = phases_[phase].distilled ? Lesson::labels_and_teacher : Lesson::labels});
       }
       break;
   }
   return result;
+}
+
+Architecture SupernetRule::teacher_of(const Architecture& a) const {
+  Architecture teacher = a;
+  for (std::size_t d = 0; d < teacher.choices.size(); ++d) {
+    const std::vector<std::uint32_t>& choices = phases_.front().choices[d];
+    if (choices.size() == 1) teacher.choices[d] = choices.front();
+  }
+  return teacher;
 }
 
 std::vector<SupernetPass> SupernetRule::fair_passes(Rng& rng) const {

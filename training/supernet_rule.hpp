@@ -6,14 +6,19 @@
 
 #include "core/rng.hpp"
 #include "search_spaces/search_space.hpp"
+#include "training/progressive_shrinking.hpp"
 #include "training/supernet_options.hpp"
 
 namespace espalier {
 
+/// What an architecture learns: the labels, what the step's first architecture says, or both the
+/// labels and what the largest network said when it had been trained alone.
+enum class Lesson { labels, first, labels_and_teacher };
+
 /// One architecture's part in a step.
 struct SupernetPass {
   Architecture architecture;
-  bool distilled = false;  ///< learns what the step's first architecture says, not the labels
+  Lesson lesson = Lesson::labels;
 };
 
 /// Draws the architectures of each step; their gradients are summed up before the weights change.
@@ -36,14 +41,24 @@ struct SupernetPass {
 /// weight decay and dropout act on all architectures, not on the largest alone; first weights and
 /// learning rates are those of every training here.
 /// Test: TrainSupernet.SandwichTeachesByTheLargestArchitecture.
+///
+/// `progressive`: the phases of shrinking_phases(); in all but the first, architectures learn the
+/// labels and, with the same weight, the outputs of the network that the first phase left, which
+/// stays as it is and normalizes by the statistics of each batch. Source: Cai et al., as there.
+/// Test: TrainSupernet.ProgressiveShrinkingTeachesByTheFirstPhase.
 class SupernetRule {
  public:
   /// Throws UnsupportedError for strict fairness in a space with constraints, or where a decision's
-  /// number of choices does not divide the largest one, naming the decision.
+  /// number of choices does not divide the largest one, naming the decision, and as
+  /// shrinking_phases().
   SupernetRule(std::shared_ptr<const SearchSpace> space, const SupernetOptions& options);
 
-  /// Never empty; the first one learns the labels.
-  std::vector<SupernetPass> passes(Rng rng) const;
+  /// Never empty; the first one learns the labels. `phase` is one of phases().
+  std::vector<SupernetPass> passes(Rng rng, std::size_t phase = 0) const;
+  /// Those of `progressive`; none where all epochs are alike.
+  const std::vector<ShrinkingPhase>& phases() const { return phases_; }
+  /// The architecture that `progressive` trains first, at the resolution that `a` has.
+  Architecture teacher_of(const Architecture& a) const;
 
  private:
   std::vector<SupernetPass> fair_passes(Rng& rng) const;
@@ -52,6 +67,7 @@ class SupernetRule {
   SupernetOptions options_;
   std::uint32_t most_choices_ = 1;
   Architecture largest_, smallest_;
+  std::vector<ShrinkingPhase> phases_;
 };
 
 }  // namespace espalier

@@ -16,7 +16,10 @@ class Supernet;
 /// Trains the weights that the architectures of a space share, from what the supernet holds, so
 /// initialize it first. In each step the rule's architectures run and their gradients are summed
 /// up; what none of them uses stays as it is. Images have the size of each architecture's input.
-/// The loss and the accuracy of an epoch are those of the first architecture of each step.
+/// The loss and the accuracy of an epoch are those of the first architecture of each step. With the
+/// rule `progressive`, each phase has a learning rate schedule, an optimizer and a checkpoint of
+/// its own, which "-phase1" and so on in the name tell apart; warm-up and step epochs shrink with
+/// it.
 ///
 /// Deterministic as Trainer, checkpoints included. The space is the supernet's own. Throws
 /// UnsupportedError as SupernetRule, ShapeError where the networks do not fit the data, IoError for

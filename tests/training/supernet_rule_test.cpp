@@ -27,7 +27,7 @@ TEST(SupernetRule, UniformDrawsOneArchitecture) {
   for (std::uint64_t i = 0; i < 5000; ++i) {
     const auto passes = uniform.passes(Rng(1).fork(i));
     ASSERT_EQ(passes.size(), 1u);
-    EXPECT_FALSE(passes[0].distilled);
+    EXPECT_EQ(passes[0].lesson, Lesson::labels);
     ++counts[passes[0].architecture.choices[3]];
   }
   for (int count : counts) EXPECT_NEAR(count, 1000, 5 * std::sqrt(800.0));
@@ -46,7 +46,7 @@ TEST(SupernetRule, FairnessIsStrict) {
     for (std::size_t d = 0; d < 6; ++d) {
       std::set<std::uint32_t> seen;
       for (const SupernetPass& pass : passes) {
-        EXPECT_FALSE(pass.distilled);
+        EXPECT_EQ(pass.lesson, Lesson::labels);
         seen.insert(pass.architecture.choices[d]);
         equal &= pass.architecture.choices[d] == pass.architecture.choices[0];
       }
@@ -91,8 +91,8 @@ TEST(SupernetRule, SandwichHoldsTheLargestAndTheSmallest) {
   ASSERT_EQ(passes.size(), 5u);
   EXPECT_EQ(passes[0].architecture, largest_architecture(*space));
   EXPECT_EQ(passes[1].architecture, smallest_architecture(*space));
-  EXPECT_FALSE(passes[0].distilled);
-  for (std::size_t i = 1; i < 5; ++i) EXPECT_TRUE(passes[i].distilled);
+  EXPECT_EQ(passes[0].lesson, Lesson::labels);
+  for (std::size_t i = 1; i < 5; ++i) EXPECT_EQ(passes[i].lesson, Lesson::first);
   EXPECT_NE(passes[2].architecture, passes[3].architecture);
 }
 

@@ -1,9 +1,11 @@
 #include "training/supernet_trainer.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -17,6 +19,7 @@
 #include "tests/training/images.hpp"
 #include "tests/training/module_state.hpp"
 #include "training/batch.hpp"
+#include "training/supernet_rule.hpp"
 
 namespace espalier {
 namespace {
@@ -57,7 +60,8 @@ struct Trained {
 };
 
 TEST(TrainSupernet, EveryRuleTeachesArchitecturesThatShareWeights) {
-  for (const RuleKind rule : {RuleKind::uniform, RuleKind::fair, RuleKind::sandwich}) {
+  for (const RuleKind rule :
+       {RuleKind::uniform, RuleKind::fair, RuleKind::sandwich, RuleKind::progressive}) {
     SCOPED_TRACE(static_cast<int>(rule));
     Trained trained(small_space());
     const TrainResult result = trained.train(options_of(rule, 8));
@@ -71,9 +75,9 @@ TEST(TrainSupernet, EveryRuleTeachesArchitecturesThatShareWeights) {
 
 TEST(TrainSupernet, AContinuedTrainingEndsAlike) {
   const TemporaryDirectory directory;
-  for (const RuleKind rule : {RuleKind::uniform, RuleKind::sandwich}) {
+  for (const RuleKind rule : {RuleKind::uniform, RuleKind::sandwich, RuleKind::progressive}) {
     const std::filesystem::path file =
-        directory.path() / (rule == RuleKind::uniform ? "uniform" : "sandwich");
+        directory.path() / fmt::format("{}.safetensors", static_cast<int>(rule));
     Trained whole(small_space()), first(small_space()), second(small_space());
     const SupernetOptions options = options_of(rule, 4);
     whole.train(options);
@@ -143,6 +147,59 @@ TEST(TrainSupernet, SandwichTeachesByTheLargestArchitecture) {
     if (parameter.grad().defined()) expected = parameter - 0.05 * parameter.grad();
     EXPECT_LT((expected - trained.net.tensor(name)).abs().max().item<double>(), 1e-6) << name;
   }
+}
+
+TEST(TrainSupernet, ProgressiveShrinkingTeachesByTheFirstPhase) {
+  // The only step of the third phase by hand, from where the second one ended: its architectures
+  // learn the labels and what the network of the first phase says, each by batch statistics.
+  Trained trained(small_space()), by_hand(small_space()), teacher(small_space());
+  SupernetOptions options = options_of(RuleKind::progressive, 4);
+  options.train.batch_size = 320;  // all: one step in each phase
+  options.train.momentum = 0;
+  options.train.nesterov = false;
+  options.train.weight_decay = 0;
+  options.train.schedule = ScheduleKind::constant;
+  std::vector<std::map<std::string, at::Tensor>> after;
+  std::vector<int> epochs;
+  trained.train(options, {.on_epoch = [&](const EpochResult& epoch) {
+                  after.push_back(copy_of(trained.net));
+                  epochs.push_back(epoch.epoch);
+                }});
+  EXPECT_EQ(epochs, (std::vector<int>{1, 2, 3, 4}));
+
+  const SupernetRule rule(by_hand.space, options);
+  ASSERT_EQ(rule.phases().size(), 4u);
+  ASSERT_EQ(rule.phases()[2].name, "depth");
+  teacher.net.load_state(after[0]);
+  by_hand.net.load_state(after[1]);
+  const SplitView view = by_hand.data->view(Split::train);
+  std::vector<std::uint32_t> order(view.indices.begin(), view.indices.end());
+  const Rng rng = Rng(1).fork("phase").fork(2).fork("training");
+  rng.fork("order").fork(std::uint64_t{0}).shuffle(order);
+  Rng unused(0);
+  const Batch batch =
+      make_batch(ImageTransform(*by_hand.data, {8, 8}), *view.images, order, unused);
+  const at::Tensor said = teacher.net.forward(batch.images, largest_architecture(*teacher.space));
+  const at::Tensor target = at::softmax(said.detach(), 1);
+  const auto passes = rule.passes(rng.fork("step").fork(0).fork(0), 2);
+  ASSERT_EQ(passes.size(), 2u);
+  for (const SupernetPass& pass : passes) {
+    EXPECT_EQ(pass.lesson, Lesson::labels_and_teacher);
+    const at::Tensor logits = by_hand.net.forward(batch.images, pass.architecture);
+    const at::Tensor loss = at::cross_entropy_loss(logits, batch.labels) -
+                            (target * at::log_softmax(logits, 1)).sum(1).mean();
+    loss.backward();
+  }
+  const double rate = 0.05 * rule.phases()[2].rate_factor;
+  const at::NoGradGuard no_grad;
+  double moved = 0;
+  for (const auto& [name, parameter] : by_hand.net.parameters()) {
+    at::Tensor expected = parameter;
+    if (parameter.grad().defined()) expected = parameter - rate * parameter.grad();
+    moved = std::max(moved, (expected - parameter).abs().max().item<double>());
+    EXPECT_LT((expected - after[2].at(name)).abs().max().item<double>(), 1e-6) << name;
+  }
+  EXPECT_GT(moved, 1e-4);
 }
 
 TEST(TrainSupernet, ALossThatIsNotFiniteNamesTheArchitectureAndKeepsTheCheckpoint) {
