@@ -3,11 +3,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/options.hpp"
 #include "evaluators/evaluator.hpp"
 #include "evaluators/evaluator_context.hpp"
+#include "nets/weight_sharing.hpp"
 #include "training/recalibration.hpp"
 #include "training/supernet_options.hpp"
 
@@ -17,23 +20,26 @@ class Supernet;
 
 struct OneShotOptions {
   SupernetOptions supernet = {};
+  WeightSharing sharing = {};
   RecalibrationOptions recalibration = {};
+  std::optional<TrainOptions> fine_tune = {};  ///< of each candidate; empty: none
 };
 OptionTable<OneShotOptions> one_shot_option_table();
 
 /// Trains the weights that all architectures share once, before the search, and gives `accuracy`,
 /// in percent, of a candidate's part of them on the held-out images, with batch norm statistics of
 /// its own. The training goes on from epoch to epoch when a run is resumed. A candidate's accuracy
-/// depends on its architecture only and is kept. The fidelity does not matter.
-/// Source: Bender et al., "Understanding and Simplifying One-Shot Architecture Search", ICML 2018;
-/// Guo et al., "Single Path One-Shot", ECCV 2020, arXiv 1904.00420 (batch norm statistics of each
-/// architecture).
-/// Test: OneShot.GivesTheAccuracyOfTheExtractedWeights.
+/// depends on its architecture only and is kept. With fine_tune, its weights are first trained on
+/// by at_fidelity() of these options; without, the fidelity does not matter. Source: Bender et al.,
+/// "Understanding and Simplifying One-Shot Architecture Search", ICML 2018; Guo et al., "Single
+/// Path One-Shot", ECCV 2020, arXiv 1904.00420 (batch norm statistics of each architecture). Test:
+/// OneShot.GivesTheAccuracyOfTheExtractedWeights.
 class OneShotEvaluator : public Evaluator {
  public:
   /// Throws ConfigError for a space without a supergraph, without data or held-out images, and as
   /// check_train_options does with a pointer below "/supernet/train", for a rule that the space
-  /// cannot serve, and for fewer epochs than the rule needs; UnsupportedError as Supernet.
+  /// cannot serve, for fewer epochs than the rule needs, and for weights that the space's
+  /// architectures cannot share so.
   OneShotEvaluator(const EvaluatorContext& context, const OneShotOptions& options);
   ~OneShotEvaluator() override;
 
@@ -55,8 +61,8 @@ class OneShotEvaluator : public Evaluator {
   std::unique_ptr<Supernet> supernet_;
   Rng rng_{0};
   bool trained_ = false;
-  std::mutex mutex_;  // of known_
-  std::map<Architecture, double> known_;
+  std::mutex mutex_;                                         // of known_
+  std::map<std::pair<Architecture, double>, double> known_;  // by fidelity, too
 };
 
 }  // namespace espalier

@@ -91,6 +91,14 @@ void ModuleBase::add(std::string name, at::Tensor& slot, at::IntArrayRef size, b
   (parameter ? parameters_ : buffers_).emplace_back(std::move(name), slot);
 }
 
+at::Tensor ModuleBase::add_extra(std::string name, const at::Tensor& initial, Kind kind) {
+  at::Tensor tensor;
+  add(std::move(name), tensor, initial.sizes(), kind == Kind::parameter);
+  tensor.detach().copy_(initial);
+  extras_.push_back({tensor, initial});
+  return tensor;
+}
+
 const at::Tensor& ModuleBase::tensor(const std::string& name) const {
   for (const NamedTensors* list : {&parameters_, &buffers_}) {
     for (const auto& [known, value] : *list) {
@@ -169,6 +177,7 @@ void ModuleBase::reset_parameters(const Rng& rng) {
       t.activation_max.fill_(0);
     }
   }
+  for (Extra& extra : extras_) extra.tensor.copy_(extra.initial);
 }
 
 bool ModuleBase::reset_norm(std::size_t id) {

@@ -98,6 +98,10 @@ class ModuleBase {
   const RunMode& mode() const { return mode_; }
   /// A batch in the module's memory format. Throws ShapeError for another dtype or device.
   at::Tensor prepared(const at::Tensor& x) const;
+  /// Adds a tensor that is no node's own. Resetting parameters fills it with its `initial` values
+  /// again.
+  enum class Kind { parameter, buffer };
+  at::Tensor add_extra(std::string name, const at::Tensor& initial, Kind kind);
 
  private:
   void add(std::string name, at::Tensor& slot, at::IntArrayRef size, bool parameter);
@@ -109,6 +113,10 @@ class ModuleBase {
   std::vector<OpTensors> tensors_;
   std::vector<std::string> node_names_;  // by node; "" for those without parameters
   std::vector<Op> ops_;                  // by node, of those with parameters
+  struct Extra {
+    at::Tensor tensor, initial;
+  };
+  std::vector<Extra> extras_;
   NamedTensors parameters_, buffers_;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <set>
 #include <utility>
 
 #include "core/error.hpp"
@@ -75,6 +76,25 @@ at::Tensor centre(const at::Tensor& full, std::int64_t axis, std::int64_t size) 
   return room == 0 ? full : full.narrow(axis, room / 2, size);
 }
 
+/// All values of a Dim.
+std::set<std::int64_t> values_of(Dim dim) {
+  if (dim.constant()) return {dim.value()};
+  std::set<std::int64_t> values;
+  for (const Dim branch : dim.branches()) values.merge(values_of(branch));
+  return values;
+}
+
+/// Filters of a smaller size, by the matrices of all sizes from the next one down.
+at::Tensor transformed(at::Tensor filters, std::int64_t size,
+                       const std::map<std::int64_t, at::Tensor, std::greater<>>& matrices) {
+  for (const auto& [smaller, matrix] : matrices) {
+    if (filters.size(2) == size) break;
+    filters = centre(centre(filters, 2, smaller), 3, smaller);
+    filters = at::linear(filters.flatten(2), matrix).view(filters.sizes());
+  }
+  return filters;
+}
+
 /// Whether two graphs have the same node at `id`.
 bool same_node(const Graph& a, const Graph& b, NodeId id) {
   return a.name(id) == b.name(id) && a.node(id).op == b.node(id).op &&
@@ -84,10 +104,63 @@ bool same_node(const Graph& a, const Graph& b, NodeId id) {
 
 }  // namespace
 
-Supernet::Supernet(const Supergraph& supergraph, const ModuleOptions& options)
-    : ModuleBase(supergraph.graph(), weight_sizes(supergraph), options), supergraph_(&supergraph) {
+Supernet::Supernet(const Supergraph& supergraph, const ModuleOptions& options,
+                   const WeightSharing& sharing)
+    : ModuleBase(supergraph.graph(), weight_sizes(supergraph), options),
+      supergraph_(&supergraph),
+      sharing_(sharing) {
   const Graph& graph = supergraph.graph();
-  for (NodeId id = 0; id < graph.size(); ++id) node_ids_.emplace(graph.name(id), id);
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    node_ids_.emplace(graph.name(id), id);
+    if (sharing.kernel_transform) add_transforms(id);
+    if (sharing.batch_norm_per_width) add_norms(id);
+  }
+}
+
+void Supernet::add_transforms(NodeId id) {
+  const Graph& graph = supergraph_->graph();
+  const auto* conv = std::get_if<op::Conv2d>(&graph.node(id).op);
+  if (conv == nullptr) return;
+  const Dim kernel = conv->kernel.h;
+  if (kernel.constant() && conv->kernel.w.constant()) return;
+  if (kernel != conv->kernel.w) {
+    throw UnsupportedError("'" + graph.name(id) + "': kernels " +
+                           kernel.to_string(graph.decision_names()) + " x " +
+                           conv->kernel.w.to_string(graph.decision_names()) +
+                           " cannot be transformed into each other; make them square, or leave "
+                           "kernel_transform out");
+  }
+  for (const std::int64_t size : values_of(kernel)) {
+    if (size == kernel.max()) continue;
+    shared_parts_.transforms[id].emplace(
+        size, add_extra(graph.name(id) + ".transform" + std::to_string(size), at::eye(size * size),
+                        Kind::parameter));
+  }
+}
+
+void Supernet::add_norms(NodeId id) {
+  const Graph& graph = supergraph_->graph();
+  const auto* norm = std::get_if<op::BatchNorm2d>(&graph.node(id).op);
+  const Layout& layout = supergraph_->layout(id);
+  if (norm == nullptr || layout.closed()) return;
+  if (layout.segments.size() != 1) {
+    throw UnsupportedError("'" + graph.name(id) +
+                           "': a batch norm over a concat of open widths has no single width; "
+                           "leave batch_norm_per_width out");
+  }
+  for (const std::int64_t width : values_of(layout.segments[0].size)) {
+    if (width == layout.width()) continue;
+    const std::string name = graph.name(id) + ".width" + std::to_string(width);
+    const at::Tensor zeros = at::zeros({width}), ones = at::ones({width});
+    OpTensors own;
+    if (norm->affine) {
+      own.weight = add_extra(name + ".weight", ones, Kind::parameter);
+      own.bias = add_extra(name + ".bias", zeros, Kind::parameter);
+    }
+    own.running_mean = add_extra(name + ".running_mean", zeros, Kind::buffer);
+    own.running_var = add_extra(name + ".running_var", ones, Kind::buffer);
+    shared_parts_.norms[id].emplace(width, std::move(own));
+  }
 }
 
 void Supernet::require_valid(const Architecture& a) const {
@@ -122,6 +195,10 @@ OpTensors Supernet::part(NodeId id, const Architecture& a) const {
   if (!t.weight.defined() && !t.running_mean.defined()) return t;
   const std::vector<std::int64_t> rows = supergraph_->layout(id).indices(a.choices);
   const Node& node = graph.node(id);
+  if (const auto norms = shared_parts_.norms.find(id); norms != shared_parts_.norms.end()) {
+    const auto own = norms->second.find(static_cast<std::int64_t>(rows.size()));
+    if (own != norms->second.end()) return own->second;
+  }
   if (std::holds_alternative<op::PositionEmbedding>(node.op)) {
     t.weight = picked(t.weight, 1, rows);
     return t;
@@ -134,7 +211,10 @@ OpTensors Supernet::part(NodeId id, const Architecture& a) const {
   if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
     if (conv->group_width == Dim(0)) t.weight = picked(t.weight, 1, columns());
     const std::int64_t kh = conv->kernel.h.at(a.choices), kw = conv->kernel.w.at(a.choices);
-    t.weight = centre(centre(t.weight, 2, kh), 3, kw);
+    const auto matrices = shared_parts_.transforms.find(id);
+    t.weight = matrices == shared_parts_.transforms.end()
+                   ? centre(centre(t.weight, 2, kh), 3, kw)
+                   : transformed(t.weight, kh, matrices->second);
   } else if (std::holds_alternative<op::Linear>(node.op)) {
     t.weight = picked(t.weight, 1, columns());
   } else if (const auto* deform = std::get_if<op::DeformConv2d>(&node.op)) {
@@ -158,7 +238,8 @@ at::Tensor Supernet::forward(const at::Tensor& x, const Architecture& a) {
   const at::NoGradGuard no_grad;
   for (NodeId i = 0; i < graph.size(); ++i) {
     const OpTensors& full = node_tensors()[ids[i]];
-    if (!full.running_mean.defined() || parts[i].running_mean.is_alias_of(full.running_mean)) {
+    if (!full.running_mean.defined() || parts[i].running_mean.is_alias_of(full.running_mean) ||
+        shared_parts_.norms.contains(ids[i])) {
       continue;  // updated in place
     }
     const at::Tensor rows =

@@ -3,12 +3,16 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "nets/graph_module.hpp"
 #include "nets/module_base.hpp"
+#include "nets/weight_sharing.hpp"
 #include "search_spaces/architecture.hpp"
 #include "search_spaces/supergraph.hpp"
 
@@ -17,19 +21,31 @@ namespace espalier {
 /// One tensor per decision, with one number per option (also where several options are picked).
 using MixedWeights = std::vector<at::Tensor>;
 
+/// The tensors that WeightSharing adds.
+struct SharedParts {
+  /// By convolution and kernel size k, but for the largest: {k * k, k * k}.
+  std::map<NodeId, std::map<std::int64_t, at::Tensor, std::greater<>>> transforms = {};
+  /// By batch norm and width, but for the widest.
+  std::map<NodeId, std::map<std::int64_t, OpTensors>> norms = {};
+};
+
 /// One set of weights for all architectures of a supergraph: each operator at its largest width and
 /// kernel. An architecture uses a part of them: the channels that lie in use according to the
-/// layouts, and the centre of each kernel. For every architecture `a`, in eval mode,
+/// layouts, and the centre of each kernel, unless `sharing` says otherwise. For every architecture
+/// `a`, in eval mode,
 ///   extract(a).forward(x) == forward(x, a) == forward_mixed(x, one_hot(a))
 /// up to the order of floating-point sums. Not thread-safe.
 class Supernet : public ModuleBase {
  public:
   /// The supergraph must outlive the supernet. Throws UnsupportedError for a grouped (not
   /// depthwise) convolution whose input or output width is open, and for open kernels of which some
-  /// are odd and some even.
-  explicit Supernet(const Supergraph& supergraph, const ModuleOptions& options = {});
+  /// are odd and some even; with kernel_transform for open kernels that are not square; with
+  /// batch_norm_per_width for a batch norm over a concat of open widths.
+  explicit Supernet(const Supergraph& supergraph, const ModuleOptions& options = {},
+                    const WeightSharing& sharing = {});
 
   const Supergraph& supergraph() const { return *supergraph_; }
+  const WeightSharing& sharing() const { return sharing_; }
 
   /// Runs one architecture: only its operators, each at its actual size. `x` is {N, C, H, W} of the
   /// architecture's resolution. Differentiable in the weights; what the architecture does not use
@@ -72,8 +88,13 @@ class Supernet : public ModuleBase {
   /// Copies parts into a network that is the architecture's.
   void copy_parts(GraphModule& module, const Architecture& a) const;
 
+  void add_transforms(NodeId id);
+  void add_norms(NodeId id);
+
   const Supergraph* supergraph_;
+  WeightSharing sharing_;
   std::unordered_map<std::string, NodeId> node_ids_;
+  SharedParts shared_parts_;
 };
 
 }  // namespace espalier

@@ -33,8 +33,12 @@ std::string node_text(const Graph& graph, NodeId id) {
 class MixedRun {
  public:
   MixedRun(const Supergraph& supergraph, std::span<const OpTensors> tensors,
-           const MixedWeights& weights, const RunMode& mode)
-      : supergraph_(supergraph), graph_(supergraph.graph()), tensors_(tensors), mode_(mode) {
+           const SharedParts& shared_parts, const MixedWeights& weights, const RunMode& mode)
+      : supergraph_(supergraph),
+        graph_(supergraph.graph()),
+        tensors_(tensors),
+        shared_parts_(shared_parts),
+        mode_(mode) {
     const std::vector<Decision>& decisions = supergraph.decisions();
     if (weights.size() != decisions.size()) {
       throw InvalidArchitecture("got weights for " + std::to_string(weights.size()) +
@@ -243,6 +247,24 @@ class MixedRun {
     check(kernel.w, padding.w, dilation.w);
   }
 
+  /// The filters of a kernel size.
+  at::Tensor kernel_of(NodeId id, const at::Tensor& full, std::int64_t kh, std::int64_t kw) const {
+    const auto cut = [](const at::Tensor& filters, std::int64_t h, std::int64_t w) {
+      return filters.narrow(2, (filters.size(2) - h) / 2, h)
+          .narrow(3, (filters.size(3) - w) / 2, w);
+    };
+    const auto matrices = shared_parts_.transforms.find(id);
+    if (matrices == shared_parts_.transforms.end()) return cut(full, kh, kw);
+    at::Tensor filters = full;
+    for (const auto& [size, matrix] : matrices->second) {
+      if (size < kh) break;
+      filters = at::einsum("oihw,khw->oik",
+                           {cut(filters, size, size), matrix.view({size * size, size, size})})
+                    .view({full.size(0), full.size(1), size, size});
+    }
+    return filters;
+  }
+
   at::Tensor run_closed(const Op& closed, const at::Tensor& x, const OpTensors& tensors) const {
     return run_op(Node{.op = closed, .compression = {}, .shape = {}}, {&x, 1}, tensors, mode_);
   }
@@ -270,8 +292,7 @@ class MixedRun {
       weight = expectation(kernel, [&](std::int64_t sizes) {
         const auto [kh, kw] = sizes_of(sizes);
         const std::int64_t top = (full.size(2) - kh) / 2, left = (full.size(3) - kw) / 2;
-        return at::constant_pad_nd(full.narrow(2, top, kh).narrow(3, left, kw),
-                                   {left, left, top, top});
+        return at::constant_pad_nd(kernel_of(id, full, kh, kw), {left, left, top, top});
       });
     }
     op::Conv2d largest = o;
@@ -290,6 +311,14 @@ class MixedRun {
   at::Tensor value(NodeId id, const op::BatchNorm2d& o) const {
     const OpTensors& full = tensors_[id];
     const at::Tensor& x = values_[graph_.inputs(id)[0]];
+    if (const auto norms = shared_parts_.norms.find(id); norms != shared_parts_.norms.end()) {
+      const Segment& widths = supergraph_.layout(id).segments[0];
+      return expectation(widths.size, [&](std::int64_t size) {
+        if (size == widths.max) return run_closed(o, x, full);
+        const at::Tensor y = run_closed(o, x.narrow(1, 0, size), norms->second.at(size));
+        return at::constant_pad_nd(y, {0, 0, 0, 0, 0, widths.max - size});
+      });
+    }
     const at::Tensor used = mode_.training ? support(supergraph_.layout(id)) : at::Tensor();
     if (!used.defined()) return run_closed(o, x, full);
     // The statistics of channels that nothing uses stay as they are.
@@ -422,6 +451,7 @@ class MixedRun {
   const Supergraph& supergraph_;
   const Graph& graph_;
   std::span<const OpTensors> tensors_;
+  const SharedParts& shared_parts_;
   const RunMode& mode_;
   at::TensorOptions options_;
   std::vector<std::vector<Factor>> factors_;  // by decision and option
@@ -431,7 +461,7 @@ class MixedRun {
 }  // namespace
 
 at::Tensor Supernet::forward_mixed(const at::Tensor& x, const MixedWeights& weights) {
-  return MixedRun(*supergraph_, node_tensors(), weights, mode()).run(prepared(x));
+  return MixedRun(*supergraph_, node_tensors(), shared_parts_, weights, mode()).run(prepared(x));
 }
 
 }  // namespace espalier

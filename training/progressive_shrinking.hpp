@@ -33,7 +33,7 @@ struct ShrinkingPhase {
 /// (pointer /train/epochs) for fewer epochs than phases.
 ///
 /// Source: Cai et al., "Once-for-All: Train One Network and Specialize it for Efficient
-/// Deployment", ICLR 2020, arXiv 1908.09791, section 3; phases, epochs and rates as in the authors'
+/// Deployment", ICLR 2020, arXiv 1908.09791; phases, epochs and rates as in the authors'
 /// code. Differs from the source: channels are not sorted by their importance before widths open;
 /// the learning rate of the first phase, to which the others relate, is 2.6 at a batch of 2048.
 /// Test: ShrinkingPhases.OpenKernelsThenDepthsThenWidths.

@@ -128,7 +128,8 @@ TrainResult train_in_phases(Supernet& supernet, SupernetTraining& training, cons
     result.stopped = part.stopped;
     if (result.stopped) break;
     if (p > 0) continue;
-    teacher = std::make_unique<Supernet>(supernet.supergraph(), supernet.options());
+    teacher =
+        std::make_unique<Supernet>(supernet.supergraph(), supernet.options(), supernet.sharing());
     teacher->load_state(supernet.state());
     teacher->train();
   }

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+
 #include "core/error.hpp"
 #include "nets/graph_module.hpp"
 #include "nets/supernet.hpp"
@@ -24,6 +27,25 @@ OneShotOptions options_of(int epochs) {
   return options;
 }
 
+TEST(OneShot, WeightsAreSharedAsTheOptionsSay) {
+  EvaluatorContext context = toy_context();
+  context.space = space_registry().create({{"type", "chain"},
+                                           {"input", {1, 8, 8}},
+                                           {"classes", 4},
+                                           {"stem_channels", 4},
+                                           {"stages", {{{"widths", {4, 8}}, {"kernels", {3, 5}}}}}},
+                                          "");
+  OneShotOptions options = options_of(1);
+  const OneShotEvaluator plain(context, options);
+  options.sharing = {.kernel_transform = true, .batch_norm_per_width = true};
+  const OneShotEvaluator more(context, options);
+  std::set<std::string> added;
+  for (const auto& [name, value] : more.supernet().state()) added.insert(name);
+  for (const auto& [name, value] : plain.supernet().state()) added.erase(name);
+  EXPECT_THAT(added, testing::Contains(testing::HasSubstr(".transform3")));
+  EXPECT_THAT(added, testing::Contains(testing::HasSubstr(".width4.running_mean")));
+}
+
 TEST(OneShot, GivesTheAccuracyOfTheExtractedWeights) {
   const EvaluatorContext context = toy_context();
   OneShotEvaluator evaluator(context, options_of(8));
@@ -36,6 +58,36 @@ TEST(OneShot, GivesTheAccuracyOfTheExtractedWeights) {
   EXPECT_EQ(evaluate(evaluator, *context.space, a, 0), std::vector{expected});
   EXPECT_EQ(evaluate(evaluator, *context.space, a, 1), std::vector{expected});
   EXPECT_GT(expected, 40);  // chance is 25; the seeds are fixed
+}
+
+TEST(OneShot, FineTuningGoesAsFarAsTheFidelity) {
+  const EvaluatorContext context = toy_context();
+  OneShotOptions options = options_of(2);
+  options.fine_tune = TrainOptions{.epochs = 4, .batch_size = 16, .learning_rate = 0.02};
+  OneShotEvaluator evaluator(context, options);
+  evaluator.prepare({.directory = {}, .rng = Rng(3), .stop_requested = {}});
+  const Architecture a = largest_architecture(*context.space);
+  const auto accuracy = [&](double fidelity) {
+    Rng unused(0);
+    return evaluator.evaluate({.architecture = a, .fidelity = fidelity}, Network(*context.space, a),
+                              unused)[0];
+  };
+  const auto by_hand = [&](int epochs) {
+    GraphModule module = evaluator.supernet().extract(a);
+    recalibrate_batch_norms(module, *context.data, options.recalibration,
+                            Rng(3).fork("recalibration"));
+    TrainOptions train_options = *options.fine_tune;
+    train_options.epochs = epochs;
+    train(module, *context.data, train_options, Rng(3).fork("fine tune"));
+    return evaluate(module, *context.data, Split::valid).accuracy;
+  };
+  EXPECT_EQ(accuracy(1), by_hand(4));
+  EXPECT_EQ(accuracy(0.5), by_hand(2));
+  EXPECT_EQ(accuracy(1), by_hand(4));  // kept apart
+  EXPECT_NE(accuracy(1), accuracy(0.25));
+  options.fine_tune->augmentation.cutout = 9;
+  EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options); }),
+              HasSubstr("/fine_tune/augmentation/cutout"));
 }
 
 TEST(OneShot, AnInterruptedTrainingGoesOnAlike) {
@@ -76,6 +128,14 @@ TEST(OneShot, RefusesWhatCannotShareWeights) {
   fair.supernet.rule = RuleKind::fair;
   EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, fair); }),
               testing::StartsWith("/supernet/rule: strict fairness"));
+  OneShotOptions progressive = options_of(2);
+  progressive.supernet.rule = RuleKind::progressive;
+  EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, progressive); }),
+              testing::StartsWith("/supernet/rule: progressive shrinking needs decisions"));
+  context.space =
+      space_registry().create({{"type", "chain"}, {"input", {1, 8, 8}}, {"classes", 4}}, "");
+  EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, progressive); }),
+              testing::StartsWith("/supernet/train/epochs: progressive shrinking has"));
   context = toy_context();
   OneShotOptions options = options_of(1);
   options.supernet.train.augmentation.cutout = 9;

@@ -36,9 +36,10 @@ const ModuleOptions in_double{.dtype = at::kDouble};
 constexpr double tolerance = 1e-12;
 
 /// Holds the law on random architectures of a space.
-void expect_law(const SearchSpace& space, int count, Ranges ranges = Ranges::random) {
+void expect_law(const SearchSpace& space, int count, Ranges ranges = Ranges::random,
+                const WeightSharing& sharing = {}) {
   const at::NoGradGuard no_grad;
-  Supernet net(*space.supergraph(), in_double);
+  Supernet net(*space.supergraph(), in_double, sharing);
   randomize(net, Rng(11), ranges);
   net.eval();
   Rng rng(12);
@@ -113,6 +114,136 @@ TEST(SupernetLaw, HoldsWithBitsAndWidthsOpened) {
   ChainOptions chain = small_chain();
   chain.compression = small_compression;
   expect_law(*make_chain(chain), 20);
+}
+
+TEST(SupernetLaw, HoldsWithKernelTransformsAndBatchNormsPerWidth) {
+  const WeightSharing transform{.kernel_transform = true};
+  const WeightSharing norms{.batch_norm_per_width = true};
+  const WeightSharing both{.kernel_transform = true, .batch_norm_per_width = true};
+  for (const WeightSharing& sharing : {transform, norms, both}) {
+    expect_law(*make_chain(small_chain()), 30, Ranges::random, sharing);
+    expect_law(*make_mobilenet_v3(small_mobilenet_v3()), 20, Ranges::random, sharing);
+    MobileNetV3Options mobile = small_mobilenet_v3();
+    mobile.compression = small_compression;
+    expect_law(*make_mobilenet_v3(mobile), 10, Ranges::random, sharing);
+  }
+}
+
+// A 7x7, 5x5 or 3x3 convolution to 2 or 4 channels, normalized.
+Supergraph one_convolution() {
+  SupergraphBuilder b;
+  const NodeId x = b.input(2, 9, 9);
+  const std::array<std::int64_t, 3> kernels{3, 5, 7};
+  const std::array<std::int64_t, 2> widths{2, 4};
+  const Dim k = b.number("kernel", kernels);
+  const NodeId y = b.conv(x, b.number("width", widths), {.kernel = k});
+  b.output(b.linear(b.flatten(b.global_avg_pool(b.batch_norm(y, {}, "norm"))), 3));
+  return b.finish();
+}
+
+TEST(SupernetSharing, SmallerKernelsAreTransformedStepByStep) {
+  const at::NoGradGuard no_grad;
+  const Supergraph supergraph = one_convolution();
+  Supernet net(supergraph, in_double, {.kernel_transform = true});
+  net.reset_parameters(Rng(1));
+  const at::Tensor full = net.tensor("conv.weight");
+  const auto filters = [&](std::uint32_t kernel) {
+    return net.extract(Architecture{{kernel, 1}}).tensor("conv.weight").clone();
+  };
+  // At first, they are the centre.
+  EXPECT_TRUE(filters(0).equal(full.narrow(2, 2, 3).narrow(3, 2, 3)));
+  EXPECT_TRUE(filters(1).equal(full.narrow(2, 1, 5).narrow(3, 1, 5)));
+  EXPECT_TRUE(filters(2).equal(full));
+  // Then of what the next larger one was turned into.
+  randomize(net, Rng(2));
+  const at::Tensor to5 = net.tensor("conv.transform5"), to3 = net.tensor("conv.transform3");
+  ASSERT_EQ(to5.sizes(), (std::vector<std::int64_t>{25, 25}));
+  for (std::int64_t out = 0; out < 4; ++out) {
+    for (std::int64_t in = 0; in < 2; ++in) {
+      const at::Tensor seven = full[out][in];
+      const at::Tensor five =
+          at::mv(to5, seven.narrow(0, 1, 5).narrow(1, 1, 5).reshape(-1)).view({5, 5});
+      const at::Tensor three =
+          at::mv(to3, five.narrow(0, 1, 3).narrow(1, 1, 3).reshape(-1)).view({3, 3});
+      EXPECT_LT(difference(filters(1)[out][in], five), 1e-12);
+      EXPECT_LT(difference(filters(0)[out][in], three), 1e-12);
+    }
+  }
+  EXPECT_TRUE(filters(2).equal(full));
+}
+
+TEST(SupernetSharing, TransformsLearnWithTheKernelsThatReadThem) {
+  const Supergraph supergraph = one_convolution();
+  Supernet net(supergraph, in_double, {.kernel_transform = true});
+  randomize(net, Rng(2));
+  const auto learns = [&](std::uint32_t kernel) {
+    net.zero_grad();
+    net.forward(at::ones({2, 2, 9, 9}, at::kDouble), Architecture{{kernel, 1}}).sum().backward();
+    return std::pair(net.tensor("conv.transform5").grad().defined(),
+                     net.tensor("conv.transform3").grad().defined());
+  };
+  EXPECT_EQ(learns(2), std::pair(false, false));
+  EXPECT_EQ(learns(1), std::pair(true, false));
+  EXPECT_EQ(learns(0), std::pair(true, true));
+}
+
+TEST(SupernetSharing, EachWidthHasABatchNormOfItsOwn) {
+  const Supergraph supergraph = one_convolution();
+  Supernet net(supergraph, in_double, {.batch_norm_per_width = true});
+  randomize(net, Rng(2));
+  const std::map<std::string, at::Tensor> before = [&] {
+    std::map<std::string, at::Tensor> state;
+    for (const auto& [name, value] : net.state()) state.emplace(name, value.clone());
+    return state;
+  }();
+  net.train();
+  const at::Tensor x = at::ones({4, 2, 9, 9}, at::kDouble);
+  net.forward(x, Architecture{{0, 0}}).sum().backward();  // two channels
+  const auto changed = [&](const std::string& name) {
+    return !net.tensor(name).equal(before.at(name));
+  };
+  EXPECT_TRUE(changed("norm.width2.running_mean"));
+  EXPECT_TRUE(changed("norm.width2.running_var"));
+  EXPECT_FALSE(changed("norm.running_mean"));
+  EXPECT_TRUE(net.tensor("norm.width2.weight").grad().defined());
+  EXPECT_FALSE(net.tensor("norm.weight").grad().defined());
+  net.forward(x, Architecture{{0, 1}});
+  EXPECT_TRUE(changed("norm.running_mean"));
+  // In the relaxation, too.
+  Supernet mixed(supergraph, in_double, {.batch_norm_per_width = true});
+  mixed.load_state(before);
+  mixed.train();
+  mixed.forward_mixed(x, mixed.one_hot(Architecture{{0, 0}}));
+  EXPECT_LT(
+      difference(mixed.tensor("norm.width2.running_mean"), net.tensor("norm.width2.running_mean")),
+      1e-12);
+  EXPECT_TRUE(mixed.tensor("norm.running_mean").equal(before.at("norm.running_mean")));
+  // The weights of the narrow network are its own.
+  const GraphModule module = net.extract(Architecture{{0, 0}});
+  EXPECT_TRUE(module.tensor("norm.weight").equal(net.tensor("norm.width2.weight")));
+}
+
+TEST(SupernetSharing, ResettingBringsTheFirstValuesBack) {
+  const Supergraph supergraph = one_convolution();
+  const WeightSharing both{.kernel_transform = true, .batch_norm_per_width = true};
+  Supernet first(supergraph, in_double, both), second(supergraph, in_double, both);
+  first.reset_parameters(Rng(1));
+  randomize(second, Rng(2));
+  second.reset_parameters(Rng(1));
+  const auto expected = first.state(), actual = second.state();
+  for (const auto& [name, value] : expected) EXPECT_TRUE(value.equal(actual.at(name))) << name;
+}
+
+TEST(SupernetSharing, WhatItCannotServeIsRefused) {
+  SupergraphBuilder b;
+  const std::array<std::int64_t, 2> sizes{3, 5};
+  const NodeId x = b.input(2, 9, 9);
+  const NodeId y = b.conv(x, 4, {.kernel = Extent(b.number("kernel", sizes), 3)});
+  b.output(b.linear(b.flatten(b.global_avg_pool(y)), 3));
+  const Supergraph oblong = b.finish();
+  EXPECT_THAT(
+      throws<UnsupportedError>([&] { Supernet(oblong, in_double, {.kernel_transform = true}); }),
+      testing::HasSubstr("'conv': kernels kernel{3|5} x 3 cannot be transformed"));
 }
 
 TEST(SupernetLaw, HoldsOnEverySpaceThatHasASupergraph) {
