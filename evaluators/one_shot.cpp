@@ -3,9 +3,8 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "nets/supernet.hpp"
+#include "training/shared_weights.hpp"
 #include "training/supernet_rule.hpp"
-#include "training/supernet_trainer.hpp"
 #include "training/trainer.hpp"
 
 namespace espalier {
@@ -47,15 +46,15 @@ OneShotEvaluator::OneShotEvaluator(const EvaluatorContext& context, const OneSho
   }
   try {
     const SupernetRule checked(space_, options_.supernet);
+    check_split(*space_, options_.supernet);
   } catch (const UnsupportedError& error) {
     throw ConfigError("/supernet/rule", error.what());
   } catch (const ConfigError& error) {
     throw error.within("/supernet");
   }
   try {
-    supernet_ = std::make_unique<Supernet>(*space_->supergraph(),
-                                           ModuleOptions{.device = at::Device(context.device)},
-                                           options_.sharing);
+    weights_ = std::make_unique<SharedWeights>(
+        space_, ModuleOptions{.device = at::Device(context.device)}, options_.sharing);
   } catch (const UnsupportedError& error) {
     throw ConfigError("", error.what());
   }
@@ -65,11 +64,9 @@ OneShotEvaluator::~OneShotEvaluator() = default;
 
 void OneShotEvaluator::prepare(const PrepareContext& context) {
   rng_ = context.rng;
-  supernet_->reset_parameters(rng_.fork("weights"));
   TrainRun run{.stop_requested = context.stop_requested, .progress = "supernet"};
   if (!context.directory.empty()) run.checkpoint = context.directory / "supernet.safetensors";
-  trained_ = !train_supernet(*supernet_, space_, *data_, options_.supernet, rng_.fork("train"), run)
-                  .stopped;
+  trained_ = !weights_->train(*data_, options_.supernet, rng_, run).stopped;
 }
 
 std::vector<double> OneShotEvaluator::evaluate(const Candidate& candidate, const Network&, Rng&) {
@@ -81,7 +78,7 @@ std::vector<double> OneShotEvaluator::evaluate(const Candidate& candidate, const
     if (const auto known = known_.find(key); known != known_.end()) return {known->second};
   }
   const int threads = options_.supernet.train.threads;
-  GraphModule module = supernet_->extract(a);
+  GraphModule module = weights_->extract(a);
   recalibrate_batch_norms(module, *data_, options_.recalibration, rng_.fork("recalibration"),
                           threads);
   if (options_.fine_tune) {

@@ -16,7 +16,7 @@
 
 namespace espalier {
 
-class Supernet;
+class SharedWeights;
 
 struct OneShotOptions {
   SupernetOptions supernet = {};
@@ -28,12 +28,14 @@ OptionTable<OneShotOptions> one_shot_option_table();
 
 /// Trains the weights that all architectures share once, before the search, and gives `accuracy`,
 /// in percent, of a candidate's part of them on the held-out images, with batch norm statistics of
-/// its own. The training goes on from epoch to epoch when a run is resumed. A candidate's accuracy
-/// depends on its architecture only and is kept. With fine_tune, its weights are first trained on
-/// by at_fidelity() of these options; without, the fidelity does not matter. Source: Bender et al.,
-/// "Understanding and Simplifying One-Shot Architecture Search", ICML 2018; Guo et al., "Single
-/// Path One-Shot", ECCV 2020, arXiv 1904.00420 (batch norm statistics of each architecture). Test:
-/// OneShot.GivesTheAccuracyOfTheExtractedWeights.
+/// its own. The training goes on from epoch to epoch when a run is resumed. With fine_tune, the
+/// candidate's weights are first trained on by at_fidelity() of these options; without, the
+/// fidelity does not matter. Accuracies depend on the architecture (and the fidelity) only and are
+/// kept.
+/// Source: Bender et al., "Understanding and Simplifying One-Shot Architecture Search", ICML 2018;
+/// Guo et al., "Single Path One-Shot", ECCV 2020, arXiv 1904.00420 (batch norm statistics of each
+/// architecture).
+/// Test: OneShot.GivesTheAccuracyOfTheExtractedWeights.
 class OneShotEvaluator : public Evaluator {
  public:
   /// Throws ConfigError for a space without a supergraph, without data or held-out images, and as
@@ -51,14 +53,14 @@ class OneShotEvaluator : public Evaluator {
                                Rng& rng) override;
 
   /// What was trained.
-  const Supernet& supernet() const { return *supernet_; }
+  const SharedWeights& weights() const { return *weights_; }
 
  private:
   std::shared_ptr<const SearchSpace> space_;
   std::shared_ptr<const Dataset> data_;
   OneShotOptions options_;
   std::vector<MetricInfo> metrics_;
-  std::unique_ptr<Supernet> supernet_;
+  std::unique_ptr<SharedWeights> weights_;
   Rng rng_{0};
   bool trained_ = false;
   std::mutex mutex_;                                         // of known_

@@ -17,7 +17,35 @@ OptionTable<SupernetOptions> supernet_option_table() {
                        {"progressive", RuleKind::progressive}}));
   table.add("random_architectures", &S::random_architectures,
             "rule sandwich: architectures at random in each step", between(0, 1000));
+  const auto split =
+      OptionTable<SplitOptions>("several supernets for parts of the space (few-shot)")
+          .add("by", &SplitOptions::by,
+               "one supernet for each option of a decision, or two for each part of the options "
+               "of the decision whose gradients agree least, several times",
+               named<SplitKind>({{"none", SplitKind::none},
+                                 {"decision", SplitKind::decision},
+                                 {"gradient_matching", SplitKind::gradient_matching}}))
+          .add("decision", &SplitOptions::decision, "by decision: its name")
+          .add("times", &SplitOptions::times, "gradient_matching: splits, one after the other",
+               between(1, 6))
+          .add("shared_epochs", &SplitOptions::shared_epochs,
+               "share of the epochs before the last split",
+               Range{.low = 0, .high = 1, .low_open = true, .high_open = true})
+          .add("batches", &SplitOptions::batches,
+               "gradient_matching: draws of images and architectures", between(1, 100'000))
+          .check([](const SplitOptions& options) {
+            if ((options.by == SplitKind::decision) != !options.decision.empty()) {
+              throw ConfigError("/decision",
+                                options.decision.empty()
+                                    ? "name the decision to split by"
+                                    : "is only for \"by\": \"decision\"; leave it out");
+            }
+          });
+  table.add("split", &S::split, "several supernets for parts of the space", split);
   table.check([](const S& options) {
+    if (options.split.by != SplitKind::none && options.rule == RuleKind::progressive) {
+      throw ConfigError("/split", "the rule progressive cannot be split; take another one");
+    }
     if (options.train.patience > 0) {
       throw ConfigError("/train/patience", "a supernet is not validated; write 0");
     }

@@ -85,7 +85,7 @@ TrainResult train(GraphModule& module, const Dataset& data, const TrainOptions& 
 }
 
 Evaluation evaluate(GraphModule& module, const Dataset& data, Split split, int threads_used) {
-  constexpr std::size_t batch_size = 256;
+  constexpr std::size_t batch_size = 64;  // whose tensors stay in the caches
   const TorchThreads threads(threads_used);
   const at::NoGradGuard no_grad;
   const ImageTransform transform(data, input_size(module, data));

@@ -8,11 +8,11 @@
 
 #include "core/error.hpp"
 #include "nets/graph_module.hpp"
-#include "nets/supernet.hpp"
 #include "search_spaces/catalogue.hpp"
 #include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/evaluators/toy_space.hpp"
+#include "training/shared_weights.hpp"
 #include "training/trainer.hpp"
 
 namespace espalier {
@@ -40,8 +40,8 @@ TEST(OneShot, WeightsAreSharedAsTheOptionsSay) {
   options.sharing = {.kernel_transform = true, .batch_norm_per_width = true};
   const OneShotEvaluator more(context, options);
   std::set<std::string> added;
-  for (const auto& [name, value] : more.supernet().state()) added.insert(name);
-  for (const auto& [name, value] : plain.supernet().state()) added.erase(name);
+  for (const auto& [name, value] : more.weights().parts()[0].supernet->state()) added.insert(name);
+  for (const auto& [name, value] : plain.weights().parts()[0].supernet->state()) added.erase(name);
   EXPECT_THAT(added, testing::Contains(testing::HasSubstr(".transform3")));
   EXPECT_THAT(added, testing::Contains(testing::HasSubstr(".width4.running_mean")));
 }
@@ -51,7 +51,7 @@ TEST(OneShot, GivesTheAccuracyOfTheExtractedWeights) {
   OneShotEvaluator evaluator(context, options_of(8));
   evaluator.prepare({.directory = {}, .rng = Rng(3), .stop_requested = {}});
   const Architecture a = largest_architecture(*context.space);
-  GraphModule module = evaluator.supernet().extract(a);
+  GraphModule module = evaluator.weights().extract(a);
   recalibrate_batch_norms(module, *context.data, {.batches = 4, .batch_size = 32},
                           Rng(3).fork("recalibration"));
   const double expected = evaluate(module, *context.data, Split::valid).accuracy;
@@ -73,7 +73,7 @@ TEST(OneShot, FineTuningGoesAsFarAsTheFidelity) {
                               unused)[0];
   };
   const auto by_hand = [&](int epochs) {
-    GraphModule module = evaluator.supernet().extract(a);
+    GraphModule module = evaluator.weights().extract(a);
     recalibrate_batch_norms(module, *context.data, options.recalibration,
                             Rng(3).fork("recalibration"));
     TrainOptions train_options = *options.fine_tune;

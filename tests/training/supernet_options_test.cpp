@@ -28,6 +28,12 @@ TEST(SupernetOptionsTest, ChecksOfTheTrainingAndOfTheWholeAreMade) {
               testing::StartsWith("/supernet/train/warmup_epochs: "));
   EXPECT_THAT(error_of({{"train", {{"validate_every", 2}}}}),
               testing::StartsWith("/supernet/train/validate_every: a supernet"));
+  EXPECT_THAT(error_of({{"split", {{"by", "decision"}}}}),
+              testing::StartsWith("/supernet/split/decision: name the decision"));
+  EXPECT_THAT(error_of({{"split", {{"by", "gradient_matching"}, {"decision", "edge0_1"}}}}),
+              testing::StartsWith("/supernet/split/decision: is only for"));
+  EXPECT_THAT(error_of({{"split", {{"by", "gradient_matching"}}}, {"rule", "progressive"}}),
+              testing::StartsWith("/supernet/split: the rule progressive cannot be split"));
   EXPECT_THAT(error_of({{"rule", "sandwitch"}}), testing::HasSubstr("did you mean \"sandwich\""));
 }
 
