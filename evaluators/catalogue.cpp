@@ -7,6 +7,7 @@
 #include "evaluators/command.hpp"
 #include "evaluators/composite.hpp"
 #include "evaluators/hardware.hpp"
+#include "evaluators/hypernetwork.hpp"
 #include "evaluators/one_shot.hpp"
 #include "evaluators/table.hpp"
 #include "evaluators/train.hpp"
@@ -40,6 +41,10 @@ EvaluatorRegistry evaluator_registry() {
   registry.add("one_shot", one_shot_option_table(),
                [](const OneShotOptions& options, const EvaluatorContext& context) {
                  return std::make_unique<OneShotEvaluator>(context, options);
+               });
+  registry.add("hypernetwork", hypernetwork_evaluator_option_table(),
+               [](const HyperNetworkEvaluatorOptions& options, const EvaluatorContext& context) {
+                 return std::make_unique<HyperNetworkEvaluator>(context, options);
                });
   registry.add("hardware",
                OptionTable<HardwareOptions>("predictions of all models in the config's hardware"),

@@ -10,8 +10,8 @@ namespace espalier {
 
 using EvaluatorRegistry = Registry<std::unique_ptr<Evaluator>(const EvaluatorContext&)>;
 
-/// The evaluators that a config can name: table, zero_cost, train, hardware, command, composite. A
-/// value: extend a copy with your own.
+/// The evaluators that a config can name: table, zero_cost, train, one_shot, hypernetwork,
+/// hardware, command, composite. A value: extend a copy with your own.
 EvaluatorRegistry evaluator_registry();
 
 /// Adds `composite` to a registry, or replaces it: its members are the registry's present entries.

@@ -28,25 +28,24 @@ OptionTable<OneShotOptions> one_shot_option_table() {
 }
 
 OneShotEvaluator::OneShotEvaluator(const EvaluatorContext& context, const OneShotOptions& options)
-    : space_(context.space), options_(options), metrics_{{"accuracy", "%", Direction::maximize}} {
+    : space_(context.space),
+      options_(options.supernet),
+      metrics_{{"accuracy", "%", Direction::maximize}} {
   if (space_->supergraph() == nullptr) {
     throw ConfigError("",
                       "architectures of this space cannot share weights, since it has no "
                       "supergraph; take the evaluator \"train\", or another space");
   }
   data_ = training_data(context);
-  options_.supernet.train.threads = context.threads_per_trial;
-  check_train_options(options_.supernet.train, *data_, Split::train, "/supernet/train");
-  if (options_.fine_tune) {
-    TrainOptions& train = *options_.fine_tune;
-    train.threads = context.threads_per_trial;
-    check_train_options(train, *data_, Split::train, "/fine_tune");
-    // Only the accuracy after the last epoch counts; patience needs the others.
-    if (train.patience == 0) train.validate_every = train.epochs;
-  }
+  options_.train.threads = context.threads_per_trial;
+  check_train_options(options_.train, *data_, Split::train, "/supernet/train");
+  accuracy_ = std::make_unique<HeldOutAccuracy>(
+      data_,
+      CandidateTraining{.recalibration = options.recalibration, .fine_tune = options.fine_tune},
+      options_.train.threads);
   try {
-    const SupernetRule checked(space_, options_.supernet);
-    check_split(*space_, options_.supernet);
+    const SupernetRule checked(space_, options_);
+    check_split(*space_, options_);
   } catch (const UnsupportedError& error) {
     throw ConfigError("/supernet/rule", error.what());
   } catch (const ConfigError& error) {
@@ -54,7 +53,7 @@ OneShotEvaluator::OneShotEvaluator(const EvaluatorContext& context, const OneSho
   }
   try {
     weights_ = std::make_unique<SharedWeights>(
-        space_, ModuleOptions{.device = at::Device(context.device)}, options_.sharing);
+        space_, ModuleOptions{.device = at::Device(context.device)}, options.sharing);
   } catch (const UnsupportedError& error) {
     throw ConfigError("", error.what());
   }
@@ -66,29 +65,13 @@ void OneShotEvaluator::prepare(const PrepareContext& context) {
   rng_ = context.rng;
   TrainRun run{.stop_requested = context.stop_requested, .progress = "supernet"};
   if (!context.directory.empty()) run.checkpoint = context.directory / "supernet.safetensors";
-  trained_ = !weights_->train(*data_, options_.supernet, rng_, run).stopped;
+  trained_ = !weights_->train(*data_, options_, rng_, run).stopped;
 }
 
 std::vector<double> OneShotEvaluator::evaluate(const Candidate& candidate, const Network&, Rng&) {
   if (!trained_) throw Error("the shared weights are not trained yet; call prepare() first");
-  const Architecture& a = candidate.architecture;
-  const std::pair key(a, options_.fine_tune ? candidate.fidelity : 1.0);
-  {
-    const std::lock_guard lock(mutex_);
-    if (const auto known = known_.find(key); known != known_.end()) return {known->second};
-  }
-  const int threads = options_.supernet.train.threads;
-  GraphModule module = weights_->extract(a);
-  recalibrate_batch_norms(module, *data_, options_.recalibration, rng_.fork("recalibration"),
-                          threads);
-  if (options_.fine_tune) {
-    train(module, *data_, at_fidelity(*options_.fine_tune, candidate.fidelity),
-          rng_.fork("fine tune"));
-  }
-  const double accuracy = espalier::evaluate(module, *data_, Split::valid, threads).accuracy;
-  const std::lock_guard lock(mutex_);
-  known_.emplace(key, accuracy);
-  return {accuracy};
+  const auto weights = [&] { return weights_->extract(candidate.architecture); };
+  return {accuracy_->of(candidate, weights, rng_)};
 }
 
 }  // namespace espalier

@@ -1,17 +1,14 @@
 #pragma once
 
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "core/options.hpp"
 #include "evaluators/evaluator.hpp"
 #include "evaluators/evaluator_context.hpp"
+#include "evaluators/held_out_accuracy.hpp"
 #include "nets/weight_sharing.hpp"
-#include "training/recalibration.hpp"
 #include "training/supernet_options.hpp"
 
 namespace espalier {
@@ -58,13 +55,12 @@ class OneShotEvaluator : public Evaluator {
  private:
   std::shared_ptr<const SearchSpace> space_;
   std::shared_ptr<const Dataset> data_;
-  OneShotOptions options_;
+  SupernetOptions options_;
   std::vector<MetricInfo> metrics_;
   std::unique_ptr<SharedWeights> weights_;
+  std::unique_ptr<HeldOutAccuracy> accuracy_;
   Rng rng_{0};
   bool trained_ = false;
-  std::mutex mutex_;                                         // of known_
-  std::map<std::pair<Architecture, double>, double> known_;  // by fidelity, too
 };
 
 }  // namespace espalier

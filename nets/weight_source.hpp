@@ -3,6 +3,7 @@
 
 #include "core/rng.hpp"
 #include "nets/graph_module.hpp"
+#include "nets/hypernetwork.hpp"
 #include "nets/supernet.hpp"
 #include "search_spaces/architecture.hpp"
 
@@ -39,6 +40,20 @@ class SupernetWeights : public WeightSource {
 
  private:
   const Supernet* supernet_;
+};
+
+/// What a hypernetwork, which must outlive this, generates for the network's graph; the generator
+/// only seeds dropout.
+class HyperNetworkWeights : public WeightSource {
+ public:
+  explicit HyperNetworkWeights(const HyperNetwork& net) : net_(&net) {}
+  void fill(GraphModule& module, const Architecture&, const Rng& rng) override {
+    module.seed(rng);
+    net_->fill(module);
+  }
+
+ private:
+  const HyperNetwork* net_;
 };
 
 }  // namespace espalier

@@ -29,8 +29,8 @@ std::unique_ptr<Evaluator> create(const Json& config,
 
 TEST(EvaluatorRegistry, HasTheKnownEvaluators) {
   EXPECT_THAT(evaluator_registry().names(),
-              testing::ElementsAre("table", "zero_cost", "train", "one_shot", "hardware", "command",
-                                   "composite"));
+              testing::ElementsAre("table", "zero_cost", "train", "one_shot", "hypernetwork",
+                                   "hardware", "command", "composite"));
 }
 
 TEST(EvaluatorRegistry, NamesThePlaceOfAnError) {

@@ -47,6 +47,16 @@ std::unique_ptr<Evaluator> make_one_shot(const EvaluatorContext& context) {
   return evaluator;
 }
 
+// With generated weights, by a network that is trained already.
+std::unique_ptr<Evaluator> make_hypernetwork(const EvaluatorContext& context) {
+  auto evaluator = maker({{"type", "hypernetwork"},
+                          {"hypernetwork", {{"channels", 16}}},
+                          {"train", {{"epochs", 1}, {"batch_size", 32}}},
+                          {"recalibration", {{"batches", 2}, {"batch_size", 32}}}})(context);
+  evaluator->prepare({.directory = {}, .rng = Rng(2), .stop_requested = {}});
+  return evaluator;
+}
+
 const Json train = {{"type", "train"}, {"train", {{"epochs", 2}, {"batch_size", 32}}}};
 const Json proxies = {{"type", "zero_cost"},
                       {"proxies", {"params", "macs", "synflow", "naswot"}},
@@ -63,6 +73,7 @@ INSTANTIATE_TEST_SUITE_P(All, EvaluatorContract,
                                          EvaluatorCase{"zero_cost", maker(proxies)},
                                          EvaluatorCase{"train", maker(train)},
                                          EvaluatorCase{"one_shot", make_one_shot},
+                                         EvaluatorCase{"hypernetwork", make_hypernetwork},
                                          EvaluatorCase{"hardware", maker(hardware)},
                                          EvaluatorCase{"command", maker(command)},
                                          EvaluatorCase{"composite", maker(composite)}),
