@@ -39,6 +39,17 @@ N divided(N a, N b) {
   }
 }
 
+/// How many channels an output reads: all where `width` is 0.
+template <class N>
+N group_channels(N in, N width) {
+  const auto read = [](std::int64_t all, std::int64_t part) { return part == 0 ? all : part; };
+  if constexpr (std::is_same_v<N, Dim>) {
+    return map(read, in, width);
+  } else {
+    return read(in, width);
+  }
+}
+
 template <class N>
 N stored(N weights, N channels, const Compression& compression) {
   const auto bytes = [](std::int64_t count, std::int64_t scales, std::int64_t bits) {
@@ -61,9 +72,8 @@ Costs<N> costs_of(const Graph& graph, NodeId id) {
   const auto convolution = [&](const auto& conv) {
     const N in = number<N>(input()[0]);
     const N out = number<N>(node.shape[0]);
-    const std::int64_t width = conv.group_width.value();
-    const N fan_in =
-        (width == 0 ? in : N(width)) * number<N>(conv.kernel.h) * number<N>(conv.kernel.w);
+    const N fan_in = group_channels(in, number<N>(conv.group_width)) * number<N>(conv.kernel.h) *
+                     number<N>(conv.kernel.w);
     const N weights = fan_in * out;
     const N bias = conv.bias ? out : N(0);
     c.params = weights + bias;

@@ -81,7 +81,7 @@ void check_size(const Op& op, std::span<const Shape> inputs, const Shape& shape,
   double weights_per_output = 0;  // of an attention: keys per query
   double outputs = 1;
   if (const auto* conv = std::get_if<op::Conv2d>(&op)) {
-    const Dim fan_in = conv->group_width == Dim(0) ? inputs[0][0] : conv->group_width;
+    const Dim fan_in = conv->group_width.min() == 0 ? inputs[0][0] : conv->group_width;
     weights_per_output = static_cast<double>(fan_in.max()) *
                          static_cast<double>(conv->kernel.h.max()) *
                          static_cast<double>(conv->kernel.w.max());
@@ -164,6 +164,7 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
     decltype(need_rank2)& rank2;
     decltype(need_positive)& positive;
     decltype(window)& windowed;
+    const std::span<const std::string>& names_;
 
     Shape operator()(const op::Input& o) const {
       count(0);
@@ -174,8 +175,7 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
     Shape convolved(const op::Conv2d& o) const {
       rank3(in[0]);
       const Extent size = windowed(in[0], o.kernel, o.stride, o.padding, o.dilation, false);
-      if (!o.group_width.constant()) failed("group_width cannot be open");
-      if (o.group_width.value() == 1) {
+      if (o.group_width == Dim(1)) {
         if (o.out_channels != Dim(0)) {
           failed(
               "a depthwise convolution has the channels of its input: set out_channels to 0, "
@@ -185,15 +185,17 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
         return {in[0][0], size.h, size.w};
       }
       positive("out_channels", o.out_channels);
-      const std::int64_t width = o.group_width.value();
-      if (width > 0) {
-        const auto rest = [width](std::int64_t c, std::int64_t out) -> std::int64_t {
-          return c % width != 0 || out % (c / width) != 0;
-        };
-        if (map(rest, in[0][0], o.out_channels).max() != 0) {
-          failed("groups of " + std::to_string(width) + " channels fit neither the input " +
-                 str(in[0]) + " nor " + o.out_channels.to_string() + " output channels");
-        }
+      const auto one = [](std::int64_t width) -> std::int64_t { return width == 1; };
+      if (map(one, o.group_width).max() != 0) {
+        failed("an open group_width cannot be 1, got " + o.group_width.to_string(names_) +
+               "; make the depthwise convolution another input of a choice");
+      }
+      const auto rest = [](std::int64_t c, std::int64_t out, std::int64_t width) -> std::int64_t {
+        return width > 0 && (c % width != 0 || out % (c / width) != 0);
+      };
+      if (map(rest, in[0][0], o.out_channels, o.group_width).max() != 0) {
+        failed("groups of " + o.group_width.to_string(names_) + " channels fit neither the input " +
+               str(in[0]) + " nor " + o.out_channels.to_string() + " output channels");
       }
       return {o.out_channels, size.h, size.w};
     }
@@ -339,6 +341,7 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
     }
     Shape operator()(const op::DeformConv2d& o) const {
       if (in.size() != 3) count(2);
+      if (!o.group_width.constant()) failed("group_width cannot be open");
       const Shape s = convolved(
           {o.out_channels, o.kernel, o.stride, o.padding, o.dilation, o.group_width, o.bias});
       if (!o.kernel.h.constant() || !o.kernel.w.constant()) failed("kernel cannot be open");
@@ -398,7 +401,8 @@ Shape infer_shape(const Op& op, std::span<const Shape> inputs, std::string_view 
   };
   check_attributes(op, where, names);
   const Shape shape = std::visit(
-      Visitor{inputs, fail, text, need_count, need_rank3, need_rank2, need_positive, window}, op);
+      Visitor{inputs, fail, text, need_count, need_rank3, need_rank2, need_positive, window, names},
+      op);
   check_size(op, inputs, shape, where, names);
   return shape;
 }

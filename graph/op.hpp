@@ -44,7 +44,7 @@ struct Input {
 
 /// {C,H,W} -> {out_channels, H', W'} with H' = floor((H + 2 padding - dilation (kernel - 1) - 1) /
 /// stride) + 1. Groups = C / group_width; group_width 0 is a dense convolution, 1 a depthwise one,
-/// whose channels follow the input: its out_channels is 0.
+/// whose channels follow the input: its out_channels is 0. Of an open group_width no option is 1.
 struct Conv2d {
   Dim out_channels = 0;
   Extent kernel = 1;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "nets/program.hpp"
 
 namespace espalier {
 
@@ -39,14 +40,22 @@ std::vector<WeightSize> weight_sizes(const Supergraph& supergraph) {
     const auto convolution = [&](const auto& conv) {
       require_centred(graph, id, conv.kernel.h);
       require_centred(graph, id, conv.kernel.w);
-      const std::int64_t width = conv.group_width.value();
-      if (width > 1 && !(in.closed() && out.closed())) {
+      const Dim groups = conv.group_width;
+      if (groups.max() > 1 && !(in.closed() && out.closed())) {
         throw UnsupportedError("'" + graph.name(id) + "': a convolution in groups of " +
-                               std::to_string(width) +
+                               groups.to_string(graph.decision_names()) +
                                " channels cannot share weights between widths; close its input "
                                "and output widths, or make it dense or depthwise");
       }
-      sizes[id] = {out.width(), width == 0 ? in.width() : width};
+      const auto read = [all = in.width()](std::int64_t width) { return width == 0 ? all : width; };
+      const std::int64_t most = map(read, groups).max();
+      const auto rest = [most](std::int64_t width) { return most % width; };
+      if (map(rest, map(read, groups)).max() != 0) {
+        throw UnsupportedError(
+            "'" + graph.name(id) + "': groups of " + groups.to_string(graph.decision_names()) +
+            " channels cannot share weights; all must divide the largest, " + std::to_string(most));
+      }
+      sizes[id] = {out.width(), most};
     };
     if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
       convolution(*conv);
@@ -74,6 +83,19 @@ at::Tensor picked(const at::Tensor& full, std::int64_t axis,
 at::Tensor centre(const at::Tensor& full, std::int64_t axis, std::int64_t size) {
   const std::int64_t room = full.size(axis) - size;
   return room == 0 ? full : full.narrow(axis, room / 2, size);
+}
+
+/// Filters {out, wide, kh, kw} of groups of `wide` input channels as those of groups of `narrow`,
+/// which divides it: each narrow group takes its own channels.
+at::Tensor regrouped(const at::Tensor& filters, std::int64_t in, std::int64_t narrow) {
+  const std::int64_t out = filters.size(0), wide = filters.size(1), parts = wide / narrow;
+  if (parts == 1) return filters;
+  return filters
+      .reshape(
+          {in / wide, parts, out * narrow / in, parts, narrow, filters.size(2), filters.size(3)})
+      .diagonal(0, 1, 3)
+      .permute({0, 5, 1, 2, 3, 4})
+      .reshape({out, narrow, filters.size(2), filters.size(3)});
 }
 
 /// All values of a Dim.
@@ -210,6 +232,11 @@ OpTensors Supernet::part(NodeId id, const Architecture& a) const {
   const auto columns = [&] { return supergraph_->layout(graph.inputs(id)[0]).indices(a.choices); };
   if (const auto* conv = std::get_if<op::Conv2d>(&node.op)) {
     if (conv->group_width == Dim(0)) t.weight = picked(t.weight, 1, columns());
+    if (!conv->group_width.constant()) {
+      const std::int64_t in = supergraph_->layout(graph.inputs(id)[0]).width(),
+                         width = conv->group_width.at(a.choices);
+      t.weight = regrouped(t.weight, in, width == 0 ? in : width);
+    }
     const std::int64_t kh = conv->kernel.h.at(a.choices), kw = conv->kernel.w.at(a.choices);
     const auto matrices = shared_parts_.transforms.find(id);
     t.weight = matrices == shared_parts_.transforms.end()

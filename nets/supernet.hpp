@@ -31,16 +31,18 @@ struct SharedParts {
 
 /// One set of weights for all architectures of a supergraph: each operator at its largest width and
 /// kernel. An architecture uses a part of them: the channels that lie in use according to the
-/// layouts, and the centre of each kernel, unless `sharing` says otherwise. For every architecture
+/// layouts, and the centre of each kernel, unless `sharing` says otherwise; of narrower groups of a
+/// convolution each takes the inputs that are its own. For every architecture
 /// `a`, in eval mode,
 ///   extract(a).forward(x) == forward(x, a) == forward_mixed(x, one_hot(a))
 /// up to the order of floating-point sums. Not thread-safe.
 class Supernet : public ModuleBase {
  public:
   /// The supergraph must outlive the supernet. Throws UnsupportedError for a grouped (not
-  /// depthwise) convolution whose input or output width is open, and for open kernels of which some
-  /// are odd and some even; with kernel_transform for open kernels that are not square; with
-  /// batch_norm_per_width for a batch norm over a concat of open widths.
+  /// depthwise) convolution whose input or output width is open, for open group widths that do not
+  /// divide the largest, and for open kernels of which some are odd and some even; with
+  /// kernel_transform for open kernels that are not square; with batch_norm_per_width for a batch
+  /// norm over a concat of open widths.
   explicit Supernet(const Supergraph& supergraph, const ModuleOptions& options = {},
                     const WeightSharing& sharing = {});
 

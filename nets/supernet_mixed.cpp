@@ -273,6 +273,23 @@ class MixedRun {
     return std::visit([&](const auto& o) { return value(id, o); }, graph_.node(id).op);
   }
 
+  /// {out, columns, 1, 1}: how much of each weight of the widest groups there is. Output o and
+  /// column j of it, input channel first + j, are in one narrower group where both lie in the same
+  /// part.
+  at::Tensor group_mask(const op::Conv2d& o, const at::Tensor& weight, std::int64_t in) const {
+    const std::int64_t out = weight.size(0), columns = weight.size(1);
+    const at::Tensor rows = at::arange(out, options_.dtype(at::kLong)).view({-1, 1});
+    const at::Tensor first = rows.div(out * columns / in, "floor") * columns;
+    const at::Tensor channels = first + at::arange(columns, options_.dtype(at::kLong));
+    const at::Tensor mask = expectation(o.group_width, [&](std::int64_t given) {
+      const std::int64_t width = given == 0 ? in : given;
+      return channels.div(width, "floor")
+          .eq(rows.div(out * width / in, "floor"))
+          .to(options_.dtype());
+    });
+    return mask.view({out, columns, 1, 1});
+  }
+
   at::Tensor value(NodeId id, const op::Conv2d& o) const {
     require_supported(id, o.stride.h, "stride");
     require_supported(id, o.stride.w, "stride");
@@ -286,6 +303,7 @@ class MixedRun {
       x = scaled(x, support(supergraph_.layout(id)));
     }
     at::Tensor weight = supported_weight(id, o.group_width == Dim(0));
+    if (!o.group_width.constant()) weight = weight * group_mask(o, weight, x.size(1));
     const Dim kernel = joint(o.kernel);
     if (!kernel.constant()) {
       const at::Tensor full = weight;
@@ -296,6 +314,7 @@ class MixedRun {
       });
     }
     op::Conv2d largest = o;
+    largest.group_width = depthwise ? 1 : weight.size(1) == x.size(1) ? 0 : weight.size(1);
     largest.kernel = Extent(weight.size(2), weight.size(3));
     largest.padding = Extent(o.padding.h.max(), o.padding.w.max());
     return run_closed(largest, quantized_input(id, x),
@@ -461,7 +480,11 @@ class MixedRun {
 }  // namespace
 
 at::Tensor Supernet::forward_mixed(const at::Tensor& x, const MixedWeights& weights) {
-  return MixedRun(*supergraph_, node_tensors(), shared_parts_, weights, mode()).run(prepared(x));
+  const Autocast autocast(training() ? mode().precision : Precision::float32,
+                          x.is_cuda() ? Autocast::Place::cuda : Autocast::Place::cpu);
+  return MixedRun(*supergraph_, node_tensors(), shared_parts_, weights, mode())
+      .run(prepared(x))
+      .to(x.scalar_type());
 }
 
 }  // namespace espalier

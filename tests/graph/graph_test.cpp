@@ -79,6 +79,8 @@ TEST(ShapeInference, OtherOperators) {
   EXPECT_EQ(infer(op::Input{3, 8, 9}, {}), Shape({3, 8, 9}));
   EXPECT_EQ(infer(op::Conv2d{.group_width = 1}, {x}), x);
   EXPECT_EQ(infer(op::Conv2d{.out_channels = 6, .group_width = 2}, {x}), Shape({6, 6, 5}));
+  const Dim groups = Dim::select(0, std::array{Dim(0), Dim(2), Dim(4)});
+  EXPECT_EQ(infer(op::Conv2d{.out_channels = 6, .group_width = groups}, {x}), Shape({6, 6, 5}));
   EXPECT_EQ(infer(op::BatchNorm2d{}, {x}), x);
   EXPECT_EQ(infer(op::Linear{7}, {{4}}), Shape({7}));
   EXPECT_EQ(infer(op::Linear{7}, {{9, 4}}), Shape({9, 7}));
@@ -180,7 +182,14 @@ TEST(ShapeInference, Throws) {
       {op::Conv2d{.out_channels = 4, .dilation = {0, 1}}, {x}, "dilation must be at least 1"},
       {op::Conv2d{.out_channels = 4, .padding = {0, -1}}, {x}, "padding_w must be 0 to"},
       {op::Conv2d{.out_channels = 4, .group_width = -2}, {x}, "group_width must be 0 to"},
-      {op::Conv2d{.out_channels = 4, .group_width = open}, {x}, "group_width cannot be open"},
+      {op::Conv2d{.out_channels = 4, .group_width = Dim::select(0, std::array{Dim(0), Dim(1)})},
+       {x},
+       "an open group_width cannot be 1"},
+      {op::Conv2d{.out_channels = 4, .group_width = open}, {x}, "fit neither"},
+      {op::DeformConv2d{.out_channels = 4,
+                        .group_width = Dim::select(0, std::array{Dim(0), Dim(2)})},
+       {x, {2, 6, 5}},
+       "group_width cannot be open"},
       {op::Conv2d{.out_channels = 4, .group_width = 1}, {x}, "set out_channels to 0, not 4"},
       {op::Conv2d{.out_channels = 4, .group_width = 3}, {x}, "groups of 3 channels fit neither"},
       {op::Conv2d{.out_channels = 3, .group_width = 2}, {x}, "nor 3 output channels"},

@@ -129,6 +129,23 @@ inline std::vector<std::pair<std::string, Supergraph>> hole_supergraphs() {
   }
   {
     SupergraphBuilder b;
+    const std::array<std::int64_t, 3> groups{0, 2, 6};
+    NodeId x = conv_bn_act(b, b.input(3, 8, 8), 12);
+    x = conv_bn_act(b, x, 6,
+                    {.conv = {.kernel = b.number("k", kernels),
+                              .group_width = b.number("g", groups),
+                              .bias = true}});
+    finish(b, "groups", conv_bn_act(b, x, 8, {.conv = {.kernel = 3}}));
+  }
+  {
+    SupergraphBuilder b;
+    const std::array<std::int64_t, 2> groups{4, 2}, bits{3, 8};
+    NodeId x = conv_bn_act(b, b.input(3, 8, 8), 8);
+    x = quantized_conv(b, x, 16, 3, b.number("g", groups), b.number("w", bits), 32);
+    finish(b, "bits in groups", b.activation(b.batch_norm(x), ActivationKind::relu));
+  }
+  {
+    SupergraphBuilder b;
     const NodeId x = b.conv(b.input(3, 8, 8), 4, {.kernel = b.number("k", kernels), .stride = 4});
     const NodeId flat = b.flatten(x);  // {16}, closed: like any other 16 channels
     const DecisionId d = b.decide({.name = "path", .options = {"flat", "sum", "narrow"}});

@@ -608,6 +608,20 @@ TEST(Supernet, ChecksArchitectures) {
   throws<ShapeError>([&] { net.forward(at::zeros({1, 3, 10, 12}), a); });
 }
 
+// Narrower groups must take the inputs that are their own, not the first columns of the weights.
+TEST(Supernet, GroupsShareTheWeightsOfTheInputsThatTheyRead) {
+  SupergraphBuilder b;
+  const std::array<std::int64_t, 2> groups{0, 2};
+  b.output(b.conv(b.input(4, 1, 1), 4, {.group_width = b.number("g", groups)}, "conv"));
+  const Supergraph supergraph = b.finish();
+  Supernet net(supergraph, in_double);
+  const at::NoGradGuard no_grad;
+  net.parameters()[0].second.copy_(at::arange(16, at::kDouble).view({4, 4, 1, 1}));
+  const at::Tensor weight = net.extract({{1}}).tensor("conv.weight");
+  const at::Tensor expected = at::tensor({0., 1., 4., 5., 10., 11., 14., 15.}, at::kDouble);
+  EXPECT_TRUE(weight.flatten().equal(expected)) << weight;
+}
+
 TEST(Supernet, RefusesWeightsThatCannotBeShared) {
   const std::array<std::int64_t, 2> widths{4, 8}, kernels{2, 3};
   {
@@ -618,6 +632,16 @@ TEST(Supernet, RefusesWeightsThatCannotBeShared) {
     EXPECT_EQ(throws<UnsupportedError>([&] { Supernet net(supergraph); }),
               "'grouped': a convolution in groups of 2 channels cannot share weights between "
               "widths; close its input and output widths, or make it dense or depthwise");
+  }
+  {
+    SupergraphBuilder b;
+    const std::array<std::int64_t, 2> groups{4, 6};
+    const NodeId x = b.conv(b.input(3, 8, 8), 12);
+    b.output(b.conv(x, 12, {.group_width = b.number("g", groups)}, "grouped"));
+    const Supergraph supergraph = b.finish();
+    EXPECT_THAT(
+        throws<UnsupportedError>([&] { Supernet net(supergraph); }),
+        testing::HasSubstr("channels cannot share weights; all must divide the largest, 6"));
   }
   {
     SupergraphBuilder b;
