@@ -2,19 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.hpp"
 #include "evaluators/cost_metrics.hpp"
 #include "evaluators/table.hpp"
 #include "study/chart.hpp"
+#include "study/run_evaluator.hpp"
 
 namespace espalier {
 namespace {
 
-Better better_of(const SpaceScoreArguments& arguments, const MetricInfo& metric) {
+Better better_of(const SpaceScoreArguments& arguments, std::optional<Direction> direction) {
   if (arguments.better) return *arguments.better == "lower" ? Better::lower : Better::higher;
-  return metric.direction == Direction::minimize ? Better::lower : Better::higher;
+  return direction == Direction::minimize ? Better::lower : Better::higher;
 }
 
 Score score_with(std::shared_ptr<Evaluator> evaluator, std::shared_ptr<const SearchSpace> space,
@@ -23,6 +25,28 @@ Score score_with(std::shared_ptr<Evaluator> evaluator, std::shared_ptr<const Sea
     Rng rng(seed);  // the same for all
     return evaluator->evaluate({.architecture = a}, Network(*space, a), rng)[0];
   };
+}
+
+SpaceScore run_score(const SpaceScoreArguments& arguments, const SearchSpace& space,
+                     const Catalogue& catalogue) {
+  const auto evaluator = std::make_shared<RunEvaluator>(arguments.run, catalogue);
+  const auto same = [](const Decision& a, const Decision& b) {
+    return a.name == b.name && a.options == b.options;
+  };
+  if (!std::ranges::equal(space.decisions(), evaluator->space()->decisions(), same)) {
+    throw ConfigError("",
+                      fmt::format("the run {} is of a space with other decisions; give its own: "
+                                  "--space-file {}/config.json",
+                                  arguments.run, arguments.run));
+  }
+  evaluator->prepare();
+  const Objective& objective = evaluator->objective();
+  return {.name = objective.metric,
+          .better = better_of(arguments, objective.direction),
+          .score = [evaluator, seed = arguments.seed](const Architecture& a) {
+            Rng rng(seed);  // the same for all
+            return evaluator->value({.architecture = a}, rng);
+          }};
 }
 
 }  // namespace
@@ -35,6 +59,9 @@ void SpaceScoreArguments::add_to(CLI::App& verb) {
                   "has a column of labels");
   verb.add_option("--proxy", proxy, "a score of untrained networks (see espalier list proxies)");
   verb.add_option("--cost", cost, "a cost as the score: params, macs, storage_bytes, ...");
+  verb.add_option("--run", run,
+                  "a run's directory: its evaluator scores (its shared weights, say), by the first "
+                  "objective");
   verb.add_option("--better", better, "which scores are good; by default as the score says")
       ->check(CLI::IsMember({"higher", "lower"}));
   verb.add_option("--samples", samples, "random networks that are scored")
@@ -53,9 +80,9 @@ void SpaceScoreArguments::add_to(CLI::App& verb) {
 SpaceScore make_space_score(const SpaceScoreArguments& arguments,
                             const std::shared_ptr<const SearchSpace>& space,
                             const Catalogue& catalogue) {
-  const int kinds =
-      int(!arguments.table.empty()) + int(!arguments.proxy.empty()) + int(!arguments.cost.empty());
-  if (kinds != 1) throw ConfigError("", "give one of --table, --proxy, and --cost");
+  const int kinds = int(!arguments.table.empty()) + int(!arguments.proxy.empty()) +
+                    int(!arguments.cost.empty()) + int(!arguments.run.empty());
+  if (kinds != 1) throw ConfigError("", "give one of --table, --proxy, --cost, and --run");
   if (arguments.table.empty() != arguments.column.empty()) {
     throw ConfigError("", "--table and --column go together");
   }
@@ -68,18 +95,19 @@ SpaceScore make_space_score(const SpaceScoreArguments& arguments,
           "", fmt::format("unknown cost \"{}\"{}", metric.name, suggestion(metric.name, known)));
     }
     return {.name = metric.name,
-            .better = better_of(arguments, metric),
+            .better = better_of(arguments, metric.direction),
             .score = [space, name = metric.name](const Architecture& a) {
               return cost_metric(name, Network(*space, a));
             }};
   }
+  if (!arguments.run.empty()) return run_score(arguments, *space, catalogue);
   if (!arguments.table.empty()) {
     const auto evaluator = std::make_shared<TableEvaluator>(
         space, TableOptions{.file = arguments.table,
                             .key = arguments.key,
                             .metrics = {{arguments.column, arguments.column}}});
     return {.name = arguments.column,
-            .better = better_of(arguments, evaluator->metrics()[0]),
+            .better = better_of(arguments, evaluator->metrics()[0].direction),
             .score = score_with(evaluator, space, arguments.seed)};
   }
   EvaluatorContext context{
@@ -91,7 +119,7 @@ SpaceScore make_space_score(const SpaceScoreArguments& arguments,
   options.proxies = {arguments.proxy};
   const auto evaluator = std::make_shared<ZeroCostEvaluator>(context, options);
   return {.name = arguments.proxy,
-          .better = better_of(arguments, evaluator->metrics()[0]),
+          .better = better_of(arguments, evaluator->metrics()[0].direction),
           .score = score_with(evaluator, space, arguments.seed)};
 }
 

@@ -15,7 +15,7 @@
 namespace espalier {
 
 struct SpaceScoreArguments {
-  std::string table, column, proxy, cost, data;
+  std::string table, column, proxy, cost, run, data;
   std::optional<std::string> key, better;
   ZeroCostOptions options;
   CostRanges ranges;
@@ -23,8 +23,8 @@ struct SpaceScoreArguments {
   int samples = 1000;
   int threads = 1;
 
-  /// Adds --table, --proxy, --cost and what goes with them, --samples, --seed, and the ranges of
-  /// costs to a subcommand.
+  /// Adds --table, --proxy, --cost, --run and what goes with them, --samples, --seed, and the
+  /// ranges of costs to a subcommand.
   void add_to(CLI::App& verb);
 };
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <span>
@@ -19,11 +18,9 @@
 #include "core/stats.hpp"
 #include "study/config.hpp"
 #include "study/results.hpp"
-#include "study/run_parts.hpp"
+#include "study/run_evaluator.hpp"
 #include "study/search.hpp"
 #include "study/store.hpp"
-#include "study/study.hpp"
-#include "training/threads.hpp"
 
 namespace espalier {
 namespace {
@@ -79,43 +76,29 @@ RunConfig truth_config(const RunConfig& run, const Objective& objective,
   return read_config(write_config(truth, catalogue), catalogue);
 }
 
-std::size_t metric_index(const Evaluator& evaluator, const std::string& metric) {
-  const std::vector<MetricInfo>& metrics = evaluator.metrics();
-  const auto found = std::ranges::find(metrics, metric, &MetricInfo::name);
-  if (found == metrics.end()) {
-    throw ConfigError("/objectives/0/metric",
-                      fmt::format("the run's evaluator does not measure \"{}\", so its ranking "
-                                  "cannot be checked",
-                                  metric));
-  }
-  return static_cast<std::size_t>(found - metrics.begin());
-}
-
 // The metric of each network by the run's own evaluator; NaN where it fails.
-std::vector<double> evaluate_all(const RunConfig& run, const RunParts& parts,
-                                 std::span<const RankedNetwork> networks, std::size_t metric,
-                                 bool show) {
-  const Rng rng = Rng(run.seed).fork("rank check");
+std::vector<double> evaluate_all(const RunEvaluator& evaluator,
+                                 std::span<const RankedNetwork> networks, bool show) {
+  const Rng rng = Rng(evaluator.config().seed).fork("rank check");
   std::vector<double> values(networks.size(), undefined);
   std::optional<Progress> progress;
   if (show) progress.emplace("scores", networks.size());
   std::mutex mutex;
   std::uint64_t done = 0;
   const auto workers =
-      static_cast<std::size_t>(parts.evaluator->thread_safe() ? run.compute.workers : 1);
+      static_cast<std::size_t>(evaluator.thread_safe() ? evaluator.config().compute.workers : 1);
   parallel_for(networks.size(), workers, [&](std::size_t i) {
-    const TorchThreads threads(run.compute.threads_per_trial);
     const Architecture& a = networks[i].architecture;
     Rng own = rng.fork(i);
     try {
-      values[i] = parts.evaluator->evaluate({.trial_id = i, .architecture = a},
-                                            Network(*parts.space, a), own)[metric];
+      values[i] = evaluator.value({.trial_id = i, .architecture = a}, own);
     } catch (const std::bad_alloc&) {
       throw;
     } catch (const std::logic_error&) {
       throw;  // a bug, as in a trial
     } catch (const std::exception& error) {
-      log_warning(fmt::format("no score for {}: {}", parts.space->to_string(a), error.what()));
+      log_warning(
+          fmt::format("no score for {}: {}", evaluator.space()->to_string(a), error.what()));
     }
     const std::lock_guard lock(mutex);
     if (progress) progress->update(++done);
@@ -158,16 +141,13 @@ ScoreRanking rank(std::string name, std::span<const double> scores, std::span<co
 
 std::optional<RankCheck> rank_check(const RankCheckOptions& options, const Catalogue& catalogue) {
   check_options(options);
-  const Results recorded = read_results(options.run, catalogue);
-  const RunConfig run = read_config(recorded.config, catalogue);
-  const RunParts parts = make_run_parts(run, catalogue);
-  const Objective& objective = recorded.goals.objectives().front();
+  RunEvaluator evaluator(options.run, catalogue);
+  const RunConfig& run = evaluator.config();
+  const Objective& objective = evaluator.objective();
   RankCheck check{.metric = objective.metric,
                   .top = options.top.value_or(std::max(1, options.sample / 5)),
                   .scores = {},
                   .networks = {}};
-  const std::size_t metric = metric_index(*parts.evaluator, check.metric);
-  const auto stopping = [&] { return options.stop_requested && options.stop_requested(); };
 
   const std::filesystem::path out = options.out.empty() ? options.run / "rank_check" : options.out;
   const RunConfig truth = truth_config(run, objective, options, out, catalogue);
@@ -190,19 +170,13 @@ std::optional<RankCheck> rank_check(const RankCheckOptions& options, const Catal
         {.architecture = trial.candidate.architecture, .truth = trial.metrics[position]});
   }
 
-  std::vector<double> scores;
-  {
-    // Nobody else writes the directory while its evaluator is prepared there.
-    const RunStore lock = RunStore::open(options.run, RunStore::Access::write);
-    parts.evaluator->prepare(prepare_context(run.seed, options.run, options.stop_requested));
-    if (stopping()) return std::nullopt;
-    scores = evaluate_all(run, parts, check.networks, metric, options.progress);
-  }
+  if (!evaluator.prepare(options.stop_requested)) return std::nullopt;
+  const std::vector<double> scores = evaluate_all(evaluator, check.networks, options.progress);
   std::vector<RankedNetwork> kept;
   for (std::size_t i = 0; i < check.networks.size(); ++i) {
     if (!std::isfinite(scores[i])) continue;
     RankedNetwork network = std::move(check.networks[i]);
-    const Network built(*parts.space, network.architecture);
+    const Network built(*evaluator.space(), network.architecture);
     network.scores = {scores[i], static_cast<double>(built.cost().params),
                       static_cast<double>(built.cost().macs)};
     kept.push_back(std::move(network));

@@ -53,7 +53,7 @@ _espalier() {
   esac
 
   local networks="--space --space-file --arch --arch-file --net --json"
-  local scores="--table --column --key --proxy --cost --better --samples --params-min --params-max
+  local scores="--table --column --key --proxy --cost --run --better --samples --params-min --params-max
     --macs-min --macs-max --data --batch-size --seed --threads --json"
   local options=""
   case $verb in

@@ -233,7 +233,7 @@ TEST(Shrink, KeepsToCostsAndEndsAtASize) {
   EXPECT_THAT(error({"--cost", "params", "--params-max", "3"}),
               HasSubstr("none of 10000 random networks in a row has params of at most 3"));
   EXPECT_THAT(error({"--cost", "parms"}), HasSubstr("did you mean \"params\"?"));
-  EXPECT_THAT(error({}), HasSubstr("give one of --table, --proxy, and --cost"));
+  EXPECT_THAT(error({}), HasSubstr("give one of --table, --proxy, --cost, and --run"));
   EXPECT_THAT(error({"--cost", "params", "--proxy", "synflow"}), HasSubstr("give one of"));
   EXPECT_THAT(error({"--table", nasbench201_table}), HasSubstr("--column"));
   EXPECT_THAT(error({"--proxy", "synflw"}), HasSubstr("did you mean \"synflow\"?"));
@@ -245,6 +245,51 @@ TEST(Shrink, TakesAProxy) {
                         .json();
   EXPECT_EQ(json["score"], "synflow");
   EXPECT_EQ(json["space"]["restrict"].size(), 1u);
+}
+
+// What shared weights say decides: the score is the run's evaluator's.
+TEST(Shrink, TakesTheEvaluatorOfARun) {
+  TemporaryDirectory directory;
+  const auto at = [&](const std::string& name) { return (directory.path() / name).string(); };
+  Json config = small_run();
+  config["evaluator"] = {{"type", "one_shot"}, {"train", {{"epochs", 1}, {"batch_size", 16}}}};
+  config["budget"]["trials"] = 1;
+  config.erase("final");
+  write_file_atomically(at("run.json"), config.dump());
+  ASSERT_EQ(espalier({"-q", "search", at("run.json"), "--out", at("run")}).code, 0);
+  const auto shrink = [&](const std::string& space) {
+    return espalier({"shrink", "--space", space, "--run", at("run"), "--drop", "1", "--samples",
+                     "6", "--json"});
+  };
+  const Json json = shrink(config["space"].dump()).json();
+  EXPECT_EQ(json["score"], "accuracy");
+  EXPECT_EQ(json["better"], "higher");
+  EXPECT_EQ(json["space"]["restrict"].size(), 1u);
+  const Outcome other = shrink("nasbench201");
+  EXPECT_EQ(other.code, 2);
+  EXPECT_THAT(other.err,
+              HasSubstr("is of a space with other decisions; give its own: --space-file"));
+
+  // The same scores by another way: a run that reads a table, and the table.
+  const Json table = {{"type", "table"},
+                      {"file", nasbench201_table},
+                      {"key", "arch"},
+                      {"metrics", {{"accuracy", "c10_valid"}}}};
+  write_file_atomically(at("table.json"), Json{{"space", {{"type", "nasbench201"}}},
+                                               {"evaluator", table},
+                                               {"strategy", {{"type", "random"}}},
+                                               {"objectives", {{{"metric", "accuracy"}}}},
+                                               {"budget", {{"trials", 1}}}}
+                                              .dump());
+  ASSERT_EQ(espalier({"-q", "search", at("table.json"), "--out", at("table")}).code, 0);
+  const std::vector<std::string> common{"shrink", "--space", "nasbench201",
+                                        "--drop", "2",       "--json"};
+  const auto rounds = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), common.begin(), common.end());
+    return espalier(arguments).json()["rounds"];
+  };
+  EXPECT_EQ(rounds({"--run", at("table")}),
+            rounds({"--table", nasbench201_table, "--key", "arch", "--column", "c10_valid"}));
 }
 
 TEST(RankCheck, SaysHowWellARunRanks) {

@@ -1,0 +1,44 @@
+#include "study/run_evaluator.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.hpp"
+#include "study/results.hpp"
+#include "study/store.hpp"
+#include "study/study.hpp"
+#include "training/threads.hpp"
+
+namespace espalier {
+
+RunEvaluator::RunEvaluator(std::filesystem::path run, const Catalogue& catalogue)
+    : run_(std::move(run)) {
+  const Results recorded = read_results(run_, catalogue);
+  config_ = read_config(recorded.config, catalogue);
+  parts_ = make_run_parts(config_, catalogue);
+  objective_ = recorded.goals.objectives().front();
+  const std::vector<MetricInfo>& metrics = parts_.evaluator->metrics();
+  const auto found = std::ranges::find(metrics, objective_.metric, &MetricInfo::name);
+  if (found == metrics.end()) {
+    throw ConfigError(
+        "/objectives/0/metric",
+        fmt::format("the run's evaluator does not measure \"{}\"", objective_.metric));
+  }
+  metric_ = static_cast<std::size_t>(found - metrics.begin());
+}
+
+bool RunEvaluator::prepare(const std::function<bool()>& stop_requested) {
+  const RunStore lock = RunStore::open(run_, RunStore::Access::write);
+  parts_.evaluator->prepare(prepare_context(config_.seed, run_, stop_requested));
+  return !stop_requested || !stop_requested();
+}
+
+double RunEvaluator::value(const Candidate& candidate, Rng& rng) const {
+  const TorchThreads threads(config_.compute.threads_per_trial);
+  return parts_.evaluator->evaluate(candidate, Network(*parts_.space, candidate.architecture),
+                                    rng)[metric_];
+}
+
+}  // namespace espalier

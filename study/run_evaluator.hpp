@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "core/rng.hpp"
+#include "objectives/candidate.hpp"
+#include "objectives/metric.hpp"
+#include "search_spaces/search_space.hpp"
+#include "study/catalogue.hpp"
+#include "study/config.hpp"
+#include "study/run_parts.hpp"
+
+namespace espalier {
+
+/// What the evaluator of a recorded run (its shared weights, proxies, short trainings) says of any
+/// network of the run's space: the run's first objective.
+class RunEvaluator {
+ public:
+  /// Throws as read_results() and make_run_parts(), and ConfigError (/objectives/0/metric) where
+  /// the evaluator does not measure the first objective.
+  RunEvaluator(std::filesystem::path run, const Catalogue& catalogue);
+
+  const RunConfig& config() const { return config_; }
+  const std::shared_ptr<const SearchSpace>& space() const { return parts_.space; }
+  const Objective& objective() const { return objective_; }
+  bool thread_safe() const { return parts_.evaluator->thread_safe(); }
+
+  /// Prepares the evaluator as in the run, in the run's directory: a supernet that is trained is
+  /// read, a training that was cut short is continued. False when it was stopped. Throws IoError
+  /// while another process writes the run, and what evaluators throw.
+  bool prepare(const std::function<bool()>& stop_requested = {});
+  /// After prepare(). LibTorch's threads are the run's threads_per_trial. Throws as Evaluator.
+  double value(const Candidate& candidate, Rng& rng) const;
+
+ private:
+  std::filesystem::path run_;
+  RunConfig config_;
+  RunParts parts_;
+  Objective objective_;
+  std::size_t metric_ = 0;
+};
+
+}  // namespace espalier
