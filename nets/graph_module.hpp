@@ -5,7 +5,7 @@
 
 #include "graph/graph.hpp"
 #include "nets/module_base.hpp"
-#include "nets/op_to_torch.hpp"
+#include "nets/program.hpp"
 
 namespace espalier {
 

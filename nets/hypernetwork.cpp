@@ -13,6 +13,7 @@
 #include <variant>
 
 #include "core/error.hpp"
+#include "nets/program.hpp"
 
 namespace espalier {
 

@@ -82,6 +82,10 @@ class ModuleBase {
   void train() { mode_.training = true; }
   void eval() { mode_.training = false; }
   bool training() const { return mode_.training; }
+  /// How outputs are computed in training; float32 and kept unless set.
+  void set_precision(Precision precision) { mode_.precision = precision; }
+  /// What a relaxation computes is always kept.
+  void set_activations(Activations activations) { mode_.activations = activations; }
   /// The generator of dropout, for snapshots.
   at::Generator& generator() { return mode_.generator; }
 

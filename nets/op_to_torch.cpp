@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -42,6 +41,21 @@ at::Tensor activated(const at::Tensor& x, ActivationKind kind) {
       return at::tanh(x);
   }
   throw UnsupportedError("unknown activation");
+}
+
+std::optional<kernels::Epilogue> epilogue_of(const Op& op) {
+  const auto* activation = std::get_if<op::Activation>(&op);
+  if (activation == nullptr) return std::nullopt;
+  switch (activation->kind) {
+    case ActivationKind::relu:
+      return kernels::Epilogue::relu;
+    case ActivationKind::relu6:
+      return kernels::Epilogue::relu6;
+    case ActivationKind::hard_swish:
+      return kernels::Epilogue::hard_swish;
+    default:
+      return std::nullopt;
+  }
 }
 
 /// Numbers of shape {C} that broadcast over {N,C,H,W}, {N,T,C} or {N,C}.
@@ -124,7 +138,8 @@ struct Runner {
     const std::int64_t b = bits(&Quantization::activation_bits);
     if (b == 32) return in[0];
     const ActivationRange range =
-        activation_range(in[0], tensors.activation_min, tensors.activation_max, mode.training);
+        activation_range(in[0], tensors.activation_min, tensors.activation_max,
+                         mode.training && mode.ranges == ActivationRanges::learned);
     return fake_quantize_activation(in[0], range.low, range.high, b);
   }
   at::Tensor quantized_weight() const {
@@ -267,125 +282,13 @@ at::Tensor run_op(const Node& node, std::span<const at::Tensor> inputs, const Op
   return std::visit(Runner{node, inputs, tensors, mode}, node.op);
 }
 
-namespace {
+bool joins_batch_norm(const Op& op) { return epilogue_of(op).has_value(); }
 
-/// Whether an operator's output depends on its input alone.
-bool pure(const Node& node) {
-  const bool simple = std::holds_alternative<op::Activation>(node.op) ||
-                      std::holds_alternative<op::Pool2d>(node.op) ||
-                      std::holds_alternative<op::GlobalAvgPool>(node.op);
-  return simple && !node.compression.quantization;
-}
-
-std::optional<kernels::Epilogue> epilogue_of(const Op& op) {
-  const auto* activation = std::get_if<op::Activation>(&op);
-  if (activation == nullptr) return std::nullopt;
-  switch (activation->kind) {
-    case ActivationKind::relu:
-      return kernels::Epilogue::relu;
-    case ActivationKind::relu6:
-      return kernels::Epilogue::relu6;
-    case ActivationKind::hard_swish:
-      return kernels::Epilogue::hard_swish;
-    default:
-      return std::nullopt;
-  }
-}
-
-}  // namespace
-
-Program::Program(Graph graph) : graph_(std::move(graph)) {
-  if (!graph_.concrete()) {
-    throw InvalidArchitecture("the graph has open decisions; close it with an architecture first");
-  }
-  // Cells often apply one operator to one node on several edges: it is computed once.
-  std::map<NodeId, std::vector<NodeId>> pure_readers;
-  std::vector<std::vector<NodeId>> inputs(graph_.size());
-  std::vector<bool> copies(graph_.size());
-  for (NodeId id = 0; id <= graph_.output(); ++id) {
-    const auto own = graph_.inputs(id);
-    inputs[id].assign(own.begin(), own.end());
-    if (!pure(graph_.node(id))) continue;
-    std::vector<NodeId>& known = pure_readers[own[0]];
-    const auto same = std::ranges::find_if(
-        known, [&](NodeId other) { return graph_.node(other).op == graph_.node(id).op; });
-    if (same == known.end()) {
-      known.push_back(id);
-    } else {
-      inputs[id] = {*same};
-      copies[id] = true;
-    }
-  }
-
-  std::vector<std::vector<NodeId>> readers(graph_.size());
-  for (NodeId id = graph_.output() + 1; id-- > 0;) {
-    if (id != graph_.output() && readers[id].empty()) continue;
-    Step step{.node = id, .inputs = inputs[id], .copy = copies[id]};
-    for (NodeId input : inputs[id]) {
-      if (readers[input].empty()) step.dead.push_back(input);
-      if (std::ranges::find(readers[input], id) == readers[input].end()) {
-        readers[input].push_back(id);
-      }
-    }
-    steps_.push_back(std::move(step));
-  }
-  std::reverse(steps_.begin(), steps_.end());
-
-  const auto is_zero = [this](NodeId id) {
-    return std::holds_alternative<op::Zero>(graph_.node(id).op);
-  };
-  const auto ignores_zeros = [&](NodeId id) {
-    return std::holds_alternative<op::Add>(graph_.node(id).op) &&
-           !std::ranges::all_of(inputs[id], is_zero);
-  };
-  for (Step& step : steps_) {
-    const std::vector<NodeId>& read_by = readers[step.node];
-    step.unread_zero = is_zero(step.node) && std::ranges::all_of(read_by, ignores_zeros);
-    if (!std::holds_alternative<op::BatchNorm2d>(graph_.node(step.node).op)) continue;
-    if (read_by.size() == 1 && epilogue_of(graph_.node(read_by[0]).op)) {
-      step.activation = read_by[0];
-    }
-  }
-}
-
-at::Tensor Program::run(const at::Tensor& x, std::span<const OpTensors> tensors,
-                        const RunMode& mode, const NodeObserver& observer) const {
-  std::vector<at::Tensor> values(graph_.size());
-  std::vector<at::Tensor> inputs;
-  for (const Step& step : steps_) {
-    const Node& node = graph_.node(step.node);
-    at::Tensor& value = values[step.node];
-    inputs.clear();
-    if (std::holds_alternative<op::Input>(node.op)) {
-      const Shape& s = node.shape;
-      const std::array<std::int64_t, 3> wanted{s[0].value(), s[1].value(), s[2].value()};
-      if (x.dim() != 4 || x.sizes().slice(1) != at::IntArrayRef(wanted)) {
-        throw ShapeError("input '" + graph_.name(step.node) + "': needs a batch of shape {N, " +
-                         s.to_string().substr(1) + ", got " + size_text(x.sizes()));
-      }
-      inputs.push_back(x);
-    }
-    for (NodeId input : step.inputs) {
-      if (values[input].defined()) inputs.push_back(values[input]);
-    }
-    for (NodeId input : step.dead) values[input].reset();
-    if (observer) {
-      value = step.copy ? inputs[0] : run_op(node, inputs, tensors[step.node], mode);
-      observer(step.node, value);
-      continue;
-    }
-    if (step.unread_zero || value.defined()) continue;
-    if (step.copy) {
-      value = inputs[0];
-    } else if (step.activation) {
-      const Runner runner{node, inputs, tensors[step.node], mode};
-      values[*step.activation] = runner.normalized(std::get<op::BatchNorm2d>(node.op),
-                                                   *epilogue_of(graph_.node(*step.activation).op));
-    } else {
-      value = run_op(node, inputs, tensors[step.node], mode);
-    }
-  }
-  return values[graph_.output()];
+at::Tensor run_batch_norm_then(const Op& activation, const Node& norm,
+                               std::span<const at::Tensor> inputs, const OpTensors& tensors,
+                               const RunMode& mode) {
+  return Runner{norm, inputs, tensors, mode}.normalized(std::get<op::BatchNorm2d>(norm.op),
+                                                        epilogue_of(activation).value());
 }
 
 }  // namespace espalier

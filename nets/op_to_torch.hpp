@@ -4,13 +4,11 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
-#include <functional>
-#include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "graph/graph.hpp"
+#include "nets/compute.hpp"
 
 namespace espalier {
 
@@ -21,14 +19,22 @@ std::string size_text(at::IntArrayRef sizes);
 struct OpTensors {
   at::Tensor weight = {};  ///< conv2d and deform_conv2d {out, in / groups, kh, kw}; linear {out,
                            ///< in}; norms, scale and class token {C}; position embedding {T, C}
-  at::Tensor bias = {};                                 ///< {out} or {C}
+  at::Tensor bias = {};    ///< {out} or {C}
   at::Tensor running_mean = {}, running_var = {};       ///< {C}, of a batch norm
   at::Tensor activation_min = {}, activation_max = {};  ///< 0-d, of a quantized operator's input
 };
 
+/// Of quantized activations in training: the batch's range enters the stored one, or the stored one
+/// is used as it is.
+enum class ActivationRanges { learned, fixed };
+
 struct RunMode {
   bool training = false;    ///< batch statistics, dropout, updates of buffers
   at::Generator generator;  ///< of dropout; on the CPU, read in training only
+  // In training only:
+  Precision precision = Precision::float32;
+  Activations activations = Activations::kept;
+  ActivationRanges ranges = ActivationRanges::learned;
 };
 
 /// Runs one operator of a concrete graph on a batch: shapes are {N, ...}. Its input is
@@ -41,36 +47,11 @@ struct RunMode {
 at::Tensor run_op(const Node& node, std::span<const at::Tensor> inputs, const OpTensors& tensors,
                   const RunMode& mode);
 
-/// Called with each node and its output.
-using NodeObserver = std::function<void(NodeId, const at::Tensor&)>;
-
-/// The operators of a concrete graph in the order in which they run. Nodes that the output does not
-/// depend on are left out, what several nodes compute alike is computed once, and without an observer
-/// zeros are not added and a batch norm and its activation are one pass.
-class Program {
- public:
-  /// Throws InvalidArchitecture where the graph is open.
-  explicit Program(Graph graph);
-
-  const Graph& graph() const { return graph_; }
-  /// The graph's output for a batch `x`, {N, C, H, W}; `tensors` has one entry per node. A tensor
-  /// is freed after its last reader, unless autograd keeps it. Throws ShapeError when x does not
-  /// fit the graph's input.
-  at::Tensor run(const at::Tensor& x, std::span<const OpTensors> tensors, const RunMode& mode,
-                 const NodeObserver& observer = {}) const;
-
- private:
-  struct Step {
-    NodeId node = 0;
-    std::vector<NodeId> inputs = {};
-    std::vector<NodeId> dead = {};  // inputs that nothing reads later
-    bool copy = false;              // the same operator of the same input as its only input
-    // What follows counts where nobody observes the nodes.
-    bool unread_zero = false;                       // only read by additions of something else
-    std::optional<NodeId> activation = std::nullopt;  // computed with this batch norm in one pass
-  };
-  Graph graph_;
-  std::vector<Step> steps_;
-};
+/// Whether an operator is an activation that can be computed with a batch norm before it.
+bool joins_batch_norm(const Op& op);
+/// run_op() of a batch norm and then of an activation that joins_batch_norm(), in one pass.
+at::Tensor run_batch_norm_then(const Op& activation, const Node& norm,
+                               std::span<const at::Tensor> inputs, const OpTensors& tensors,
+                               const RunMode& mode);
 
 }  // namespace espalier

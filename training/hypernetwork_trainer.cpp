@@ -28,8 +28,8 @@ Json identity(const HyperNetwork& net, const SearchSpace& space) {
 }  // namespace
 
 void check_hypernetwork_training(const TrainOptions& options, const Dataset& data, Split split,
-                                 const std::string& pointer) {
-  check_train_options(options, data, split, pointer);
+                                 const std::string& pointer, const std::string& device) {
+  check_train_options(options, data, split, pointer, device);
   if (options.patience > 0) {
     throw ConfigError(pointer + "/patience", "a hypernetwork is not validated; write 0");
   }
@@ -40,9 +40,11 @@ void check_hypernetwork_training(const TrainOptions& options, const Dataset& dat
 
 TrainResult train_hypernetwork(HyperNetwork& net, const SearchSpace& space, const Dataset& data,
                                const TrainOptions& options, const Rng& rng, const TrainRun& run) {
-  check_hypernetwork_training(options, data, run.split);
+  check_hypernetwork_training(options, data, run.split, "", net.options().device.str());
   const auto learn = [&](const TrainStep& step) -> Learned {
-    Rng draw = step.rng();
+    Rng draw = step.part() == 0
+                   ? step.rng()
+                   : step.rng().fork("part").fork(static_cast<std::uint64_t>(step.part()));
     const Architecture a = sample_uniform(space, draw);
     const Graph graph = space.build(a);
     const Shape& input = graph.node(graph.input()).shape;

@@ -14,7 +14,8 @@ class HyperNetwork;
 
 /// Trains a hypernetwork from the weights that it has, so reset them first: in each step the
 /// weights of one architecture, sample_uniform(), are generated, and its loss teaches the
-/// hypernetwork. Images have the size of the architecture's input.
+/// hypernetwork; where the gradients of several batches are averaged for a step, each batch has an
+/// architecture of its own. Images have the size of the architecture's input.
 ///
 /// Deterministic as Trainer, checkpoints included. Throws UnsupportedError as
 /// HyperNetwork::generate(), ShapeError where the networks do not fit the data, IoError for a
@@ -33,6 +34,7 @@ TrainResult train_hypernetwork(HyperNetwork& net, const SearchSpace& space, cons
 /// Throws as check_train_options(), and ConfigError for a patience or a validate_every of its own,
 /// since there is no validation.
 void check_hypernetwork_training(const TrainOptions& options, const Dataset& data, Split split,
-                                 const std::string& pointer = "");
+                                 const std::string& pointer = "",
+                                 const std::string& device = "cpu");
 
 }  // namespace espalier

@@ -68,6 +68,13 @@ void Optimizer::adapt(Slot& slot, const at::Tensor& gradient, double learning_ra
   slot.parameter.addcdiv_(slot.first, deviation, -learning_rate / first_weight);
 }
 
+void Optimizer::scale_gradients(double factor) {
+  const at::NoGradGuard no_grad;
+  for (const Slot& slot : slots_) {
+    if (slot.parameter.grad().defined()) slot.parameter.mutable_grad().mul_(factor);
+  }
+}
+
 void Optimizer::clip_gradients(double norm) {
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> norms;
@@ -76,10 +83,7 @@ void Optimizer::clip_gradients(double norm) {
   }
   if (norms.empty()) return;
   const double total = at::stack(norms).norm().item<double>();
-  if (total <= norm) return;
-  for (const Slot& slot : slots_) {
-    if (slot.parameter.grad().defined()) slot.parameter.mutable_grad().mul_(norm / total);
-  }
+  if (total > norm) scale_gradients(norm / total);
 }
 
 }  // namespace espalier

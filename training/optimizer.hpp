@@ -29,6 +29,8 @@ class Optimizer {
   /// One step; parameters without a gradient stay, and do not count it.
   void step(double learning_rate);
 
+  /// Multiplies all gradients.
+  void scale_gradients(double factor);
   /// Scales all gradients so that the norm of all together is at most `norm`.
   void clip_gradients(double norm);
 

@@ -151,9 +151,9 @@ std::vector<ShrinkingPhase> shrinking_phases(const SearchSpace& space, int epoch
         "uniform");
   }
   if (epochs < static_cast<int>(phases.size())) {
-    throw ConfigError("/train/epochs", fmt::format("progressive shrinking has {} phases in this "
-                                                   "space, but there are {} epochs",
-                                                   phases.size(), epochs));
+    throw ConfigError("/epochs", fmt::format("progressive shrinking has {} phases in this "
+                                             "space, but there are {} epochs",
+                                             phases.size(), epochs));
   }
   share_out(epochs, weights, phases);
   return phases;

@@ -30,7 +30,7 @@ struct ShrinkingPhase {
 /// 0.092, and architectures in a step, 1 : 1 : 2 : 4.
 ///
 /// Throws UnsupportedError for a space without ordered kernels, depths or widths, and ConfigError
-/// (pointer /train/epochs) for fewer epochs than phases.
+/// (pointer /epochs) for fewer epochs than phases.
 ///
 /// Source: Cai et al., "Once-for-All: Train One Network and Specialize it for Efficient
 /// Deployment", ICLR 2020, arXiv 1908.09791; phases, epochs and rates as in the authors'

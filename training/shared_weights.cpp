@@ -187,7 +187,7 @@ void check_split(const SearchSpace& space, const SupernetOptions& options) {
                       "matching does not leave; take the rule uniform");
   }
   if (options.train.epochs <= levels) {
-    throw ConfigError("/train/epochs",
+    throw ConfigError("/epochs",
                       fmt::format("{} epochs cannot be shared out before and after {} splits",
                                   options.train.epochs, levels));
   }

@@ -17,7 +17,7 @@ namespace espalier {
 /// Throws ConfigError where a space's supernet cannot be split so: (pointer /split/decision) for a
 /// decision that it does not have or that is not one on operators, (/split/times) for more splits
 /// than there are such decisions, (/split/by) for gradient matching with the rule fair, and
-/// (/train/epochs) for too few epochs.
+/// (/epochs) for too few epochs.
 void check_split(const SearchSpace& space, const SupernetOptions& options);
 
 /// A part of a space with weights of its own.

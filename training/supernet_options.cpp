@@ -5,7 +5,6 @@ namespace espalier {
 OptionTable<SupernetOptions> supernet_option_table() {
   using S = SupernetOptions;
   OptionTable<S> table("how a supernet is trained");
-  table.add("train", &S::train, "epochs, optimizer and so on", train_option_table());
   table.add(
       "rule", &S::rule,
       "which architectures learn in a step: one at random (uniform), every option once "
@@ -42,15 +41,16 @@ OptionTable<SupernetOptions> supernet_option_table() {
             }
           });
   table.add("split", &S::split, "several supernets for parts of the space", split);
+  table.beside(&S::train, train_option_table());
   table.check([](const S& options) {
     if (options.split.by != SplitKind::none && options.rule == RuleKind::progressive) {
       throw ConfigError("/split", "the rule progressive cannot be split; take another one");
     }
     if (options.train.patience > 0) {
-      throw ConfigError("/train/patience", "a supernet is not validated; write 0");
+      throw ConfigError("/patience", "a supernet is not validated; write 0");
     }
     if (options.train.validate_every != 1) {
-      throw ConfigError("/train/validate_every", "a supernet is not validated; leave it out");
+      throw ConfigError("/validate_every", "a supernet is not validated; leave it out");
     }
   });
   return table;

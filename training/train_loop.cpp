@@ -49,10 +49,29 @@ std::int64_t images_used(const TrainOptions& options, const SplitView& view) {
       1, std::llround(options.train_fraction * static_cast<double>(view.size())));
 }
 
-TrainOptions checked(const TrainOptions& options, const Dataset& data, Split split) {
-  check_train_options(options, data, split);
+TrainOptions checked(const TrainOptions& options, const Dataset& data, Split split,
+                     const ModuleBase& module) {
+  check_train_options(options, data, split, "", module.options().device.str());
   return options;
 }
+
+// How a module computes, until the end of the scope.
+class ComputeScope {
+ public:
+  ComputeScope(ModuleBase& module, const TrainOptions& options) : module_(module) {
+    module.set_precision(options.precision);
+    module.set_activations(options.activations);
+  }
+  ~ComputeScope() {
+    module_.set_precision(Precision::float32);
+    module_.set_activations(Activations::kept);
+  }
+  ComputeScope(const ComputeScope&) = delete;
+  ComputeScope& operator=(const ComputeScope&) = delete;
+
+ private:
+  ModuleBase& module_;
+};
 
 }  // namespace
 
@@ -81,7 +100,7 @@ std::int64_t count_correct(const at::Tensor& logits, const at::Tensor& labels) {
 }
 
 void check_train_options(const TrainOptions& options, const Dataset& data, Split split,
-                         const std::string& pointer) {
+                         const std::string& pointer, const std::string& device) {
   if (split != Split::train && split != Split::train_and_valid) {
     throw Error(fmt::format("the split {} is not for training; take train or train_and_valid",
                             split_name(split)));
@@ -90,6 +109,13 @@ void check_train_options(const TrainOptions& options, const Dataset& data, Split
   table.read(table.write(options), pointer);
   if (options.threads < 1) {
     throw ConfigError(pointer + "/threads", fmt::format("{} is not >= 1", options.threads));
+  }
+  if (options.precision == Precision::bfloat16 && !has_bfloat16(device)) {
+    throw ConfigError(
+        pointer + "/precision",
+        fmt::format("bfloat16 needs a GPU or a CPU with AVX-512 BF16, which {} is not "
+                    "here; write \"float32\"",
+                    device));
   }
   try {
     ImageTransform(data, {data.shape()[1], data.shape()[2]}, options.augmentation);
@@ -101,14 +127,20 @@ void check_train_options(const TrainOptions& options, const Dataset& data, Split
     throw ConfigError(pointer + "/train_fraction",
                       fmt::format("{} of the {} images of {} is {}, but training needs 2",
                                   options.train_fraction, view.size(), data.name(), used));
+  } else if (const std::int64_t batch = std::min<std::int64_t>(options.batch_size, used);
+             used < batch * options.accumulate) {
+    throw ConfigError(pointer + "/accumulate",
+                      fmt::format("{} batches of {} are more than the {} images that are used",
+                                  options.accumulate, batch, used));
   }
 }
 
-TrainStep::TrainStep(TrainLoop& loop, std::int64_t epoch, std::int64_t step,
+TrainStep::TrainStep(TrainLoop& loop, std::int64_t epoch, std::int64_t step, std::int64_t part,
                      std::span<const std::uint32_t> indices)
     : loop_(loop),
       epoch_(epoch),
       step_(step),
+      part_(part),
       rate_(learning_rate_at(loop.options_, epoch * loop.steps_per_epoch_ + step,
                              loop.steps_per_epoch_)),
       rng_(loop.rng_.fork("step")
@@ -120,6 +152,7 @@ Batch TrainStep::batch(std::array<std::int64_t, 2> size) const {
   Rng draw = loop_.rng_.fork("augmentation")
                  .fork(static_cast<std::uint64_t>(epoch_))
                  .fork(static_cast<std::uint64_t>(step_));
+  if (part_ > 0) draw = draw.fork("part").fork(static_cast<std::uint64_t>(part_));
   return moved(make_batch(loop_.transform(size), *loop_.view_.images, indices_, draw),
                *loop_.learner_.module);
 }
@@ -140,7 +173,7 @@ TrainLoop::TrainLoop(Learner learner, const Dataset& data, const TrainOptions& o
                      const Rng& rng, Split split)
     : learner_(std::move(learner)),
       data_(data),
-      options_(checked(options, data, split)),
+      options_(checked(options, data, split, *learner_.module)),
       rng_(rng.fork("training")),
       split_(split),
       optimizer_(learner_.module->parameters(), options),
@@ -148,7 +181,7 @@ TrainLoop::TrainLoop(Learner learner, const Dataset& data, const TrainOptions& o
   const std::int64_t used = images_used(options_, view_);
   view_.indices = view_.indices.first(static_cast<std::size_t>(used));
   batch_size_ = std::min<std::int64_t>(options_.batch_size, used);
-  steps_per_epoch_ = used / batch_size_;
+  steps_per_epoch_ = used / (batch_size_ * options_.accumulate);
   learner_.module->generator().set_current_seed(rng_.fork("dropout").next());
 }
 
@@ -206,6 +239,7 @@ std::optional<EpochResult> TrainLoop::run_epoch(const std::function<bool()>& sto
   const at::AutoGradMode grad(true);
   ModuleBase& module = *learner_.module;
   module.train();
+  const ComputeScope scope(module, options_);
 
   // The order of an epoch depends on its number only.
   const std::size_t epoch = history_.size();
@@ -216,22 +250,28 @@ std::optional<EpochResult> TrainLoop::run_epoch(const std::function<bool()>& sto
   std::int64_t correct = 0;
   for (std::int64_t s = 0; s < steps_per_epoch_; ++s) {
     if (stop_requested && stop_requested()) return std::nullopt;
-    const TrainStep step(*this, static_cast<std::int64_t>(epoch), s,
-                         std::span(order).subspan(static_cast<std::size_t>(s * batch_size_),
-                                                  static_cast<std::size_t>(batch_size_)));
     module.zero_grad();
-    const Learned learned = learner_.learn(step);
+    for (std::int64_t part = 0; part < options_.accumulate; ++part) {
+      const std::int64_t batch = s * options_.accumulate + part;
+      const TrainStep step(*this, static_cast<std::int64_t>(epoch), s, part,
+                           std::span(order).subspan(static_cast<std::size_t>(batch * batch_size_),
+                                                    static_cast<std::size_t>(batch_size_)));
+      const Learned learned = learner_.learn(step);
+      loss_sum += learned.loss;
+      correct += learned.correct;
+    }
+    if (options_.accumulate > 1) optimizer_.scale_gradients(1.0 / options_.accumulate);
     if (options_.gradient_clip > 0) optimizer_.clip_gradients(options_.gradient_clip);
-    optimizer_.step(step.rate_);
-    loss_sum += learned.loss;
-    correct += learned.correct;
+    optimizer_.step(learning_rate_at(
+        options_, static_cast<std::int64_t>(epoch) * steps_per_epoch_ + s, steps_per_epoch_));
     if (on_step) on_step();
   }
   module.zero_grad();
 
+  const std::int64_t batches = steps_per_epoch_ * options_.accumulate;
   EpochResult result{.epoch = static_cast<int>(epoch) + 1,
-                     .train_loss = loss_sum / static_cast<double>(steps_per_epoch_),
-                     .train_accuracy = percent(correct, steps_per_epoch_ * batch_size_)};
+                     .train_loss = loss_sum / static_cast<double>(batches),
+                     .train_accuracy = percent(correct, batches * batch_size_)};
   if (learner_.validate &&
       (result.epoch % options_.validate_every == 0 || result.epoch == options_.epochs)) {
     result.valid = learner_.validate();

@@ -36,7 +36,8 @@ double percent(std::int64_t part, std::int64_t all);
 
 class TrainLoop;
 
-/// One step of a training, as what is trained sees it.
+/// One step of a training, or one of the batches whose gradients are averaged for it, as what is
+/// trained sees it.
 class TrainStep {
  public:
   /// The step's images, augmented by the same draws at every size {height, width}.
@@ -44,23 +45,24 @@ class TrainStep {
   /// The value of a loss. Throws NumericalError when it is not finite, naming the step and what
   /// `of()` says the loss is of.
   double value(const at::Tensor& loss, const std::function<std::string()>& of = {}) const;
-  /// The step's own generator.
+  /// The step's own generator; that of its first batch where it has several.
   const Rng& rng() const { return rng_; }
+  std::int64_t part() const { return part_; }    ///< which of the step's batches, from 0
   std::int64_t epoch() const { return epoch_; }  ///< from 0
 
  private:
   friend class TrainLoop;
-  TrainStep(TrainLoop& loop, std::int64_t epoch, std::int64_t step,
+  TrainStep(TrainLoop& loop, std::int64_t epoch, std::int64_t step, std::int64_t part,
             std::span<const std::uint32_t> indices);
 
   TrainLoop& loop_;
-  std::int64_t epoch_, step_;
+  std::int64_t epoch_, step_, part_;
   double rate_;
   Rng rng_;
   std::span<const std::uint32_t> indices_;
 };
 
-/// What a step came to.
+/// What a batch came to.
 struct Learned {
   double loss = 0;
   std::int64_t correct = 0;  ///< of the batch's images
@@ -70,7 +72,7 @@ struct Learned {
 struct Learner {
   ModuleBase* module = nullptr;
   Json identity;  ///< what a checkpoint must be of
-  /// Adds one step's gradients to the parameters, which have none before.
+  /// Adds one batch's gradients to the parameters.
   std::function<Learned(const TrainStep&)> learn;
   /// Held-out images after an epoch; may be empty.
   std::function<Evaluation()> validate = {};

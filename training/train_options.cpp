@@ -26,6 +26,8 @@ OptionTable<TrainOptions> train_option_table() {
   OptionTable<T> table("how a network is trained");
   table.add("epochs", &T::epochs, "passes over the training images", between(1, 100000));
   table.add("batch_size", &T::batch_size, "images per step", between(2, 65536));
+  table.add("accumulate", &T::accumulate,
+            "batches whose gradients are averaged before the weights change", between(1, 65536));
   table.add("optimizer", &T::optimizer, "stochastic gradient descent with momentum, or AdamW",
             named<OptimizerKind>({{"sgd", OptimizerKind::sgd}, {"adamw", OptimizerKind::adamw}}));
   table.add("learning_rate", &T::learning_rate,
@@ -59,6 +61,13 @@ OptionTable<TrainOptions> train_option_table() {
             unit("epochs"));
   table.add("patience", &T::patience,
             "ends after so many validations without a better accuracy, 0: never", at_least(0));
+  table.add("precision", &T::precision,
+            "of convolutions and matrix products; bfloat16 where the device has it",
+            named<Precision>({{"float32", Precision::float32}, {"bfloat16", Precision::bfloat16}}));
+  table.add(
+      "activations", &T::activations,
+      "what the backward pass needs is kept, or recomputed: a third more time for less memory",
+      named<Activations>({{"kept", Activations::kept}, {"recomputed", Activations::recomputed}}));
   table.check([](const T& options) {
     if (options.warmup_epochs >= options.epochs) {
       throw ConfigError("/warmup_epochs", fmt::format("{} is not less than the {} epochs",

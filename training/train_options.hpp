@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/options.hpp"
+#include "nets/compute.hpp"
 
 namespace espalier {
 
@@ -23,10 +24,12 @@ enum class ScheduleKind { cosine, constant, step };
 
 /// How a network is trained. The learning rate rises linearly over the warm-up and then follows the
 /// schedule, both step by step. Weight decay acts on the weights of convolutions and linear layers,
-/// never on biases and batch norms.
+/// never on biases and batch norms. Of the batches that accumulate for a step, each has batch
+/// statistics of its own.
 struct TrainOptions {
   int epochs = 10;       ///< >= 1
   int batch_size = 128;  ///< >= 2; what is left of an epoch's images is left out
+  int accumulate = 1;    ///< batches whose gradients are averaged for one step, >= 1
   OptimizerKind optimizer = OptimizerKind::sgd;
   std::optional<double> learning_rate = {};  ///< > 0; by default 0.1 for sgd, 0.002 for adamw
   double momentum = 0.9;                     ///< of sgd, and the first beta of adamw; [0, 1)
@@ -42,6 +45,9 @@ struct TrainOptions {
   double train_fraction = 1;  ///< share of the split that is trained on, (0, 1]
   int validate_every = 1;     ///< epochs, >= 1; the last epoch is always validated
   int patience = 0;  ///< ends after so many validations without a better accuracy; 0: never
+
+  Precision precision = Precision::float32;
+  Activations activations = Activations::kept;
 
   int threads = 1;  ///< of LibTorch, >= 1; set from a config's "compute", not read from its "train"
 

@@ -58,9 +58,10 @@ struct TrainRun {
 
 /// Checks all options of a training on a split of the data, those of a program's struct too. Throws
 /// ConfigError, with pointers below `pointer`, where a value is out of its range or contradicts
-/// another or the data, and Error for another split than train and train_and_valid.
+/// another, the data or what the device has, and Error for another split than train and
+/// train_and_valid.
 void check_train_options(const TrainOptions& options, const Dataset& data, Split split,
-                         const std::string& pointer = "");
+                         const std::string& pointer = "", const std::string& device = "cpu");
 
 /// Trains a network, epoch by epoch, on the module's device. With the same options (threads
 /// included), data, first weights and generator, the weights are equal bit by bit on the same

@@ -1,5 +1,8 @@
 // Times training steps of the supernets of supernet_speed.py, which runs this program in turn with
-// PyTorch: supernet_speed KIND STEPS THREADS. Prints a line of JSON.
+// PyTorch: supernet_speed KIND STEPS THREADS [profile | recomputed | bfloat16]. Prints a line of
+// JSON. `profile` adds the time in dense 3x3 convolutions, forward and backward, to it; the others
+// train with recomputed activations, or in bfloat16.
+#include <ATen/record_function.h>
 #include <sys/resource.h>
 #include <torch/torch.h>
 
@@ -31,11 +34,41 @@ struct Draws {
   }
 };
 
+using Clock = std::chrono::steady_clock;
+
+/// Seconds in dense 3x3 convolutions, forward and backward.
+double convolution_seconds = 0;
+
+struct Begin : at::ObserverContext {
+  Clock::time_point time = Clock::now();
+};
+
+void profile_convolutions() {
+  const auto begin =
+      [](const at::RecordFunction& function) -> std::unique_ptr<at::ObserverContext> {
+    const std::string name = function.name();
+    const std::size_t place = name == "aten::convolution"            ? 1
+                              : name == "aten::convolution_backward" ? 2
+                                                                     : 0;
+    if (place == 0) return nullptr;
+    const at::Tensor weight = function.inputs()[place].toTensor();
+    const bool dense = weight.size(1) > 1 && weight.size(2) == 3 && weight.size(3) == 3;
+    return dense ? std::make_unique<Begin>() : nullptr;
+  };
+  const auto end = [](const at::RecordFunction&, at::ObserverContext* context) {
+    if (context == nullptr) return;
+    const std::chrono::duration<double> taken = Clock::now() - static_cast<Begin*>(context)->time;
+    convolution_seconds += taken.count();
+  };
+  at::addGlobalCallback(at::RecordFunctionCallback(begin, end).needsInputs(true));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: supernet_speed KIND STEPS THREADS\n");
+  const std::string mode = argc > 4 ? argv[4] : "";
+  if (argc < 4) {
+    std::fprintf(stderr, "usage: supernet_speed KIND STEPS THREADS [MODE]\n");
     return 2;
   }
   const std::string kind = argv[1];
@@ -47,7 +80,10 @@ int main(int argc, char** argv) {
   Supernet net(*space->supergraph());
   net.reset_parameters(Rng(1));
   net.train();
-  const TrainOptions options{.optimizer = OptimizerKind::sgd, .momentum = 0.9, .weight_decay = 4e-5};
+  if (mode == "recomputed") net.set_activations(Activations::recomputed);
+  if (mode == "bfloat16") net.set_precision(Precision::bfloat16);
+  const TrainOptions options{
+      .optimizer = OptimizerKind::sgd, .momentum = 0.9, .weight_decay = 4e-5};
   Optimizer optimizer(net.parameters(), options);
   const at::Tensor x = at::randn(cell ? std::vector<std::int64_t>{64, 3, 32, 32}
                                       : std::vector<std::int64_t>{16, 3, 64, 64})
@@ -77,7 +113,8 @@ int main(int argc, char** argv) {
   if (!cell) cross_entropy(net.forward(x, largest), y, 0).backward();
   Json seconds = Json::array();
   for (int step = 0; step <= steps; ++step) {
-    const auto begin = std::chrono::steady_clock::now();
+    if (step == 1 && mode == "profile") profile_convolutions();
+    const auto begin = Clock::now();
     net.zero_grad();
     at::Tensor teacher;
     for (const Architecture& a : subnets()) {
@@ -88,10 +125,12 @@ int main(int argc, char** argv) {
       if (!teacher.defined()) teacher = logits.detach();
     }
     optimizer.step(0.01);
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+    const std::chrono::duration<double> taken = Clock::now() - begin;
     if (step > 0) seconds.push_back(taken.count());
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  std::puts(Json{{"seconds", seconds}, {"peak_bytes", usage.ru_maxrss * 1024}}.dump().c_str());
+  Json result = {{"seconds", seconds}, {"peak_bytes", usage.ru_maxrss * 1024}};
+  if (mode == "profile") result["convolution_3x3_seconds"] = convolution_seconds;
+  std::puts(result.dump().c_str());
 }

@@ -80,7 +80,7 @@ TEST(ShrinkingPhases, EpochsAddUpAndEachPhaseHasOne) {
     EXPECT_EQ(sum, epochs);
   }
   EXPECT_THAT(throws<ConfigError>([&] { shrinking_phases(*space, 5); }),
-              HasSubstr("/train/epochs: progressive shrinking has 6 phases in this space, but "
+              HasSubstr("/epochs: progressive shrinking has 6 phases in this space, but "
                         "there are 5 epochs"));
 }
 

@@ -176,7 +176,7 @@ TEST(SharedWeights, SplitsThatCannotBeAreRefused) {
   EXPECT_THAT(error_of({.by = SplitKind::decision, .decision = "edge02"}),
               HasSubstr("/split/decision: \"edge02\" is no decision on operators of this space; "
                         "did you mean \"edge0_2\"?"));
-  EXPECT_THAT(error_of(by_gradients, 2), HasSubstr("/train/epochs: 2 epochs cannot be shared out"));
+  EXPECT_THAT(error_of(by_gradients, 2), HasSubstr("/epochs: 2 epochs cannot be shared out"));
   EXPECT_THAT(error_of(by_gradients, 10, RuleKind::fair), HasSubstr("/split/by: strict fairness"));
   const auto chain =
       space_registry().create({{"type", "chain"}, {"input", {1, 8, 8}}, {"classes", 4}}, "");

@@ -11,7 +11,7 @@ namespace espalier {
 namespace {
 
 TEST(SupernetOptionsTest, ReadsTheTrainingAndTheRule) {
-  const Json json = {{"train", {{"epochs", 3}}}, {"rule", "sandwich"}, {"random_architectures", 1}};
+  const Json json = {{"epochs", 3}, {"rule", "sandwich"}, {"random_architectures", 1}};
   const SupernetOptions options = supernet_option_table().read(json, "");
   EXPECT_EQ(options.train.epochs, 3);
   EXPECT_EQ(options.rule, RuleKind::sandwich);
@@ -22,12 +22,12 @@ TEST(SupernetOptionsTest, ChecksOfTheTrainingAndOfTheWholeAreMade) {
   const auto error_of = [](const Json& json) {
     return throws<ConfigError>([&] { supernet_option_table().read(json, "/supernet"); });
   };
-  EXPECT_THAT(error_of({{"train", {{"patience", 2}}}}),
-              testing::StartsWith("/supernet/train/patience: a supernet"));
-  EXPECT_THAT(error_of({{"train", {{"epochs", 2}, {"warmup_epochs", 2}}}}),
-              testing::StartsWith("/supernet/train/warmup_epochs: "));
-  EXPECT_THAT(error_of({{"train", {{"validate_every", 2}}}}),
-              testing::StartsWith("/supernet/train/validate_every: a supernet"));
+  EXPECT_THAT(error_of({{"patience", 2}}),
+              testing::StartsWith("/supernet/patience: a supernet"));
+  EXPECT_THAT(error_of({{"epochs", 2}, {"warmup_epochs", 2}}),
+              testing::StartsWith("/supernet/warmup_epochs: "));
+  EXPECT_THAT(error_of({{"validate_every", 2}}),
+              testing::StartsWith("/supernet/validate_every: a supernet"));
   EXPECT_THAT(error_of({{"split", {{"by", "decision"}}}}),
               testing::StartsWith("/supernet/split/decision: name the decision"));
   EXPECT_THAT(error_of({{"split", {{"by", "gradient_matching"}, {"decision", "edge0_1"}}}}),

@@ -15,6 +15,7 @@ TEST(TrainOptionsTest, ReadsEverything) {
   const Json json = {
       {"epochs", 3},
       {"batch_size", 64},
+      {"accumulate", 2},
       {"optimizer", "adamw"},
       {"learning_rate", 0.01},
       {"momentum", 0.8},
@@ -29,7 +30,9 @@ TEST(TrainOptionsTest, ReadsEverything) {
       {"augmentation", {{"horizontal_flip", true}, {"crop_padding", 2}, {"cutout", 8}}},
       {"train_fraction", 0.25},
       {"validate_every", 2},
-      {"patience", 5}};
+      {"patience", 5},
+      {"precision", "bfloat16"},
+      {"activations", "recomputed"}};
   const OptionTable<TrainOptions> table = train_option_table();
   const TrainOptions options = table.read(json, "");
   EXPECT_EQ(table.write(options), json);

@@ -98,6 +98,79 @@ TEST(TrainTest, WorkersSideBySideChangeNothing) {
   for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(equal(one[i], two[i])) << i;
 }
 
+// A linear layer of the pixels: without batch norm a batch may be cut as one likes.
+GraphModule linear() {
+  GraphBuilder b;
+  b.output(b.linear(b.flatten(b.input(1, 8, 8)), 4));
+  GraphModule module(b.build());
+  module.reset_parameters(Rng(3));
+  return module;
+}
+
+TEST(TrainTest, GradientsOfBatchesAreAveraged) {
+  const auto data = small_data(200);  // 160 to train on
+  for (const double clip : {0.0, 0.05}) {
+    TrainOptions whole{.epochs = 2, .batch_size = 32, .gradient_clip = clip};
+    TrainOptions parts = whole;
+    parts.batch_size = 8;
+    parts.accumulate = 4;
+    GraphModule a = linear(), b = linear();
+    const TrainResult first = train(a, *data, whole, Rng(1)),
+                      second = train(b, *data, parts, Rng(1));
+    EXPECT_EQ(Trainer(b, *data, parts, Rng(1)).steps_per_epoch(), 5);
+    for (const auto& [name, value] : a.state()) {
+      EXPECT_TRUE(at::allclose(b.state().at(name), value, 1e-4, 1e-6)) << name;
+    }
+    EXPECT_NEAR(second.history[1].train_loss, first.history[1].train_loss, 1e-5);
+    EXPECT_EQ(second.history[1].train_accuracy, first.history[1].train_accuracy);
+  }
+}
+
+TEST(TrainTest, EachBatchOfAStepIsAugmentedByItsOwnDraws) {
+  ImageSet same = counting_images({1, 8, 8}, 1, 4);
+  for (int i = 1; i < 160; ++i) {
+    same.pixels.insert(same.pixels.end(), same.pixels.begin(), same.pixels.begin() + 64);
+    same.labels.push_back(0);
+  }
+  const Dataset data(
+      "same", same, [] { return ImageSet{}; }, 0);
+  const auto trained = [&](const AugmentationOptions& augmentation, int accumulate) {
+    GraphModule module = linear();
+    train(module, data,
+          {.epochs = 1,
+           .batch_size = 80,
+           .accumulate = accumulate,
+           .augmentation = augmentation,
+           .train_fraction = accumulate / 2.0},
+          Rng(1));
+    return copy_of(module);
+  };
+  // One step of one batch, or of two that differ in their draws alone.
+  EXPECT_TRUE(equal(trained({}, 1), trained({}, 2)));
+  EXPECT_FALSE(equal(trained({.crop_padding = 2}, 1), trained({.crop_padding = 2}, 2)));
+}
+
+TEST(TrainTest, RecomputedActivationsTrainAsKeptOnes) {
+  const auto data = small_data();
+  TrainOptions options = rich_options();
+  GraphModule a = fresh(rich), b = fresh(rich);
+  const TrainResult kept = train(a, *data, options, Rng(1));
+  options.activations = Activations::recomputed;
+  EXPECT_EQ(train(b, *data, options, Rng(1)).history, kept.history);
+  EXPECT_TRUE(equal(a.state(), b.state()));
+}
+
+TEST(TrainTest, LearnsInBfloat16) {
+  if (!has_bfloat16("cpu")) GTEST_SKIP() << "this CPU has no AVX-512 BF16";
+  const auto data = small_data(400);
+  GraphModule module = fresh();
+  const TrainOptions options{.epochs = 6, .batch_size = 32, .precision = Precision::bfloat16};
+  EXPECT_GT(train(module, *data, options, Rng(1)).valid->accuracy, 70);
+  GraphModule exact = fresh();
+  train(exact, *data, {.epochs = 6, .batch_size = 32}, Rng(1));
+  EXPECT_FALSE(equal(module.state(), exact.state()));
+}
+
 TEST(TrainTest, TheSplitDecidesWhatIsUsed) {
   const auto data = small_data(200);  // 160 and 40
   GraphModule module = fresh();
@@ -200,6 +273,19 @@ TEST(CheckTrainOptionsTest, PointersBeginWhereTheOptionsStand) {
   };
   EXPECT_THAT(error({.epochs = 0}), HasSubstr("/a/train/epochs: "));
   EXPECT_THAT(error({.threads = 0}), HasSubstr("/a/train/threads: 0 is not >= 1"));
+  EXPECT_THAT(error({.batch_size = 80, .accumulate = 3}),
+              HasSubstr("/a/train/accumulate: 3 batches of 80 are more than the 160 images"));
+  check_train_options({.batch_size = 80, .accumulate = 2}, *data, Split::train);
+  const auto in_bfloat16 = [&] {
+    check_train_options({.precision = Precision::bfloat16}, *data, Split::train, "/a", "cuda:7");
+  };
+  if (has_bfloat16("cuda:7")) {
+    in_bfloat16();
+  } else {
+    EXPECT_THAT(throws<ConfigError>(in_bfloat16),
+                HasSubstr("/a/precision: bfloat16 needs a GPU or a CPU with AVX-512 BF16, which "
+                          "cuda:7 is not here; write \"float32\""));
+  }
   EXPECT_THAT(error({.augmentation = {.cutout = 9}}),
               HasSubstr("/a/train/augmentation/cutout: 9 pixels are more than the images' 8x8"));
   // 1.28 of 160, and 1.6 of 200.
