@@ -364,6 +364,25 @@ class OptionTable {
     return *this;
   }
 
+  /// Binds the members of a struct that is itself a member: their keys stand beside T's own.
+  template <class M>
+  OptionTable& beside(M T::*member, const OptionTable<M>& table) {
+    for (detail::Field field : table.fields_) {
+      field.read = [member, read = field.read](void* options, const Json& json,
+                                               const std::string& pointer) {
+        read(&(static_cast<T*>(options)->*member), json, pointer);
+      };
+      field.write = [member, write = field.write](const void* options) {
+        return write(&(static_cast<const T*>(options)->*member));
+      };
+      fields_.push_back(std::move(field));
+    }
+    for (const auto& check : table.checks_) {
+      checks_.push_back([member, check](const T& options) { check(options.*member); });
+    }
+    return *this;
+  }
+
   /// Adds a check of the whole struct, run after all options are read. It throws ConfigError with a
   /// pointer relative to the struct, for example {"/sample", "is larger than the population (10)"}.
   OptionTable& check(std::function<void(const T&)> check) {
@@ -421,6 +440,9 @@ class OptionTable {
   }
 
  private:
+  template <class>
+  friend class OptionTable;
+
   std::string doc_;
   std::vector<detail::Field> fields_;
   std::vector<std::function<void(const T&)>> checks_;

@@ -6,12 +6,13 @@
 namespace espalier {
 
 HeldOutAccuracy::HeldOutAccuracy(std::shared_ptr<const Dataset> data,
-                                 const CandidateTraining& training, int threads)
+                                 const CandidateTraining& training, int threads,
+                                 const std::string& device)
     : data_(std::move(data)), training_(training), threads_(threads) {
   if (!training_.fine_tune) return;
   TrainOptions& train = *training_.fine_tune;
   train.threads = threads;
-  check_train_options(train, *data_, Split::train, "/fine_tune");
+  check_train_options(train, *data_, Split::train, "/fine_tune", device);
   // Only the accuracy after the last epoch counts; patience needs the others.
   if (train.patience == 0) train.validate_every = train.epochs;
 }

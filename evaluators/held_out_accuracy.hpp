@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "core/rng.hpp"
@@ -29,7 +30,7 @@ class HeldOutAccuracy {
  public:
   /// Throws ConfigError as check_train_options, with a pointer below "/fine_tune".
   HeldOutAccuracy(std::shared_ptr<const Dataset> data, const CandidateTraining& training,
-                  int threads);
+                  int threads, const std::string& device = "cpu");
 
   /// Of what a candidate's network does with `weights()` after its batch norms are recalibrated
   /// and, with fine_tune, after it is trained on by at_fidelity() of these options. The

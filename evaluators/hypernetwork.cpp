@@ -28,12 +28,12 @@ HyperNetworkEvaluator::HyperNetworkEvaluator(const EvaluatorContext& context,
       data_(training_data(context)),
       train_(options.train),
       metrics_{{"accuracy", "%", Direction::maximize}} {
-  train_.threads = context.threads_per_trial;
-  check_hypernetwork_training(train_, *data_, Split::train, "/train");
+  train_.threads = context.prepare_threads;
+  check_hypernetwork_training(train_, *data_, Split::train, "/train", context.device);
   accuracy_ = std::make_unique<HeldOutAccuracy>(
       data_,
       CandidateTraining{.recalibration = options.recalibration, .fine_tune = options.fine_tune},
-      train_.threads);
+      context.threads_per_trial, context.device);
   try {
     net_ = std::make_unique<HyperNetwork>(options.hypernetwork,
                                           ModuleOptions{.device = at::Device(context.device)});

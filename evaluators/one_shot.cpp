@@ -16,7 +16,7 @@ OptionTable<OneShotOptions> one_shot_option_table() {
                            .add("batch_norm_per_width", &WeightSharing::batch_norm_per_width,
                                 "each width has batch norms of its own");
   return OptionTable<OneShotOptions>("accuracy with weights that all architectures share")
-      .add("supernet", &OneShotOptions::supernet, "how the shared weights are trained",
+      .add("train", &OneShotOptions::supernet, "how the shared weights are trained",
            supernet_option_table())
       .add("sharing", &OneShotOptions::sharing, "which weights are shared", sharing)
       .add("recalibration", &OneShotOptions::recalibration,
@@ -37,19 +37,19 @@ OneShotEvaluator::OneShotEvaluator(const EvaluatorContext& context, const OneSho
                       "supergraph; take the evaluator \"train\", or another space");
   }
   data_ = training_data(context);
-  options_.train.threads = context.threads_per_trial;
-  check_train_options(options_.train, *data_, Split::train, "/supernet/train");
+  options_.train.threads = context.prepare_threads;
+  check_train_options(options_.train, *data_, Split::train, "/train", context.device);
   accuracy_ = std::make_unique<HeldOutAccuracy>(
       data_,
       CandidateTraining{.recalibration = options.recalibration, .fine_tune = options.fine_tune},
-      options_.train.threads);
+      context.threads_per_trial, context.device);
   try {
     const SupernetRule checked(space_, options_);
     check_split(*space_, options_);
   } catch (const UnsupportedError& error) {
-    throw ConfigError("/supernet/rule", error.what());
+    throw ConfigError("/train/rule", error.what());
   } catch (const ConfigError& error) {
-    throw error.within("/supernet");
+    throw error.within("/train");
   }
   try {
     weights_ = std::make_unique<SharedWeights>(

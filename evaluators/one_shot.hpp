@@ -36,7 +36,7 @@ OptionTable<OneShotOptions> one_shot_option_table();
 class OneShotEvaluator : public Evaluator {
  public:
   /// Throws ConfigError for a space without a supergraph, without data or held-out images, and as
-  /// check_train_options does with a pointer below "/supernet/train", for a rule that the space
+  /// check_train_options does with a pointer below "/train", for a rule that the space
   /// cannot serve, for fewer epochs than the rule needs, and for weights that the space's
   /// architectures cannot share so.
   OneShotEvaluator(const EvaluatorContext& context, const OneShotOptions& options);

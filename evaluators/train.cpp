@@ -20,7 +20,7 @@ TrainEvaluator::TrainEvaluator(const EvaluatorContext& context,
       device_(context.device),
       metrics_{{"accuracy", "%", Direction::maximize}} {
   options_.threads = context.threads_per_trial;
-  check_train_options(options_, *data_, Split::train, "/train");
+  check_train_options(options_, *data_, Split::train, "/train", device_);
   // Only the accuracy after the last epoch counts; patience needs the others.
   if (options_.patience == 0) options_.validate_every = options_.epochs;
 }

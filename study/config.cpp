@@ -30,7 +30,11 @@ OptionTable<RunConfig> make_table(const Catalogue& catalogue) {
                "candidates in flight; results depend on it, and no more workers are busy",
                between(1, 1 << 20))
           .add("threads_per_trial", &ComputeOptions::threads_per_trial,
-               "of LibTorch in each worker", between(1, 1024));
+               "of LibTorch in each worker", between(1, 1024))
+          .add("prepare_threads", &ComputeOptions::prepare_threads,
+               "of LibTorch in what an evaluator trains once, such as a supernet, which depends on "
+               "it; by default workers * threads_per_trial of the call that began the run",
+               between(1, 1024));
   const auto objective =
       OptionTable<ObjectiveOptions>("a metric to be made small or large")
           .add("metric", &ObjectiveOptions::metric, "for example accuracy, latency_ms@cortex_a76",
@@ -132,8 +136,8 @@ std::optional<std::size_t> element_index(const Json& array, const std::string& s
 
 }  // namespace
 
-int final_threads(const RunConfig& config) {
-  return config.final.threads.value_or(config.compute.workers * config.compute.threads_per_trial);
+int all_threads(const ComputeOptions& compute) {
+  return compute.workers * compute.threads_per_trial;
 }
 
 RunConfig read_config(const Json& json, const Catalogue& catalogue) {

@@ -23,6 +23,9 @@ struct ComputeOptions {
   int workers = 1;             ///< threads that evaluate; the search never depends on it
   int batch = 1;               ///< candidates in flight; results depend on it
   int threads_per_trial = 1;   ///< of LibTorch in each worker
+  /// Of LibTorch in what an evaluator trains once; by default all_threads() of the call that began
+  /// the run.
+  std::optional<int> prepare_threads = {};
 };
 
 struct ObjectiveOptions {
@@ -50,7 +53,7 @@ enum class Choose { first_objective, knee };
 struct FinalOptions {
   Choose choose = Choose::first_objective;
   std::optional<TrainOptions> train;  ///< on all training images; empty: it is not trained
-  std::optional<int> threads;         ///< of LibTorch; by default final_threads()
+  std::optional<int> threads;         ///< of LibTorch; by default as prepare_threads
   std::vector<std::string> exports;   ///< formats
 };
 
@@ -71,9 +74,8 @@ struct RunConfig {
   FinalOptions final;
 };
 
-/// LibTorch threads of the final training: "/final/threads", by default workers *
-/// threads_per_trial. A run keeps those that it began with.
-int final_threads(const RunConfig& config);
+/// workers * threads_per_trial: what work that is not shared out to workers uses by default.
+int all_threads(const ComputeOptions& compute);
 
 /// Reads a config, which may leave out what has a default. Throws ConfigError.
 RunConfig read_config(const Json& json, const Catalogue& catalogue);

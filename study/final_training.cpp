@@ -35,7 +35,7 @@ bool finish_chosen(const Results& results, const RunConfig& config, const FinalR
   std::unique_ptr<GraphModule> module;
   if (config.final.train) {
     TrainOptions options = *config.final.train;
-    options.threads = final_threads(config);
+    options.threads = config.final.threads.value_or(all_threads(config.compute));
     const Rng rng = Rng(config.seed).fork("final").fork(trial.candidate.trial_id);
     module = std::make_unique<GraphModule>(
         file.graph, ModuleOptions{.device = at::Device(config.compute.device)});

@@ -34,12 +34,14 @@ void check_fit(const SearchSpace& space, const Dataset& data) {
 
 EvaluatorContext evaluator_context(const RunConfig& config, const Catalogue& catalogue,
                                    const RunParts& parts) {
-  return {.space = parts.space,
-          .data = parts.data,
-          .hardware = parts.hardware,
-          .proxies = catalogue.proxies,
-          .threads_per_trial = config.compute.threads_per_trial,
-          .device = config.compute.device};
+  return {
+      .space = parts.space,
+      .data = parts.data,
+      .hardware = parts.hardware,
+      .proxies = catalogue.proxies,
+      .threads_per_trial = config.compute.threads_per_trial,
+      .prepare_threads = config.compute.prepare_threads.value_or(config.compute.threads_per_trial),
+      .device = config.compute.device};
 }
 
 RunParts make_run_parts(const RunConfig& config, const Catalogue& catalogue) {
@@ -61,7 +63,8 @@ RunParts make_run_parts(const RunConfig& config, const Catalogue& catalogue) {
     parts.data = catalogue.datasets.create(*config.data, "/data");
     check_fit(*parts.space, *parts.data);
     if (config.final.train) {
-      check_train_options(*config.final.train, *parts.data, Split::train_and_valid, "/final/train");
+      check_train_options(*config.final.train, *parts.data, Split::train_and_valid, "/final/train",
+                          config.compute.device);
     }
   }
   parts.evaluator = catalogue.evaluators.create(config.evaluator, "/evaluator",

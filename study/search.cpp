@@ -28,14 +28,23 @@
 namespace espalier {
 namespace {
 
-// The final training's threads: a resumed run keeps its own, however many workers it has now.
-int threads_to_finish_with(const RunConfig& config, const std::filesystem::path& directory) {
-  if (!config.final.threads && RunStore::exists(directory)) {
-    const Json meta = RunStore::open(directory, RunStore::Access::read).meta();
-    const Json::json_pointer place("/config/final/threads");
-    if (meta.contains(place) && meta[place].is_number_integer()) return meta[place].get<int>();
-  }
-  return final_threads(config);
+// Thread counts that the config leaves open. A resumed run keeps its own, however many workers it
+// has now; one that has none stays without.
+void settle_threads(RunConfig& config, const std::filesystem::path& directory) {
+  const bool exists = RunStore::exists(directory);
+  const Json meta =
+      exists ? RunStore::open(directory, RunStore::Access::read).meta() : Json::object();
+  const auto settle = [&](std::optional<int>& threads, const std::string& pointer) {
+    if (threads) return;
+    const Json::json_pointer place("/config" + pointer);
+    if (!exists) {
+      threads = all_threads(config.compute);
+    } else if (meta.contains(place) && meta[place].is_number_integer()) {
+      threads = meta[place].get<int>();
+    }
+  };
+  settle(config.compute.prepare_threads, "/compute/prepare_threads");
+  if (config.final.train) settle(config.final.threads, "/final/threads");
 }
 
 std::vector<Objective> objectives_of(const RunConfig& config, const RunParts& parts) {
@@ -189,7 +198,7 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
   const std::filesystem::path& directory = options.directory;
   check_run_directory(directory, options.resume);
   RunConfig config = given;
-  if (config.final.train) config.final.threads = threads_to_finish_with(config, directory);
+  settle_threads(config, directory);
   const RunParts parts = make_run_parts(config, catalogue);
   std::optional<BaselineNetwork> baseline;
   if (config.baseline) baseline = baseline_network(*config.baseline, parts);

@@ -41,7 +41,7 @@ def main():
         with tempfile.TemporaryDirectory() as directory:
             config = {"space": space, "data": {"type": "fashion_mnist", "valid_fraction": 1 / 6},
                       "evaluator": {"type": "one_shot",
-                                    "supernet": {"train": {"epochs": 1, "train_fraction": 0.02}}},
+                                    "train": {"epochs": 1, "train_fraction": 0.02}},
                       "strategy": {"type": "random"}, "compute": {"batch": 2},
                       "objectives": [{"metric": "accuracy"}], "budget": {"trials": 2}}
             path = pathlib.Path(directory) / "config.json"

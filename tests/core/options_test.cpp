@@ -76,6 +76,31 @@ std::string error_of(const std::string& text) {
 
 TEST(OptionsTest, AnEmptyObjectGivesTheDefaults) { EXPECT_EQ(read("{}"), Outer{}); }
 
+TEST(OptionsTest, AStructsOptionsMayStandBesideItsOwnersOwn) {
+  struct Owner {
+    int count = 1;
+    Inner inner;
+  };
+  const auto inner = inner_table().check([](const Inner& options) {
+    if (options.width == 7) throw ConfigError("/width", "is 7");
+  });
+  const auto table = OptionTable<Owner>("an owner")
+                         .add("count", &Owner::count, "how many")
+                         .beside(&Owner::inner, inner);
+  const Owner owner = table.read({{"count", 2}, {"width", 5}}, "/strategy");
+  EXPECT_EQ(owner.count, 2);
+  EXPECT_EQ(owner.inner.width, 5);
+  EXPECT_EQ(table.write(owner), (Json{{"count", 2}, {"width", 5}, {"name", owner.inner.name}}));
+  EXPECT_EQ(table.describe()[1]["name"], "width");
+  EXPECT_TRUE(table.schema()["properties"].contains("width"));
+  const auto error = [&](const Json& json) {
+    return throws<ConfigError>([&] { table.read(json, "/strategy"); });
+  };
+  EXPECT_THAT(error({{"width", 0}}), HasSubstr("/strategy/width: "));
+  EXPECT_THAT(error({{"width", 7}}), HasSubstr("/strategy/width: is 7"));
+  EXPECT_THAT(error({{"widht", 7}}), HasSubstr("did you mean \"width\""));
+}
+
 TEST(OptionsTest, ReadsEveryType) {
   Outer expected;
   expected.flag = true;

@@ -41,7 +41,7 @@ std::unique_ptr<Evaluator> make_table(const EvaluatorContext& context) {
 // With shared weights that are trained already.
 std::unique_ptr<Evaluator> make_one_shot(const EvaluatorContext& context) {
   auto evaluator = maker({{"type", "one_shot"},
-                          {"supernet", {{"train", {{"epochs", 1}, {"batch_size", 32}}}}},
+                          {"train", {{"epochs", 1}, {"batch_size", 32}}},
                           {"recalibration", {{"batches", 2}, {"batch_size", 32}}}})(context);
   evaluator->prepare({.directory = {}, .rng = Rng(2), .stop_requested = {}});
   return evaluator;

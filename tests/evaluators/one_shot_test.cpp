@@ -127,20 +127,20 @@ TEST(OneShot, RefusesWhatCannotShareWeights) {
   OneShotOptions fair = options_of(1);
   fair.supernet.rule = RuleKind::fair;
   EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, fair); }),
-              testing::StartsWith("/supernet/rule: strict fairness"));
+              testing::StartsWith("/train/rule: strict fairness"));
   OneShotOptions progressive = options_of(2);
   progressive.supernet.rule = RuleKind::progressive;
   EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, progressive); }),
-              testing::StartsWith("/supernet/rule: progressive shrinking needs decisions"));
+              testing::StartsWith("/train/rule: progressive shrinking needs decisions"));
   context.space =
       space_registry().create({{"type", "chain"}, {"input", {1, 8, 8}}, {"classes", 4}}, "");
   EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, progressive); }),
-              testing::StartsWith("/supernet/train/epochs: progressive shrinking has"));
+              testing::StartsWith("/train/epochs: progressive shrinking has"));
   context = toy_context();
   OneShotOptions options = options_of(1);
   options.supernet.train.augmentation.cutout = 9;
   EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options); }),
-              HasSubstr("/supernet/train/augmentation/cutout"));
+              HasSubstr("/train/augmentation/cutout"));
 }
 
 }  // namespace

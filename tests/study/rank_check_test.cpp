@@ -119,7 +119,7 @@ TEST_F(RankCheckTest, ASampleIsTheBeginningOfALargerOne) {
 TEST_F(RankCheckTest, SharedWeightsAreReadAndTheTruthIsTrained) {
   Json config = small_run();
   config["evaluator"] = {{"type", "one_shot"},
-                         {"supernet", {{"train", {{"epochs", 1}, {"batch_size", 16}}}}},
+                         {"train", {{"epochs", 1}, {"batch_size", 16}}},
                          {"recalibration", {{"batches", 2}, {"batch_size", 16}}}};
   config["compute"] = {{"workers", 2}, {"batch", 2}};
   config["final"].erase("export");

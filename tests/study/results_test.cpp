@@ -114,6 +114,7 @@ TEST_F(ResultsOfARun, AreReadBack) {
   const Results results = run();
   ASSERT_EQ(results.trials.size(), count_);
   EXPECT_EQ(results.timings.size(), count_);
+  config_.compute.prepare_threads = 1;  // the run's own, from here on
   EXPECT_EQ(results.config, write_config(config_, catalogue_));
   EXPECT_EQ(results.metrics->metrics()[0].unit, "%");
   EXPECT_TRUE(results.metrics->metrics()[2].report_only);

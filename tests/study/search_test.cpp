@@ -131,6 +131,20 @@ TEST_F(Search, TheFinalTrainingKeepsTheThreadsThatTheRunBeganWith) {
               HasSubstr("/final/threads: was 2 when the run began and is 3 now"));
 }
 
+TEST_F(Search, WhatIsTrainedOnceKeepsTheThreadsThatTheRunBeganWith) {
+  Json config = small_run();
+  config["compute"] = {{"workers", 2}, {"batch", 2}};
+  search(config);
+  const auto recorded = [&] { return read_json_file(out_ / "config.json")["compute"]; };
+  EXPECT_EQ(recorded()["prepare_threads"], 2);
+  config["compute"]["workers"] = 3;
+  EXPECT_EQ(search(config, true), SearchEnd::finished);
+  EXPECT_EQ(recorded()["prepare_threads"], 2);
+  config["compute"]["prepare_threads"] = 1;
+  EXPECT_THAT(throws<ConfigError>([&] { search(config, true); }),
+              HasSubstr("/compute/prepare_threads: was 2 when the run began and is 1 now"));
+}
+
 TEST_F(Search, FormatsThatTheProgramCannotWriteAreRefusedAtTheStart) {
   for (const ExportFormat& format : export_formats()) {
     Json config = small_run();
