@@ -91,10 +91,11 @@ std::size_t metric_index(const Evaluator& evaluator, const std::string& metric) 
   return static_cast<std::size_t>(found - metrics.begin());
 }
 
-// The metric of each network by the run's own evaluator; NaN where it fails.
+// The metric of each network by the run's own evaluator; NaN where it fails. Networks are numbered
+// from `first_id` on, so that what the evaluator keeps of the run's trials is not overwritten.
 std::vector<double> evaluate_all(const RunConfig& run, const RunParts& parts,
                                  std::span<const RankedNetwork> networks, std::size_t metric,
-                                 bool show) {
+                                 std::size_t first_id, bool show) {
   const Rng rng = Rng(run.seed).fork("rank check");
   std::vector<double> values(networks.size(), undefined);
   std::optional<Progress> progress;
@@ -108,7 +109,7 @@ std::vector<double> evaluate_all(const RunConfig& run, const RunParts& parts,
     const Architecture& a = networks[i].architecture;
     Rng own = rng.fork(i);
     try {
-      values[i] = parts.evaluator->evaluate({.trial_id = i, .architecture = a},
+      values[i] = parts.evaluator->evaluate({.trial_id = first_id + i, .architecture = a},
                                             Network(*parts.space, a), own)[metric];
     } catch (const std::bad_alloc&) {
       throw;
@@ -196,7 +197,8 @@ std::optional<RankCheck> rank_check(const RankCheckOptions& options, const Catal
     const RunStore lock = RunStore::open(options.run, RunStore::Access::write);
     parts.evaluator->prepare(prepare_context(run.seed, options.run, options.stop_requested));
     if (stopping()) return std::nullopt;
-    scores = evaluate_all(run, parts, check.networks, metric, options.progress);
+    scores =
+        evaluate_all(run, parts, check.networks, metric, recorded.trials.size(), options.progress);
   }
   std::vector<RankedNetwork> kept;
   for (std::size_t i = 0; i < check.networks.size(); ++i) {
