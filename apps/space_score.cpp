@@ -45,7 +45,7 @@ SpaceScore run_score(const SpaceScoreArguments& arguments, const SearchSpace& sp
           .better = better_of(arguments, objective.direction),
           .score = [evaluator, seed = arguments.seed](const Architecture& a) {
             Rng rng(seed);  // the same for all
-            return evaluator->value({.architecture = a}, rng);
+            return evaluator->value(0, a, rng);
           }};
 }
 

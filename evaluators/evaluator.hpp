@@ -20,9 +20,11 @@ struct PrepareContext {
 
 /// Produces the metrics of a candidate.
 ///
-/// evaluate() is a function of the candidate, the network and `rng` (trial t gets fork(t)), never
-/// of what was evaluated before, so that a resumed run repeats it exactly. An exception is a failed
-/// trial. With thread_safe(), evaluate() is called from several worker threads at once.
+/// evaluate() is a function of the candidate, the network and `rng` (trial t gets fork(t)), and at
+/// most of what the candidate's parent, which was told before, left in the directory; never of what
+/// else was evaluated before, so that a resumed run repeats it exactly. An exception is a failed
+/// trial. What is measured beside the trials of a run has numbers that no trial has had so far.
+/// With thread_safe(), evaluate() is called from several worker threads at once.
 class Evaluator {
  public:
   virtual ~Evaluator() = default;

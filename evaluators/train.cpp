@@ -1,37 +1,111 @@
 #include "evaluators/train.hpp"
 
+#include <fmt/format.h>
+
+#include <system_error>
+
 #include "core/error.hpp"
+#include "core/json.hpp"
 #include "nets/graph_module.hpp"
+#include "nets/weight_source.hpp"
+#include "training/checkpoint_weights.hpp"
 #include "training/dataset.hpp"
+#include "training/tensor_file.hpp"
 #include "training/threads.hpp"
 #include "training/trainer.hpp"
 
 namespace espalier {
 
 OptionTable<TrainEvaluatorOptions> train_evaluator_option_table() {
-  return OptionTable<TrainEvaluatorOptions>("stand-alone training from random weights")
-      .add("train", &TrainEvaluatorOptions::train, "how it is trained", train_option_table());
+  const auto weights =
+      OptionTable<FirstWeightsOptions>("where the weights of candidates come from")
+          .add("from", &FirstWeightsOptions::from, "what a candidate begins with",
+               named<FirstWeights>({{"random", FirstWeights::random},
+                                    {"parent", FirstWeights::parent},
+                                    {"checkpoint", FirstWeights::checkpoint}}))
+          .add("file", &FirstWeightsOptions::file, "weights or checkpoint of a trained network")
+          .check([](const FirstWeightsOptions& o) {
+            if (o.file.has_value() == (o.from == FirstWeights::checkpoint)) return;
+            throw ConfigError("/file", o.file
+                                           ? "only goes with \"from\": \"checkpoint\"; leave it out"
+                                           : "is missing: \"from\": \"checkpoint\" needs the file");
+          });
+  return OptionTable<TrainEvaluatorOptions>("stand-alone training")
+      .add("train", &TrainEvaluatorOptions::train, "how it is trained", train_option_table())
+      .add("weights", &TrainEvaluatorOptions::weights, "where it begins", weights);
 }
 
 TrainEvaluator::TrainEvaluator(const EvaluatorContext& context,
                                const TrainEvaluatorOptions& options)
     : data_(training_data(context)),
       options_(options.train),
+      first_weights_(options.weights.from),
       device_(context.device),
       metrics_{{"accuracy", "%", Direction::maximize}} {
+  train_evaluator_option_table().validate(options);
   options_.threads = context.threads_per_trial;
   check_train_options(options_, *data_, Split::train, "/train", device_);
   // Only the accuracy after the last epoch counts; patience needs the others.
   if (options_.patience == 0) options_.validate_every = options_.epochs;
+  if (options.weights.file) {
+    checkpoint_ = std::make_unique<CheckpointWeights>(*options.weights.file);
+  }
+}
+
+TrainEvaluator::~TrainEvaluator() = default;
+
+void TrainEvaluator::prepare(const PrepareContext& context) {
+  if (first_weights_ != FirstWeights::parent) return;
+  if (context.directory.empty()) {
+    throw ConfigError("/weights/from",
+                      "\"parent\" keeps weights in the directory of a run, and there is none; take "
+                      "\"random\"");
+  }
+  directory_ = context.directory;
+  std::error_code error;
+  std::filesystem::create_directories(directory_, error);
+  if (error) throw IoError(directory_.string(), "cannot be created: " + error.message());
+}
+
+std::filesystem::path TrainEvaluator::weights_of(std::uint64_t trial) const {
+  return directory_ / fmt::format("trial-{}.safetensors", trial);
+}
+
+void TrainEvaluator::fill(GraphModule& module, const Candidate& candidate, const Network& network,
+                          const Rng& rng) const {
+  const Architecture& a = candidate.architecture;
+  if (checkpoint_) {
+    checkpoint_->fill(module, a, rng);
+  } else if (first_weights_ == FirstWeights::parent && candidate.parent &&
+             std::filesystem::exists(weights_of(*candidate.parent))) {
+    const TensorFile kept = read_tensors(weights_of(*candidate.parent));
+    const SearchSpace& space = network.space();
+    GraphModule parent(space.build(architecture_from_json(space, kept.info.at("architecture"))));
+    parent.load_state(kept.tensors);
+    ParentWeights(parent).fill(module, a, rng);
+  } else {
+    RandomWeights().fill(module, a, rng);
+  }
 }
 
 std::vector<double> TrainEvaluator::evaluate(const Candidate& candidate, const Network& network,
                                              Rng& rng) {
+  const bool kept = first_weights_ == FirstWeights::parent;
+  if (kept && directory_.empty()) {
+    throw Error("there is no directory for the weights yet; call prepare() first");
+  }
   const TorchThreads threads(options_.threads);
   GraphModule module(network.graph(), {.device = at::Device(device_)});
-  module.reset_parameters(rng.fork("weights"));
+  fill(module, candidate, network, rng.fork("weights"));
   const TrainResult result =
       train(module, *data_, at_fidelity(options_, candidate.fidelity), rng.fork("train"));
+  if (kept) {
+    write_tensors(weights_of(candidate.trial_id),
+                  {.tensors = module.state(),
+                   .info = {{"format", "espalier weights"},
+                            {"architecture",
+                             architecture_to_json(network.space(), candidate.architecture)}}});
+  }
   return {result.valid.value().accuracy};
 }
 

@@ -81,6 +81,24 @@ class Supernet : public ModuleBase {
   /// network's nodes (names, operators, inputs) are not those of the architecture.
   void fill(GraphModule& module, const Architecture& a) const;
 
+  /// Permutes channels of open width, the most important ones first, so that narrower networks use
+  /// these. The importance of a channel is the sum of the absolute weights that read it, in
+  /// operators that architectures of the open choices have; equal ones keep their order. `open` has
+  /// the choices of each decision, one or more. Architectures of these keep their channels, since
+  /// what lies between two open widths is sorted apart, and their outputs, up to the order of sums.
+  ///
+  /// Tied channels (sums, residual stages, depthwise convolutions, gates) are permuted alike. Those
+  /// of attention, of an open output, and of choices between tensors of different widths stay as
+  /// they are, and so do batch norms of a width of its own that is not open: they have learned
+  /// nothing. Throws InvalidArchitecture where `open` does not fit the decisions.
+  ///
+  /// Source: Cai et al., "Once-for-All", ICLR 2020, arXiv 1908.09791, section 3.3 (elastic width);
+  /// the order between open widths as in the authors' code. Differs from the source: all open
+  /// widths are sorted, not those within blocks alone, and all weights that read a channel count,
+  /// those of a gate too.
+  /// Test: SupernetSorting.NarrowNetworksUseTheMostImportantChannels.
+  void sort_channels(const std::vector<std::vector<std::uint32_t>>& open);
+
  private:
   void require_valid(const Architecture& a) const;
   NodeId node_named(const std::string& name) const;

@@ -4,6 +4,7 @@
 #include "core/rng.hpp"
 #include "nets/graph_module.hpp"
 #include "nets/hypernetwork.hpp"
+#include "nets/morphism.hpp"
 #include "nets/supernet.hpp"
 #include "search_spaces/architecture.hpp"
 
@@ -54,6 +55,18 @@ class HyperNetworkWeights : public WeightSource {
 
  private:
   const HyperNetwork* net_;
+};
+
+/// What a network inherits from a similar one, its parent, which must outlive this: morph().
+class ParentWeights : public WeightSource {
+ public:
+  explicit ParentWeights(const GraphModule& parent) : parent_(&parent) {}
+  void fill(GraphModule& module, const Architecture&, const Rng& rng) override {
+    morph(*parent_, module, rng);
+  }
+
+ private:
+  const GraphModule* parent_;
 };
 
 }  // namespace espalier

@@ -91,7 +91,7 @@ std::vector<double> evaluate_all(const RunEvaluator& evaluator,
     const Architecture& a = networks[i].architecture;
     Rng own = rng.fork(i);
     try {
-      values[i] = evaluator.value({.trial_id = i, .architecture = a}, own);
+      values[i] = evaluator.value(i, a, own);
     } catch (const std::bad_alloc&) {
       throw;
     } catch (const std::logic_error&) {

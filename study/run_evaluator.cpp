@@ -26,6 +26,7 @@ RunEvaluator::RunEvaluator(std::filesystem::path run, const Catalogue& catalogue
         "/objectives/0/metric",
         fmt::format("the run's evaluator does not measure \"{}\"", objective_.metric));
   }
+  trials_ = recorded.trials.size();
   metric_ = static_cast<std::size_t>(found - metrics.begin());
 }
 
@@ -35,10 +36,10 @@ bool RunEvaluator::prepare(const std::function<bool()>& stop_requested) {
   return !stop_requested || !stop_requested();
 }
 
-double RunEvaluator::value(const Candidate& candidate, Rng& rng) const {
+double RunEvaluator::value(std::uint64_t number, const Architecture& a, Rng& rng) const {
   const TorchThreads threads(config_.compute.threads_per_trial);
-  return parts_.evaluator->evaluate(candidate, Network(*parts_.space, candidate.architecture),
-                                    rng)[metric_];
+  return parts_.evaluator->evaluate({.trial_id = trials_ + number, .architecture = a},
+                                    Network(*parts_.space, a), rng)[metric_];
 }
 
 }  // namespace espalier

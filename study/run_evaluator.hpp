@@ -1,13 +1,15 @@
+// The evaluator of a recorded run.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
 
 #include "core/rng.hpp"
-#include "objectives/candidate.hpp"
 #include "objectives/metric.hpp"
+#include "search_spaces/architecture.hpp"
 #include "search_spaces/search_space.hpp"
 #include "study/catalogue.hpp"
 #include "study/config.hpp"
@@ -32,8 +34,10 @@ class RunEvaluator {
   /// read, a training that was cut short is continued. False when it was stopped. Throws IoError
   /// while another process writes the run, and what evaluators throw.
   bool prepare(const std::function<bool()>& stop_requested = {});
-  /// After prepare(). LibTorch's threads are the run's threads_per_trial. Throws as Evaluator.
-  double value(const Candidate& candidate, Rng& rng) const;
+  /// Of a network, after prepare(). The evaluator sees it as trial `number` after the run's own, of
+  /// which it may keep something. LibTorch's threads are the run's threads_per_trial. Throws as
+  /// Evaluator.
+  double value(std::uint64_t number, const Architecture& a, Rng& rng) const;
 
  private:
   std::filesystem::path run_;
@@ -41,6 +45,7 @@ class RunEvaluator {
   RunParts parts_;
   Objective objective_;
   std::size_t metric_ = 0;
+  std::uint64_t trials_ = 0;  // of the run
 };
 
 }  // namespace espalier

@@ -154,12 +154,14 @@ BaselineNetwork baseline_network(const BaselineOptions& options, const RunParts&
   return baseline;
 }
 
-// Measures the baseline, once, into baseline.json.
-void measure_baseline(const BaselineNetwork& baseline, const RunConfig& config,
-                      const RunParts& parts, const std::filesystem::path& directory) {
+// Measures the baseline, once, into baseline.json. Its number is that of no trial so far, so that
+// what the evaluator keeps of these is not overwritten.
+void measure_baseline(const BaselineNetwork& baseline, std::uint64_t trial_id,
+                      const RunConfig& config, const RunParts& parts,
+                      const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "baseline.json";
   if (std::filesystem::exists(path)) return;
-  const Candidate candidate{.architecture = baseline.architecture};
+  const Candidate candidate{.trial_id = trial_id, .architecture = baseline.architecture};
   const Network network(*baseline.space, baseline.architecture);
   NamedValues values;
   try {
@@ -207,6 +209,7 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
                             config.compute.batch, config.compute.workers, config.compute.batch));
   }
   bool interrupted = false;
+  std::uint64_t told = 0;
   {
     Study study(parts.space,
                 [&](const RunContext& context) {
@@ -229,10 +232,10 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
                      },
                  .stop_requested = options.stop_requested,
                  .progress = options.progress});
-    study.run();
+    told = study.run().size();
     interrupted = study.interrupted();
   }
-  if (baseline && !interrupted) measure_baseline(*baseline, config, parts, directory);
+  if (baseline && !interrupted) measure_baseline(*baseline, told, config, parts, directory);
   const Results results = read_results(directory, catalogue);
   write_pareto_files(results, directory);
   if (!interrupted) {

@@ -141,6 +141,7 @@ std::vector<ShrinkingPhase> shrinking_phases(const SearchSpace& space, int epoch
                                         : fmt::format("{} {} of {}", name, open - 1, most - 1);
       phase.rate_factor = share.rate_factor;
       phase.architectures = architectures;
+      phase.sorted = opened == Kind::width;
       phases.push_back(phase);
       weights.push_back(share.epochs);
     }

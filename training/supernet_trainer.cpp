@@ -13,6 +13,7 @@
 #include "search_spaces/sampling.hpp"
 #include "training/losses.hpp"
 #include "training/supernet_rule.hpp"
+#include "training/threads.hpp"
 #include "training/train_loop.hpp"
 
 namespace espalier {
@@ -103,6 +104,10 @@ TrainResult train_in_phases(Supernet& supernet, SupernetTraining& training, cons
   std::unique_ptr<Supernet> teacher;
   const std::vector<ShrinkingPhase>& phases = training.rule().phases();
   for (std::size_t p = 0; p < phases.size(); ++p) {
+    if (phases[p].sorted) {
+      const TorchThreads threads(options.train.threads);  // on which the last bits of sums depend
+      supernet.sort_channels(phases[p - 1].choices);
+    }
     TrainOptions of_phase =
         at_fidelity(options.train, static_cast<double>(phases[p].epochs) / options.train.epochs);
     of_phase.learning_rate = options.train.base_learning_rate() * phases[p].rate_factor;

@@ -1,11 +1,20 @@
 #include "evaluators/train.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "core/error.hpp"
+#include "core/json.hpp"
+#include "nets/morphism.hpp"
+#include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/evaluators/toy_space.hpp"
+#include "tests/training/module_state.hpp"
+#include "training/tensor_file.hpp"
+#include "training/trainer.hpp"
 
 namespace espalier {
 namespace {
@@ -87,6 +96,123 @@ TEST(TrainEvaluator, ANetworkThatDoesNotFitTheImagesIsAFailedTrial) {
   TrainEvaluator evaluator(context, epochs(1));
   const Architecture a{std::vector<std::uint32_t>(context.space->decisions().size(), 0)};
   throws<ShapeError>([&] { evaluate(evaluator, *context.space, a); });
+}
+
+// Trials whose children inherit weights.
+class TrainEvaluatorWeights : public testing::Test {
+ protected:
+  TrainEvaluatorWeights() { options_.weights.from = FirstWeights::parent; }
+
+  static Rng rng_of(std::uint64_t trial) { return Rng(5).fork(trial); }
+  std::filesystem::path file_of(std::uint64_t trial) const {
+    return directory_.path() / fmt::format("trial-{}.safetensors", trial);
+  }
+  void prepare(TrainEvaluator& evaluator) const {
+    evaluator.prepare({.directory = directory_.path(), .rng = Rng(2), .stop_requested = {}});
+  }
+  double run(TrainEvaluator& evaluator, const Candidate& candidate) const {
+    Rng rng = rng_of(candidate.trial_id);
+    return evaluator.evaluate(candidate, Network(*context_.space, candidate.architecture), rng)[0];
+  }
+  /// What a trial's training makes of a network.
+  void train_by_hand(GraphModule& module, std::uint64_t trial) const {
+    train(module, *context_.data, options_.train, rng_of(trial).fork("train"));
+  }
+  GraphModule network(const Architecture& a) const { return GraphModule(context_.space->build(a)); }
+
+  TemporaryDirectory directory_;
+  const EvaluatorContext context_ = toy_context();
+  TrainEvaluatorOptions options_ = epochs(2);
+  const Architecture largest_ = largest_architecture(*context_.space);
+};
+
+TEST_F(TrainEvaluatorWeights, AreKeptForTheChildren) {
+  TrainEvaluator evaluator(context_, options_);
+  prepare(evaluator);
+  run(evaluator, {.trial_id = 3, .architecture = first});
+  GraphModule by_hand = network(first);
+  by_hand.reset_parameters(rng_of(3).fork("weights"));
+  train_by_hand(by_hand, 3);
+  const TensorFile kept = read_tensors(file_of(3));
+  EXPECT_TRUE(equal(kept.tensors, copy_of(by_hand)));
+  EXPECT_EQ(kept.info["architecture"], architecture_to_json(*context_.space, first));
+}
+
+TEST_F(TrainEvaluatorWeights, OfAParentAreInherited) {
+  TrainEvaluator evaluator(context_, options_);
+  prepare(evaluator);
+  run(evaluator, {.trial_id = 3, .architecture = first});
+  run(evaluator, {.trial_id = 7, .architecture = largest_, .parent = 3});
+  GraphModule parent = network(first), child = network(largest_);
+  parent.load_state(read_tensors(file_of(3)).tensors);
+  morph(parent, child, rng_of(7).fork("weights"));
+  train_by_hand(child, 7);
+  EXPECT_TRUE(equal(read_tensors(file_of(7)).tensors, copy_of(child)));
+}
+
+TEST_F(TrainEvaluatorWeights, AreRandomWithoutThoseOfAParent) {
+  TrainEvaluator random(context_, epochs(2)), evaluator(context_, options_);
+  prepare(evaluator);
+  const double expected = run(random, {.trial_id = 7, .architecture = largest_});
+  EXPECT_EQ(run(evaluator, {.trial_id = 7, .architecture = largest_}), expected);
+  EXPECT_EQ(run(evaluator, {.trial_id = 7, .architecture = largest_, .parent = 3}), expected);
+  EXPECT_TRUE(std::filesystem::exists(file_of(7)));
+  EXPECT_FALSE(std::filesystem::exists(file_of(3)));  // as of a trial that failed
+}
+
+TEST_F(TrainEvaluatorWeights, OfParentsNeedADirectory) {
+  TrainEvaluator evaluator(context_, options_);
+  EXPECT_THAT(throws<Error>([&] { run(evaluator, {.architecture = first}); }),
+              HasSubstr("call prepare() first"));
+  EXPECT_THAT(throws<ConfigError>([&] {
+                evaluator.prepare({.directory = {}, .rng = Rng(2), .stop_requested = {}});
+              }),
+              HasSubstr("/weights/from: \"parent\" keeps weights in the directory of a run"));
+  write_file_atomically(file_of(0), "");
+  EXPECT_THAT(
+      throws<IoError>([&] {
+        evaluator.prepare({.directory = file_of(0) / "below", .rng = Rng(2), .stop_requested = {}});
+      }),
+      HasSubstr("cannot be created"));
+}
+
+TEST_F(TrainEvaluatorWeights, OfAParentThatCannotBeReadAreAnError) {
+  TrainEvaluator evaluator(context_, options_);
+  prepare(evaluator);
+  write_file_atomically(file_of(3), "torn");
+  EXPECT_THAT(
+      throws<IoError>([&] { run(evaluator, {.trial_id = 7, .architecture = first, .parent = 3}); }),
+      HasSubstr("trial-3.safetensors"));
+}
+
+TEST_F(TrainEvaluatorWeights, MayComeFromAFile) {
+  GraphModule trained = network(first);
+  trained.reset_parameters(Rng(9));
+  write_tensors(file_of(0), {.tensors = trained.state(), .info = {}});
+  TrainEvaluatorOptions options = epochs(2);
+  options.weights = {.from = FirstWeights::checkpoint, .file = file_of(0).string()};
+  TrainEvaluator evaluator(context_, options);
+  trained.seed(rng_of(3).fork("weights"));
+  train_by_hand(trained, 3);
+  EXPECT_EQ(run(evaluator, {.trial_id = 3, .architecture = first}),
+            evaluate(trained, *context_.data, Split::valid).accuracy);
+  EXPECT_THAT(throws<IoError>([&] { run(evaluator, {.architecture = largest_}); }),
+              HasSubstr("the weights of another network"));
+  options.weights.file = file_of(1).string();
+  EXPECT_THAT(throws<IoError>([&] { TrainEvaluator(context_, options); }),
+              HasSubstr("trial-1.safetensors"));
+}
+
+TEST_F(TrainEvaluatorWeights, AFileGoesWithACheckpointAlone) {
+  const auto error = [&](const FirstWeightsOptions& weights) {
+    TrainEvaluatorOptions options = epochs(1);
+    options.weights = weights;
+    return throws<ConfigError>([&] { TrainEvaluator(context_, options); });
+  };
+  EXPECT_THAT(error({.from = FirstWeights::checkpoint}),
+              HasSubstr("/weights/file: is missing: \"from\": \"checkpoint\" needs the file"));
+  EXPECT_THAT(error({.from = FirstWeights::parent, .file = "net"}),
+              HasSubstr("/weights/file: only goes with \"from\": \"checkpoint\""));
 }
 
 }  // namespace

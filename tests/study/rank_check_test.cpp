@@ -1,5 +1,6 @@
 #include "study/rank_check.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -148,6 +149,23 @@ TEST_F(RankCheckTest, SharedWeightsAreReadAndTheTruthIsTrained) {
   EXPECT_EQ(truth.config["evaluator"]["train"]["epochs"], 2);
   EXPECT_EQ(truth.config["compute"]["workers"], 2);
   EXPECT_EQ(truth.config["compute"]["threads_per_trial"], 1);
+}
+
+TEST_F(RankCheckTest, TheWeightsThatTrialsKeepStayAsTheyAre) {
+  Json config = small_run();
+  config["evaluator"]["weights"] = {{"from", "parent"}};
+  config["final"].erase("export");
+  record(config);
+  const std::filesystem::path kept = run_ / "checkpoints" / "evaluator";
+  std::vector<std::string> before;
+  for (int trial = 0; trial < 4; ++trial) {
+    before.push_back(read_file(kept / fmt::format("trial-{}.safetensors", trial)));
+  }
+  check({.sample = 5});
+  for (int trial = 0; trial < 4; ++trial) {
+    const auto file = fmt::format("trial-{}.safetensors", trial);
+    EXPECT_EQ(read_file(kept / file), before[static_cast<std::size_t>(trial)]) << file;
+  }
 }
 
 TEST_F(RankCheckTest, GoesOnAfterAStop) {

@@ -1,5 +1,6 @@
 #include "study/search.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -181,6 +182,41 @@ TEST_F(Search, AStoppedRunIsContinuedWhereverItStopped) {
   EXPECT_EQ(end, SearchEnd::finished);
   EXPECT_GT(stops, 3);
   for (const char* file : {"pareto.json", "pareto.csv", "best/final.json"}) {
+    EXPECT_EQ(read_file(out_ / file), read_file(whole / file)) << file;
+  }
+}
+
+TEST_F(Search, AContinuedRunFindsTheWeightsOfParents) {
+  Json config = small_run();
+  config.erase("final");
+  config["evaluator"]["weights"] = {{"from", "parent"}};
+  config["strategy"] = {{"type", "regularized_evolution"}, {"population", 2}, {"sample", 2}};
+  config["budget"] = {{"trials", 8}};
+  const auto set_aside = [this](const char* name) {
+    std::filesystem::rename(out_, directory_.path() / name);
+    return directory_.path() / name;
+  };
+  search(config);
+  const Results expected = read_results(out_, catalogue_);
+  EXPECT_TRUE(expected.trials.back().candidate.parent.has_value());
+  const std::filesystem::path whole = set_aside("whole");
+  Json without = config;
+  without["evaluator"].erase("weights");
+  search(without);
+  EXPECT_NE(read_results(out_, catalogue_).trials, expected.trials);  // so that weights matter
+  set_aside("without");
+
+  // A baseline, which is trained between the two parts, does not touch the trials' weights.
+  config["baseline"] = {{"architecture", {{"stage1.depth", "2"}}}};
+  config["budget"] = {{"trials", 5}};
+  search(config);
+  config["budget"] = {{"trials", 8}};
+  std::atomic<int> polls = 0;
+  EXPECT_EQ(search(config, true, [&] { return polls++ > 1; }), SearchEnd::interrupted);
+  search(config, true);
+  EXPECT_EQ(read_results(out_, catalogue_).trials, expected.trials);
+  for (int trial = 0; trial < 8; ++trial) {
+    const auto file = fmt::format("checkpoints/evaluator/trial-{}.safetensors", trial);
     EXPECT_EQ(read_file(out_ / file), read_file(whole / file)) << file;
   }
 }

@@ -63,6 +63,7 @@ TEST(ShrinkingPhases, OpenKernelsThenDepthsThenWidths) {
     EXPECT_NEAR(phases[p].epochs, epochs[p], 1);
     EXPECT_EQ(phases[p].architectures, architectures[p]);
     EXPECT_EQ(phases[p].distilled, p > 0);
+    EXPECT_EQ(phases[p].sorted, p > 3);
   }
   EXPECT_EQ(phases[0].rate_factor, 1);
   EXPECT_NEAR(phases[1].rate_factor, 0.37, 0.005);

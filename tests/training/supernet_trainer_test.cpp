@@ -94,6 +94,22 @@ TEST(TrainSupernet, AContinuedTrainingEndsAlike) {
   }
 }
 
+TEST(TrainSupernet, AShrinkingThatIsContinuedAfterSortingEndsAlike) {
+  const TemporaryDirectory directory;
+  const std::filesystem::path file = directory.path() / "supernet.safetensors";
+  Trained whole(small_space()), first(small_space()), second(small_space());
+  const SupernetOptions options = options_of(RuleKind::progressive, 8);
+  const std::vector<ShrinkingPhase> phases = shrinking_phases(*whole.space, 8);
+  ASSERT_TRUE(phases.back().sorted);
+  ASSERT_GE(phases.back().epochs, 2);
+  whole.train(options);
+  int steps = 0;
+  first.train(options, {.stop_requested = [&] { return ++steps > 75; }, .checkpoint = file});
+  ASSERT_EQ(steps, 76);  // in the last epoch
+  second.train(options, {.checkpoint = file});
+  EXPECT_TRUE(equal(copy_of(whole.net), copy_of(second.net)));
+}
+
 TEST(TrainSupernet, OnlyThePathInUseGetsGradients) {
   const std::shared_ptr<const SearchSpace> space = space_registry().create({{"type", "nasbench201"},
                                                                             {"input", {1, 8, 8}},
@@ -200,6 +216,28 @@ TEST(TrainSupernet, ProgressiveShrinkingTeachesByTheFirstPhase) {
     EXPECT_LT((expected - after[2].at(name)).abs().max().item<double>(), 1e-6) << name;
   }
   EXPECT_GT(moved, 1e-4);
+}
+
+TEST(TrainSupernet, ProgressiveShrinkingSortsChannelsBeforeWidthsOpen) {
+  // At a learning rate of almost 0, sorting is all that the last phase does to the weights.
+  Trained trained(small_space()), by_hand(small_space());
+  SupernetOptions options = options_of(RuleKind::progressive, 4);
+  options.train.learning_rate = 1e-9;
+  options.train.weight_decay = 0;
+  std::vector<State> after;
+  trained.train(options,
+                {.on_epoch = [&](const EpochResult&) { after.push_back(copy_of(trained.net)); }});
+  const SupernetRule rule(by_hand.space, options);
+  ASSERT_EQ(rule.phases().size(), 4u);
+  by_hand.net.load_state(after[2]);
+  by_hand.net.sort_channels(rule.phases()[2].choices);
+  double moved = 0;
+  for (const auto& [name, parameter] : by_hand.net.parameters()) {
+    const at::Tensor sorted = parameter.detach();
+    moved = std::max(moved, (after[2].at(name) - sorted).abs().max().item<double>());
+    EXPECT_LT((after[3].at(name) - sorted).abs().max().item<double>(), 1e-5) << name;
+  }
+  EXPECT_GT(moved, 0.1);
 }
 
 TEST(TrainSupernet, ALossThatIsNotFiniteNamesTheArchitectureAndKeepsTheCheckpoint) {
