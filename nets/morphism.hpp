@@ -7,10 +7,10 @@
 namespace espalier {
 
 /// Sets all parameters and buffers of a network, the child, from those of a similar one, the
-/// parent, and seeds its dropout. Nodes correspond where they have the same name and operator. Of
-/// each tensor the child takes what both have, the first channels and the centre of the kernel, as
-/// a supernet's architectures do; what is new is such that the child computes what the parent does,
-/// where one of these is all that has changed:
+/// parent, and seeds its dropout. Nodes correspond where they have the same name and operator, and
+/// convolutions groups of equally many channels. Of each tensor the child takes what both have, the
+/// first channels and the centre of the kernel, as a supernet's architectures do; what is new is
+/// such that the child computes what the parent does, where one of these is all that has changed:
 /// - a larger kernel with same padding, both odd, is the parent's amid zeros;
 /// - a new channel (with attention: head) is the copy of a random one, and all copies share the
 ///   weights that read it, in random parts whose sum is 1. Channels that are tied by sums, products

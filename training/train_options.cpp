@@ -25,7 +25,7 @@ OptionTable<TrainOptions> train_option_table() {
   const Range positive_share{.low = 0, .high = 1, .low_open = true, .high_open = false};
   OptionTable<T> table("how a network is trained");
   table.add("epochs", &T::epochs, "passes over the training images", between(1, 100000));
-  table.add("batch_size", &T::batch_size, "images per step", between(2, 65536));
+  table.add("batch_size", &T::batch_size, "images in a batch", between(2, 65536));
   table.add("accumulate", &T::accumulate,
             "batches whose gradients are averaged before the weights change", between(1, 65536));
   table.add("optimizer", &T::optimizer, "stochastic gradient descent with momentum, or AdamW",

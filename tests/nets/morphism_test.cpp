@@ -252,6 +252,7 @@ TEST(Morphism, WhatIsSmallerIsTheSupernetsPart) {
   };
   for (const auto& space : {mobile(), chain_of("residual"), resnet(), autoformer()}) check(*space);
   for (auto& [name, supergraph] : hole_supergraphs()) {
+    if (name.ends_with("groups")) continue;  // groups of another width are another operator
     SCOPED_TRACE(name);
     check(SupergraphSpace(std::move(supergraph)));
   }
