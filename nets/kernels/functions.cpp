@@ -428,8 +428,8 @@ struct Norm : torch::autograd::Function<Norm> {
                             data(mean), to, to + channels, begin, end);
     });
     std::vector<double> sums(static_cast<std::size_t>(2 * channels));
-    for (std::size_t i = 0; i < part_sums.size(); ++i) {
-      sums[i % sums.size()] += static_cast<double>(part_sums[i]);
+    for (auto part = part_sums.begin(); part != part_sums.end();) {
+      for (double& sum : sums) sum += static_cast<double>(*part++);
     }
     at::Tensor dw = at::empty_like(mean), db = at::empty_like(mean);
     at::Tensor slope = at::zeros_like(mean), offset = at::zeros_like(mean);

@@ -878,7 +878,8 @@ template <Epilogue f, class T>
 template <Epilogue f>
 void affine_of(Size channels, const float* x, const float* scale, const float* shift, float* y,
                Size begin, Size end) {
-  for (Size p = begin; p < end; ++p) {
+  // Backwards, as what moments() read last is still in the caches; affine_dx_of() likewise.
+  for (Size p = end; p-- > begin;) {
     over_vectors(channels, [&](auto tag, Size c) {
       using T = decltype(tag);
       using V = typename T::V;
@@ -912,7 +913,7 @@ template <Epilogue f>
 void affine_dx_of(Size channels, const float* x, const float* dy, const float* scale,
                   const float* shift, const float* mean, const float* slopes, const float* offset,
                   float* dx, Size begin, Size end) {
-  for (Size p = begin; p < end; ++p) {
+  for (Size p = end; p-- > begin;) {
     over_vectors(channels, [&](auto tag, Size c) {
       using T = decltype(tag);
       using V = typename T::V;
