@@ -563,6 +563,9 @@ void sum_of_windows(const float* const* x, const float* const* before, const flo
     };
     V left{}, middle = column(0);
     for (Size w = 0; w < width; ++w) {
+      // The next row: see Next.
+      prefetch<1, 0>(x[rows - 1] + (width + w) * channels + c, 0);
+      prefetch<1, 1>(y + (width + w) * channels + c, 0);
       const V right = w + 1 < width ? column(w + 1) : V{};
       const V sum = left + middle + right;
       store(y + w * channels + c, after == nullptr ? sum : sum * splat<V>(after[w]));
@@ -812,6 +815,10 @@ void max_pool_dx(const Window& window, const float* dy, const std::uint8_t* taps
 
 // ---- batch norm
 
+/// How far ahead, in numbers, these loops ask for memory. They take a cycle or two a number, and a
+/// gradient that is loaded only where its input is above zero has to wait for that input.
+constexpr Size ahead = 1024;
+
 /// Calls f(slot, pixel) for all pixels, four at a time: sums in four slots hide their latency.
 template <class F>
 [[gnu::always_inline]] inline void over_pixels(Size begin, Size end, F&& f) {
@@ -828,7 +835,10 @@ void moments(Size channels, const float* x, float* mean, float* squares, Size be
   over_vectors(channels, [&](auto tag, Size c) {
     using V = typename decltype(tag)::V;
     V sum[4] = {};
-    over_pixels(begin, end, [&](int s, Size p) { sum[s] += load<V>(x + p * channels + c); });
+    over_pixels(begin, end, [&](int s, Size p) {
+      prefetch<1, 0>(x + p * channels + c + ahead, 0);
+      sum[s] += load<V>(x + p * channels + c);
+    });
     const V middle = ((sum[0] + sum[1]) + (sum[2] + sum[3])) * splat<V>(share);
     V square[4] = {};
     over_pixels(begin, end, [&](int s, Size p) {
@@ -884,6 +894,8 @@ void affine_of(Size channels, const float* x, const float* scale, const float* s
       using T = decltype(tag);
       using V = typename T::V;
       const Size at = p * channels + c;
+      prefetch<1, 0>(x + at - ahead, 0);
+      prefetch<1, 1>(y + at - ahead, 0);
       store(y + at, value<f, T>(load<V>(x + at) * load<V>(scale + c) + load<V>(shift + c)));
     });
   }
@@ -899,6 +911,8 @@ void affine_sums_of(Size channels, const float* x, const float* dy, const float*
     const V a = load<V>(scale + c), b = load<V>(shift + c), middle = load<V>(mean + c);
     V sums[4] = {}, products[4] = {};
     over_pixels(begin, end, [&](int s, Size p) {
+      prefetch<1, 0>(dy + p * channels + c + ahead, 0);
+      prefetch<1, 0>(x + p * channels + c + ahead, 0);
       const V v = load<V>(x + p * channels + c);
       const V g = slope<f, T>(v * a + b, load<V>(dy + p * channels + c));
       sums[s] += g;
@@ -918,6 +932,9 @@ void affine_dx_of(Size channels, const float* x, const float* dy, const float* s
       using T = decltype(tag);
       using V = typename T::V;
       const Size at = p * channels + c;
+      prefetch<1, 0>(dy + at - ahead, 0);
+      prefetch<1, 0>(x + at - ahead, 0);
+      prefetch<1, 1>(dx + at - ahead, 0);
       const V v = load<V>(x + at), a = load<V>(scale + c);
       const V g = slope<f, T>(v * a + load<V>(shift + c), load<V>(dy + at));
       store(dx + at, g * a + ((v - load<V>(mean + c)) * load<V>(slopes + c) + load<V>(offset + c)));
