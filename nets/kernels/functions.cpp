@@ -159,9 +159,10 @@ struct Depthwise : torch::autograd::Function<Depthwise> {
     const at::Tensor &x = saved[0], &weight = saved[1];
     const at::Tensor dy = gradients[0].contiguous(last);
     at::Tensor dx, dw, db;
-    if (x.requires_grad()) {
-      const at::Tensor taps = taps_first(weight);
-      dx = image_like(x);
+    const bool at_once = x.requires_grad() && weight.requires_grad() && window.w.stride == 1;
+    const at::Tensor taps = x.requires_grad() ? taps_first(weight) : at::Tensor();
+    if (x.requires_grad()) dx = image_like(x);
+    if (x.requires_grad() && !at_once) {
       share(x.size(0) * window.h.in, in_row(window) * window.w.kernel,
             [&](std::int64_t begin, std::int64_t end) {
               kernels().depthwise_dx(window, data(dy), data(taps), mutable_data(dx), begin, end);
@@ -169,13 +170,19 @@ struct Depthwise : torch::autograd::Function<Depthwise> {
     }
     if (weight.requires_grad()) {
       // Parts of at least 128 pixels, since each writes a whole kernel, and at most 16 of them.
-      const std::int64_t rows = x.size(0) * window.h.out;
-      const Parts parts(rows, std::max((rows + 15) / 16, 128 / window.w.out));
+      const Axis& w = window.w;
+      const std::int64_t rows = x.size(0) * (at_once ? window.h.in : window.h.out);
+      const Parts parts(rows, std::max((rows + 15) / 16, 128 / (at_once ? w.in : w.out)));
       at::Tensor sums =
-          at::empty({parts.count, window.h.kernel, window.w.kernel, window.channels}, x.options());
+          at::empty({parts.count, window.h.kernel, w.kernel, window.channels}, x.options());
       parts.run([&](std::int64_t part, std::int64_t begin, std::int64_t end) {
-        kernels().depthwise_dw(window, data(x), data(dy),
-                               mutable_data(sums) + part * sums.stride(0), begin, end);
+        float* sum = mutable_data(sums) + part * sums.stride(0);
+        if (at_once) {
+          kernels().depthwise_gradients(window, data(x), data(dy), data(taps), mutable_data(dx),
+                                        sum, begin, end);
+        } else {
+          kernels().depthwise_dw(window, data(x), data(dy), sum, begin, end);
+        }
       });
       dw = (parts.count == 1 ? sums.select(0, 0) : sums.sum(0)).permute({2, 0, 1}).unsqueeze(1);
     }
@@ -421,8 +428,8 @@ struct Norm : torch::autograd::Function<Norm> {
                             data(mean), to, to + channels, begin, end);
     });
     std::vector<double> sums(static_cast<std::size_t>(2 * channels));
-    for (std::size_t i = 0; i < part_sums.size(); ++i) {
-      sums[i % sums.size()] += static_cast<double>(part_sums[i]);
+    for (auto part = part_sums.begin(); part != part_sums.end();) {
+      for (double& sum : sums) sum += static_cast<double>(*part++);
     }
     at::Tensor dw = at::empty_like(mean), db = at::empty_like(mean);
     at::Tensor slope = at::zeros_like(mean), offset = at::zeros_like(mean);

@@ -8,8 +8,8 @@
 
 namespace espalier::kernels {
 
-/// How a window moves along one axis. Output o reads inputs o * stride + k * dilation - padding, for
-/// k below kernel, where there are such.
+/// How a window moves along one axis. Output o reads inputs o * stride + k * dilation - padding,
+/// for k below kernel, where there are such.
 struct Axis {
   std::int64_t in = 1, out = 1;
   std::int64_t kernel = 1, stride = 1, padding = 0, dilation = 1;
@@ -41,6 +41,10 @@ struct Kernels {
   /// The part {kh,kw,C} that output rows from begin to end contribute.
   void (*depthwise_dw)(const Window& window, const float* x, const float* dy, float* dw,
                        std::int64_t begin, std::int64_t end);
+  /// Both for stride 1, in one pass: rows of dx from begin to end, and the part {kh,kw,C} of dw
+  /// that these rows of x contribute.
+  void (*depthwise_gradients)(const Window& window, const float* x, const float* dy, const float* w,
+                              float* dx, float* dw, std::int64_t begin, std::int64_t end);
 
   /// The sum over the window times `factors` {H',W'}, the reciprocals of what to divide by. Windows
   /// without dilation. Rows of y.
@@ -63,8 +67,8 @@ struct Kernels {
   /// y = f(x * scale + shift), all but x and y {C}. Pixels.
   void (*affine)(std::int64_t channels, Epilogue f, const float* x, const float* scale,
                  const float* shift, float* y, std::int64_t begin, std::int64_t end);
-  /// With g = dy * f'(x * scale + shift): the sums of g and of g * (x - mean), {C} each, over pixels
-  /// from begin to end.
+  /// With g = dy * f'(x * scale + shift): the sums of g and of g * (x - mean), {C} each, over
+  /// pixels from begin to end.
   void (*affine_sums)(std::int64_t channels, Epilogue f, const float* x, const float* dy,
                       const float* scale, const float* shift, const float* mean, float* sum,
                       float* product, std::int64_t begin, std::int64_t end);

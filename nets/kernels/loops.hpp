@@ -48,6 +48,14 @@ template <class V>
   return sum;
 }
 
+/// Asks for `count` vectors `step` numbers apart, to be read, or with `write` written, soon. They
+/// may lie past the end of an array.
+template <int count, int write>
+[[gnu::always_inline]] inline void prefetch(const float* p, Size step) {
+#pragma GCC unroll 16
+  for (int i = 0; i < count; ++i) __builtin_prefetch(p + i * step, write);
+}
+
 /// Calls f(tag, c) for vectors that cover [0, count), the wide ones first.
 template <class F>
 [[gnu::always_inline]] inline void over_vectors(Size count, F&& f) {
@@ -65,6 +73,10 @@ template <class F>
 constexpr Size min(Size a, Size b) { return a < b ? a : b; }
 constexpr Size max(Size a, Size b) { return a > b ? a : b; }
 
+struct Range {
+  Size begin, end;
+};
+
 alignas(64) constexpr float zeros[16] = {};
 
 // ---- depthwise convolution
@@ -81,6 +93,14 @@ struct TapRow {
 /// argument below; columns outside [0, width) are zero.
 struct Columns {
   Size first, unit, width;
+};
+
+/// What the row of outputs after this one will touch: the input row that none has read yet, and how
+/// many numbers further to write. Asked for ahead, since what the machine fetches by itself ends
+/// with a page of memory, often a row.
+struct Next {
+  const float* x;
+  Size y;
 };
 
 /// `outputs` columns of one row and one vector of channels. Each input column is loaded once for
@@ -104,8 +124,8 @@ template <class T, int taps, int step, int outputs, bool inside>
 #pragma GCC unroll 32
     for (int j = 0; j < (outputs - 1) * step + taps; ++j) {
       const Size column = first + columns.unit * j;
-      const bool exists = inside || static_cast<std::uint64_t>(column) <
-                                        static_cast<std::uint64_t>(columns.width);
+      const bool exists =
+          inside || static_cast<std::uint64_t>(column) < static_cast<std::uint64_t>(columns.width);
       const V v = load<V>(exists ? x + column * channels : zeros);
 #pragma GCC unroll 8
       for (int b = 0; b < outputs; ++b) {
@@ -122,13 +142,16 @@ template <class T, int taps, int step, int outputs, bool inside>
 
 template <class T, int taps, int step>
 void convolve_row(const TapRow* rows, int row_count, const Columns& columns, Size count,
-                  Size channels, Size c, const float* bias, float* y, Size y_step) {
+                  Size channels, Size c, const float* bias, float* y, Size y_step,
+                  const Next& next) {
   Size t = 0;
   while (t < count) {
     const Size left = count - t;
     float* out = y + t * y_step;
     if (left > 4) {
       const Size begin = columns.first + columns.unit * step * t;
+      prefetch<8, 1>(out + next.y + c, y_step);
+      prefetch<8 * step, 0>(next.x + begin * channels + c, columns.unit * channels);
       if (begin >= 0 && begin + columns.unit * (7 * step + taps - 1) < columns.width) {
         convolve_block<T, taps, step, 8, true>(rows, row_count, columns, t, channels, c, bias, out,
                                                y_step, left);
@@ -152,15 +175,15 @@ void convolve_row(const TapRow* rows, int row_count, const Columns& columns, Siz
 /// One row in all channels.
 template <int taps, int step>
 void convolve(const TapRow* rows, int row_count, const Columns& columns, Size count, Size channels,
-              const float* bias, float* y, Size y_step) {
+              const float* bias, float* y, Size y_step, const Next& next) {
   over_vectors(channels, [&](auto tag, Size c) {
     convolve_row<decltype(tag), taps, step>(rows, row_count, columns, count, channels, c, bias, y,
-                                            y_step);
+                                            y_step, next);
   });
 }
 
 using Convolve = void (*)(const TapRow*, int, const Columns&, Size, Size, const float*, float*,
-                          Size);
+                          Size, const Next&);
 
 Convolve convolve_with(Size taps, Size step) {
   if (step == 2) {
@@ -182,9 +205,9 @@ Convolve convolve_with(Size taps, Size step) {
   }
 }
 
-/// The columns of output phase + phases * t, where the window reads inputs stride * output + dilation
-/// * k - padding. With dilation 2 and stride 1 outputs of one parity read inputs of one parity: two
-/// phases, each a plain convolution.
+/// The columns of output phase + phases * t, where the window reads inputs stride * output +
+/// dilation * k - padding. With dilation 2 and stride 1 outputs of one parity read inputs of one
+/// parity: two phases, each a plain convolution.
 struct Phases {
   Size count, unit, step;
   explicit Phases(const Axis& w)
@@ -216,9 +239,11 @@ void depthwise(const Window& window, const float* x, const float* w, const float
       }
       ++count;
     }
+    const Size new_row = top + (ah.kernel - 1) * ah.dilation + ah.stride;
+    const Next next{x + (image * ah.in + new_row) * aw.in * channels, aw.out * channels};
     for (Size phase = 0; phase < phases.count; ++phase) {
       run(rows, count, phases.columns(aw, phase), phases.outputs(aw, phase), channels, bias,
-          y + (row * aw.out + phase) * channels, phases.count * channels);
+          y + (row * aw.out + phase) * channels, phases.count * channels, next);
     }
   }
 }
@@ -232,6 +257,8 @@ void depthwise_dx(const Window& window, const float* dy, const float* w, float* 
   const Size period = max(aw.stride, aw.dilation), unit = period / aw.stride;
   for (Size row = begin; row < end; ++row) {
     const Size image = row / ah.in, from = row % ah.in + ah.padding;
+    const Next next{dy + (image * ah.out + (from + 1) / ah.stride) * aw.out * channels,
+                    aw.in * channels};
     for (Size phase = 0; phase < min(period, aw.in); ++phase) {
       Size taps[max_taps], tap_count = 0;
       for (Size k = aw.kernel; k-- > 0;) {
@@ -259,7 +286,7 @@ void depthwise_dx(const Window& window, const float* dy, const float* w, float* 
       // Exact: the taps were chosen so. It may be negative.
       const Size first = (phase + aw.padding - taps[0] * aw.dilation) / aw.stride;
       convolve_with(tap_count, 1)(rows, count, {first, unit, aw.out}, outputs, channels, nullptr,
-                                  to, period * channels);
+                                  to, period * channels, next);
     }
   }
 }
@@ -328,10 +355,10 @@ void correlate(const Window& window, const float* x, const float* dy, float* dw,
           const Size y = row % ah.out * ah.stride - ah.padding + k * ah.dilation;
           if (y < 0 || y >= ah.in) continue;
           for (Size phase = 0; phase < phases.count; ++phase) {
-            correlate_row<T, taps, step, sets>(
-                sum, x + (image * ah.in + y) * aw.in * channels + c, phases.columns(aw, phase),
-                phases.outputs(aw, phase), channels, dy + (row * aw.out + phase) * channels + c,
-                phases.count * channels);
+            correlate_row<T, taps, step, sets>(sum, x + (image * ah.in + y) * aw.in * channels + c,
+                                               phases.columns(aw, phase), phases.outputs(aw, phase),
+                                               channels, dy + (row * aw.out + phase) * channels + c,
+                                               phases.count * channels);
           }
         }
 #pragma GCC unroll 8
@@ -360,12 +387,122 @@ void depthwise_dw(const Window& window, const float* x, const float* dy, float* 
   }
 }
 
+/// Both gradients in `outputs` columns of a row of x, for the vector of channels where the pointers
+/// start: stores dx and adds to `sum`, kernel row by kernel row and last tap first. Each column of
+/// dy is loaded once for all the products that it is in.
+template <class T, int taps, int outputs, bool inside>
+[[gnu::always_inline]] inline void gradients_block(const TapRow* rows, Range kernel_rows,
+                                                   const Columns& columns, Size t, Size channels,
+                                                   Size c, const float* x, float* dx, Size step,
+                                                   typename T::V (&sum)[taps][taps]) {
+  using V = typename T::V;
+  V in[outputs], out[outputs] = {};
+#pragma GCC unroll 8
+  for (int b = 0; b < outputs; ++b) in[b] = load<V>(x + b * step);
+  const Size first = columns.first + columns.unit * t;
+  for (Size k = kernel_rows.begin; k < kernel_rows.end; ++k) {
+    V w[taps], part[taps];
+#pragma GCC unroll 8
+    for (int j = 0; j < taps; ++j) {
+      w[j] = load<V>(rows[k].w[j] + c);
+      part[j] = sum[k][j];
+    }
+#pragma GCC unroll 32
+    for (int i = 0; i < outputs + taps - 1; ++i) {
+      const Size column = first + columns.unit * i;
+      if (!inside && (column < 0 || column >= columns.width)) continue;
+      const V g = load<V>(rows[k].x + column * channels + c);
+#pragma GCC unroll 8
+      for (int b = 0; b < outputs; ++b) {
+        const int j = i - b;
+        if (j < 0 || j >= taps) continue;
+        out[b] += g * w[j];
+        part[j] += g * in[b];
+      }
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < taps; ++j) sum[k][j] = part[j];
+  }
+#pragma GCC unroll 8
+  for (int b = 0; b < outputs; ++b) store(dx + b * step, out[b]);
+}
+
+template <int taps>
+void gradients(const Window& window, const float* x, const float* dy, const float* w, float* dx,
+               float* dw, Size begin, Size end) {
+  const Axis &ah = window.h, &aw = window.w;
+  const Size channels = window.channels, phases = aw.dilation;
+  // As in correlate().
+  const Size run = max(1, 64 / aw.in);
+  __builtin_memset(dw, 0, sizeof(float) * taps * taps * channels);
+  for (Size from = begin; from < end; from += run) {
+    const Size to = min(end, from + run);
+    over_vectors(channels, [&](auto tag, Size c) {
+      using T = decltype(tag);
+      using V = typename T::V;
+      constexpr int outputs = 4;
+      V sum[taps][taps] = {};
+      for (Size row = from; row < to; ++row) {
+        // Kernel row k reads this row for the output row bottom - k * dilation.
+        const Size image = row / ah.in, bottom = row % ah.in + ah.padding;
+        const Range kernel_rows{bottom < ah.out ? 0 : (bottom - ah.out) / ah.dilation + 1,
+                                min(taps, bottom / ah.dilation + 1)};
+        TapRow rows[taps];
+        for (Size k = kernel_rows.begin; k < kernel_rows.end; ++k) {
+          rows[k].x = dy + (image * ah.out + bottom - k * ah.dilation) * aw.out * channels;
+          for (Size j = 0; j < taps; ++j) {
+            rows[k].w[j] = w + (k * taps + taps - 1 - j) * channels;
+          }
+        }
+        const float* next = dy + (image * ah.out + bottom + 1) * aw.out * channels;  // see Next
+        for (Size phase = 0; phase < phases; ++phase) {
+          const Columns columns{phase + aw.padding - (taps - 1) * aw.dilation, aw.dilation, aw.out};
+          const Size count = (aw.in - phase + phases - 1) / phases, step = phases * channels;
+          const Size start = (row * aw.in + phase) * channels + c;
+          Size t = 0;
+          for (; t + outputs <= count; t += outputs) {
+            const Size left = columns.first + columns.unit * t;
+            const Size right = left + columns.unit * (outputs + taps - 2);
+            const Size at = start + t * step;
+            prefetch<outputs, 1>(dx + at + aw.in * channels, step);
+            prefetch<outputs, 0>(x + at + aw.in * channels, step);
+            prefetch<outputs, 0>(next + left * channels + c, columns.unit * channels);
+            if (left >= 0 && right < columns.width) {
+              gradients_block<T, taps, outputs, true>(rows, kernel_rows, columns, t, channels, c,
+                                                      x + at, dx + at, step, sum);
+            } else {
+              gradients_block<T, taps, outputs, false>(rows, kernel_rows, columns, t, channels, c,
+                                                       x + at, dx + at, step, sum);
+            }
+          }
+          for (; t < count; ++t) {
+            const Size at = start + t * step;
+            gradients_block<T, taps, 1, false>(rows, kernel_rows, columns, t, channels, c, x + at,
+                                               dx + at, step, sum);
+          }
+        }
+      }
+      for (int k = 0; k < taps; ++k) {
+        for (int j = 0; j < taps; ++j) {
+          float* at = dw + (k * taps + taps - 1 - j) * channels + c;
+          store(at, load<V>(at) + sum[k][j]);
+        }
+      }
+    });
+  }
+}
+
+void depthwise_gradients(const Window& window, const float* x, const float* dy, const float* w,
+                         float* dx, float* dw, Size begin, Size end) {
+  const auto run = window.w.kernel == 3   ? gradients<3>
+                   : window.w.kernel == 5 ? gradients<5>
+                                          : gradients<7>;
+  run(window, x, dy, w, dx, dw, begin, end);
+}
+
 // ---- pooling
 
 /// The outputs whose window holds an input.
-struct Range {
-  Size begin, end;
-};
 Range readers(const Axis& a, Size input) {
   const Size place = input + a.padding;
   const Size begin = place < a.kernel ? 0 : (place - a.kernel) / a.stride + 1;
@@ -392,9 +529,9 @@ template <class F>
   }
 }
 
-/// Calls f(input, ih, iw, image, rows, columns) for every pixel of the input rows from begin to end:
-/// its number, its place in the image, the number of the image's first output, and the outputs that
-/// read it.
+/// Calls f(input, ih, iw, image, rows, columns) for every pixel of the input rows from begin to
+/// end: its number, its place in the image, the number of the image's first output, and the outputs
+/// that read it.
 template <class F>
 [[gnu::always_inline]] inline void over_inputs(const Window& window, Size begin, Size end, F&& f) {
   const Axis &ah = window.h, &aw = window.w;
@@ -426,6 +563,9 @@ void sum_of_windows(const float* const* x, const float* const* before, const flo
     };
     V left{}, middle = column(0);
     for (Size w = 0; w < width; ++w) {
+      // The next row: see Next.
+      prefetch<1, 0>(x[rows - 1] + (width + w) * channels + c, 0);
+      prefetch<1, 1>(y + (width + w) * channels + c, 0);
       const V right = w + 1 < width ? column(w + 1) : V{};
       const V sum = left + middle + right;
       store(y + w * channels + c, after == nullptr ? sum : sum * splat<V>(after[w]));
@@ -504,61 +644,180 @@ void average_pool_dx(const Window& window, const float* dy, const float* factors
               });
 }
 
+/// The largest of the values so far, lane by lane, and where it was.
+template <class T>
+struct Best {
+  typename T::V value;
+  typename T::I place;
+  /// The first of equals stays, the last NaN comes.
+  [[gnu::always_inline]] void take(typename T::V v, typename T::I at) {
+    const typename T::I taken = (v > value) | (v != v);
+    value = taken ? v : value;
+    place = taken ? at : place;
+  }
+};
+
+template <class T>
+[[gnu::always_inline]] inline typename T::I same_place(Size place) {
+  return static_cast<std::int32_t>(place) - typename T::I{};
+}
+
+template <class T>
+[[gnu::always_inline]] inline void store_bytes(std::uint8_t* to, typename T::I values) {
+  const auto bytes = __builtin_convertvector(values, typename VectorOf<T::width>::Byte);
+  __builtin_memcpy(to, &bytes, sizeof(bytes));
+}
+template <class T>
+[[gnu::always_inline]] inline typename T::I load_bytes(const std::uint8_t* from) {
+  // Lane by lane: GCC makes vectors of this loop, but not of a conversion.
+  typename T::I values;
+  for (int lane = 0; lane < T::width; ++lane) values[lane] = from[lane];
+  return values;
+}
+
+/// Calls f(image, top, bottom) for a few rows of one image at a time.
+template <class F>
+[[gnu::always_inline]] inline void over_bands(Size height, Size begin, Size end, F&& f) {
+  while (begin < end) {
+    const Size image = begin / height, top = begin % height;
+    const Size bottom = min(min(top + 4, height), top + end - begin);
+    f(image, top, bottom);
+    begin += bottom - top;
+  }
+}
+
+/// Pools of 3x3 windows with stride and padding 1, down a few rows: the best of three neighbours in
+/// a row serves three outputs. Rows before columns, as the order of places wants it.
+void max_of_threes(const Window& window, const float* x, float* y, std::uint8_t* taps, Size begin,
+                   Size end) {
+  const Size height = window.h.in, width = window.w.in, channels = window.channels;
+  over_bands(height, begin, end, [&](Size image, Size top, Size bottom) {
+    for (Size w = 0; w < width; ++w) {
+      const bool left = w > 0, right = w + 1 < width;
+      over_vectors(channels, [&](auto tag, Size c) {
+        using T = decltype(tag);
+        using V = typename T::V;
+        const auto number = [&](Size h) {
+          return ((image * height + h) * width + w) * channels + c;
+        };
+        const auto best_of_row = [&](Size h) {
+          const float* at = x + number(h);
+          Best<T> best{load<V>(left ? at - channels : at), same_place<T>(left ? 0 : 1)};
+          if (left) best.take(load<V>(at), same_place<T>(1));
+          if (right) best.take(load<V>(at + channels), same_place<T>(2));
+          return best;
+        };
+        Best<T> above = best_of_row(max(0, top - 1));
+        Best<T> middle = top > 0 ? best_of_row(top) : above;
+        for (Size h = top; h < bottom; ++h) {
+          Best<T> best{middle.value, middle.place + 3};
+          if (h > 0) {
+            best = above;
+            best.take(middle.value, middle.place + 3);
+          }
+          above = middle;
+          if (h + 1 < height) {
+            middle = best_of_row(h + 1);
+            best.take(middle.value, middle.place + 6);
+          }
+          store(y + number(h), best.value);
+          store_bytes<T>(taps + number(h), best.place);
+        }
+      });
+    }
+  });
+}
+
+/// The gradient of max_of_threes(): three columns of outputs down a few rows, each giving to three
+/// rows of inputs.
+void max_of_threes_dx(const Window& window, const float* dy, const std::uint8_t* taps, float* dx,
+                      Size begin, Size end) {
+  const Size height = window.h.in, width = window.w.in, channels = window.channels;
+  over_bands(height, begin, end, [&](Size image, Size top, Size bottom) {
+    for (Size w = 0; w < width; ++w) {
+      over_vectors(channels, [&](auto tag, Size c) {
+        using T = decltype(tag);
+        using V = typename T::V;
+        using I = typename T::I;
+        const Size start = (image * height * width + w) * channels + c, row = width * channels;
+        V above{}, middle{}, below{};
+        for (Size h = top - 1; h <= bottom; ++h) {
+          if (h >= 0 && h < height) {
+            const auto give = [&](Size column) {
+              const Size at = start + h * row + column * channels;
+              const V g = load<V>(dy + at);
+              const I place = load_bytes<T>(taps + at) + static_cast<std::int32_t>(column);
+              above = place == 1 ? above + g : above;
+              middle = place == 4 ? middle + g : middle;
+              below = place == 7 ? below + g : below;
+            };
+            if (w > 0) give(-1);
+            give(0);
+            if (w + 1 < width) give(1);
+          }
+          if (h > top) store(dx + start + (h - 1) * row, above);
+          above = middle;
+          middle = below;
+          below = V{};
+        }
+      });
+    }
+  });
+}
+
 void max_pool(const Window& window, const float* x, float* y, std::uint8_t* taps, Size begin,
               Size end) {
+  if (is_plain_three(window)) return max_of_threes(window, x, y, taps, begin, end);
   const Size channels = window.channels, width = window.w.in, kernel = window.w.kernel;
   over_windows(window, begin, end, [&](Size output, Size start, Range rows, Range columns) {
     over_vectors(channels, [&](auto tag, Size c) {
       using T = decltype(tag);
       using V = typename T::V;
-      using I = typename T::I;
-      V best = splat<V>(-__builtin_inff());
-      I place = static_cast<std::int32_t>(rows.begin * kernel + columns.begin) - I{};
+      Best<T> best{splat<V>(-__builtin_inff()), same_place<T>(rows.begin * kernel + columns.begin)};
       for (Size i = rows.begin; i < rows.end; ++i) {
         for (Size j = columns.begin; j < columns.end; ++j) {
-          const V v = load<V>(x + (start + i * width + j) * channels + c);
-          const I taken = (v > best) | (v != v);
-          best = taken ? v : best;
-          place = taken ? static_cast<std::int32_t>(i * kernel + j) - I{} : place;
+          best.take(load<V>(x + (start + i * width + j) * channels + c),
+                    same_place<T>(i * kernel + j));
         }
       }
       const Size at = output * channels + c;
-      store(y + at, best);
-      const auto bytes = __builtin_convertvector(place, typename VectorOf<T::width>::Byte);
-      __builtin_memcpy(taps + at, &bytes, sizeof(bytes));
+      store(y + at, best.value);
+      store_bytes<T>(taps + at, best.place);
     });
   });
 }
 
 void max_pool_dx(const Window& window, const float* dy, const std::uint8_t* taps, float* dx,
                  Size begin, Size end) {
+  if (is_plain_three(window)) return max_of_threes_dx(window, dy, taps, dx, begin, end);
   const Axis &ah = window.h, &aw = window.w;
   const Size channels = window.channels;
-  over_inputs(window, begin, end,
-              [&](Size input, Size ih, Size iw, Size image, Range rows, Range columns) {
-                over_vectors(channels, [&](auto tag, Size c) {
-                  using T = decltype(tag);
-                  using V = typename T::V;
-                  using I = typename T::I;
-                  V sum{};
-                  for (Size i = rows.begin; i < rows.end; ++i) {
-                    for (Size j = columns.begin; j < columns.end; ++j) {
-                      const Size at = (image + i * aw.out + j) * channels + c;
-                      const Size place = (ih + ah.padding - i * ah.stride) * aw.kernel + iw +
-                                         aw.padding - j * aw.stride;
-                      // Lane by lane: GCC makes vectors of this loop, but not of a conversion.
-                      I taken;
-                      for (int lane = 0; lane < T::width; ++lane) taken[lane] = taps[at + lane];
-                      const I here = taken == static_cast<std::int32_t>(place);
-                      sum += here ? load<V>(dy + at) : V{};
-                    }
-                  }
-                  store(dx + input * channels + c, sum);
-                });
-              });
+  over_inputs(
+      window, begin, end, [&](Size input, Size ih, Size iw, Size image, Range rows, Range columns) {
+        over_vectors(channels, [&](auto tag, Size c) {
+          using T = decltype(tag);
+          using V = typename T::V;
+          using I = typename T::I;
+          V sum{};
+          for (Size i = rows.begin; i < rows.end; ++i) {
+            for (Size j = columns.begin; j < columns.end; ++j) {
+              const Size at = (image + i * aw.out + j) * channels + c;
+              const Size place =
+                  (ih + ah.padding - i * ah.stride) * aw.kernel + iw + aw.padding - j * aw.stride;
+              const I here = load_bytes<T>(taps + at) == static_cast<std::int32_t>(place);
+              sum += here ? load<V>(dy + at) : V{};
+            }
+          }
+          store(dx + input * channels + c, sum);
+        });
+      });
 }
 
 // ---- batch norm
+
+/// How far ahead, in numbers, these loops ask for memory. They take a cycle or two a number, and a
+/// gradient that is loaded only where its input is above zero has to wait for that input.
+constexpr Size ahead = 1024;
 
 /// Calls f(slot, pixel) for all pixels, four at a time: sums in four slots hide their latency.
 template <class F>
@@ -576,7 +835,10 @@ void moments(Size channels, const float* x, float* mean, float* squares, Size be
   over_vectors(channels, [&](auto tag, Size c) {
     using V = typename decltype(tag)::V;
     V sum[4] = {};
-    over_pixels(begin, end, [&](int s, Size p) { sum[s] += load<V>(x + p * channels + c); });
+    over_pixels(begin, end, [&](int s, Size p) {
+      prefetch<1, 0>(x + p * channels + c + ahead, 0);
+      sum[s] += load<V>(x + p * channels + c);
+    });
     const V middle = ((sum[0] + sum[1]) + (sum[2] + sum[3])) * splat<V>(share);
     V square[4] = {};
     over_pixels(begin, end, [&](int s, Size p) {
@@ -626,11 +888,14 @@ template <Epilogue f, class T>
 template <Epilogue f>
 void affine_of(Size channels, const float* x, const float* scale, const float* shift, float* y,
                Size begin, Size end) {
-  for (Size p = begin; p < end; ++p) {
+  // Backwards, as what moments() read last is still in the caches; affine_dx_of() likewise.
+  for (Size p = end; p-- > begin;) {
     over_vectors(channels, [&](auto tag, Size c) {
       using T = decltype(tag);
       using V = typename T::V;
       const Size at = p * channels + c;
+      prefetch<1, 0>(x + at - ahead, 0);
+      prefetch<1, 1>(y + at - ahead, 0);
       store(y + at, value<f, T>(load<V>(x + at) * load<V>(scale + c) + load<V>(shift + c)));
     });
   }
@@ -646,6 +911,8 @@ void affine_sums_of(Size channels, const float* x, const float* dy, const float*
     const V a = load<V>(scale + c), b = load<V>(shift + c), middle = load<V>(mean + c);
     V sums[4] = {}, products[4] = {};
     over_pixels(begin, end, [&](int s, Size p) {
+      prefetch<1, 0>(dy + p * channels + c + ahead, 0);
+      prefetch<1, 0>(x + p * channels + c + ahead, 0);
       const V v = load<V>(x + p * channels + c);
       const V g = slope<f, T>(v * a + b, load<V>(dy + p * channels + c));
       sums[s] += g;
@@ -660,15 +927,17 @@ template <Epilogue f>
 void affine_dx_of(Size channels, const float* x, const float* dy, const float* scale,
                   const float* shift, const float* mean, const float* slopes, const float* offset,
                   float* dx, Size begin, Size end) {
-  for (Size p = begin; p < end; ++p) {
+  for (Size p = end; p-- > begin;) {
     over_vectors(channels, [&](auto tag, Size c) {
       using T = decltype(tag);
       using V = typename T::V;
       const Size at = p * channels + c;
+      prefetch<1, 0>(dy + at - ahead, 0);
+      prefetch<1, 0>(x + at - ahead, 0);
+      prefetch<1, 1>(dx + at - ahead, 0);
       const V v = load<V>(x + at), a = load<V>(scale + c);
       const V g = slope<f, T>(v * a + load<V>(shift + c), load<V>(dy + at));
-      store(dx + at,
-            g * a + ((v - load<V>(mean + c)) * load<V>(slopes + c) + load<V>(offset + c)));
+      store(dx + at, g * a + ((v - load<V>(mean + c)) * load<V>(slopes + c) + load<V>(offset + c)));
     });
   }
 }
@@ -782,10 +1051,10 @@ void weighted_sum_dx(Size inputs, const float* const* x, const float* weights, c
 }
 
 constexpr Kernels loops_named(std::string_view name) {
-  return {name,         depthwise,    depthwise_dx,    depthwise_dw,
-          average_pool, average_pool_dx, max_pool,     max_pool_dx,
-          moments,      affine,       affine_sums,     affine_dx,
-          scale_images, scale_images_dx, weighted_sum, weighted_sum_dx};
+  return {name,         depthwise,       depthwise_dx, depthwise_dw, depthwise_gradients,
+          average_pool, average_pool_dx, max_pool,     max_pool_dx,  moments,
+          affine,       affine_sums,     affine_dx,    scale_images, scale_images_dx,
+          weighted_sum, weighted_sum_dx};
 }
 
 }  // namespace

@@ -41,6 +41,11 @@ std::vector<Floats> results(const Kernels& k, std::int64_t channels) {
         k.depthwise(w, x.data(), weight.data(), bias.data(), room(out), 0, rows);
         k.depthwise_dx(w, dy.data(), weight.data(), room(pixels * channels), 0, images * size);
         k.depthwise_dw(w, x.data(), dy.data(), room(kernel * kernel * channels), 0, rows);
+        if (stride == 1) {
+          float* dx = room(pixels * channels);
+          k.depthwise_gradients(w, x.data(), dy.data(), weight.data(), dx,
+                                room(kernel * kernel * channels), 0, images * size);
+        }
         if (dilation > 1) continue;
         const Floats factors = draws(a.out * a.out, 5);
         k.average_pool(w, x.data(), factors.data(), room(out), 0, rows);
