@@ -23,6 +23,11 @@ bool plain(const at::Tensor& x) {
 bool usable_image(const at::Tensor& x) {
   return plain(x) && x.dim() == 4 && x.numel() > 0 && x.is_contiguous(last);
 }
+/// A network that trains in bfloat16 has its convolutions and matrix products in it. The loops are
+/// several times as fast in float32 as LibTorch's other operators in 16 bits.
+at::Tensor in_float(const at::Tensor& x) {
+  return x.device().is_cpu() && x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
+}
 bool usable_vector(const at::Tensor& v) { return !v.defined() || (plain(v) && v.is_contiguous()); }
 
 const float* data(const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; }
@@ -365,8 +370,8 @@ struct Norm : torch::autograd::Function<Norm> {
       }
       float *running_means = mutable_data(running_mean), *running_vars = mutable_data(running_var);
       const auto update = [&](float& running, double value) {
-        running = static_cast<float>(momentum * value +
-                                     (1 - momentum) * static_cast<double>(running));
+        running =
+            static_cast<float>(momentum * value + (1 - momentum) * static_cast<double>(running));
       };
       for (std::size_t c = 0; c < middle.size(); ++c) {
         means[c] = static_cast<float>(middle[c]);
@@ -409,8 +414,8 @@ struct Norm : torch::autograd::Function<Norm> {
       found = gradients_again(
           [&](const variable_list& in) {
             const at::Tensor variance = inverse.square().reciprocal() - eps;
-            return followed(batch_norm_of_torch(in[0], {in[1], in[2], mean.clone(), variance,
-                                                        training, 0, eps}),
+            return followed(batch_norm_of_torch(
+                                in[0], {in[1], in[2], mean.clone(), variance, training, 0, eps}),
                             f);
           },
           saved, gradients[0]);
@@ -550,8 +555,9 @@ struct WeightedSum : torch::autograd::Function<WeightedSum> {
 
 }  // namespace
 
-at::Tensor depthwise_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                            const Steps& steps) {
+at::Tensor depthwise_conv2d(const at::Tensor& image, const at::Tensor& weight,
+                            const at::Tensor& bias, const Steps& steps) {
+  const at::Tensor x = in_float(image);
   const bool usable = usable_image(x) && plain(weight) && (!bias.defined() || plain(bias)) &&
                       weight.size(0) == x.size(1);
   if (usable) {
@@ -564,8 +570,9 @@ at::Tensor depthwise_conv2d(const at::Tensor& x, const at::Tensor& weight, const
                     x.size(1) / weight.size(1));
 }
 
-at::Tensor avg_pool2d(const at::Tensor& x, Pair kernel, const Steps& steps, bool ceil_mode,
+at::Tensor avg_pool2d(const at::Tensor& image, Pair kernel, const Steps& steps, bool ceil_mode,
                       bool count_include_pad) {
+  const at::Tensor x = in_float(image);
   if (usable_image(x) && !ceil_mode) {
     const Window window = window_of(x, kernel, steps);
     if (pool_fits(window)) return AveragePool::apply(x, packed(window), count_include_pad);
@@ -573,7 +580,8 @@ at::Tensor avg_pool2d(const at::Tensor& x, Pair kernel, const Steps& steps, bool
   return at::avg_pool2d(x, kernel, steps.stride, steps.padding, ceil_mode, count_include_pad);
 }
 
-at::Tensor max_pool2d(const at::Tensor& x, Pair kernel, const Steps& steps, bool ceil_mode) {
+at::Tensor max_pool2d(const at::Tensor& image, Pair kernel, const Steps& steps, bool ceil_mode) {
+  const at::Tensor x = in_float(image);
   if (usable_image(x) && !ceil_mode) {
     const Window window = window_of(x, kernel, steps);
     if (pool_fits(window)) return MaxPool::apply(x, packed(window));
@@ -581,17 +589,19 @@ at::Tensor max_pool2d(const at::Tensor& x, Pair kernel, const Steps& steps, bool
   return at::max_pool2d(x, kernel, steps.stride, steps.padding, 1, ceil_mode);
 }
 
-at::Tensor batch_norm(const at::Tensor& x, const BatchNorm& n, Epilogue f) {
+at::Tensor batch_norm(const at::Tensor& image, const BatchNorm& n, Epilogue f) {
+  const at::Tensor x = in_float(image);
   const bool usable = usable_image(x) && n.running_mean.defined() && n.running_var.defined() &&
                       usable_vector(n.weight) && usable_vector(n.bias) &&
                       usable_vector(n.running_mean) && usable_vector(n.running_var) &&
                       n.running_mean.numel() == x.size(1) && x.numel() > x.size(1);
   if (!usable) return followed(batch_norm_of_torch(x, n), f);
-  return Norm::apply(x, given(n.weight), given(n.bias), n.running_mean, n.running_var, n.training, n.momentum,
-                     n.eps, static_cast<std::int64_t>(f));
+  return Norm::apply(x, given(n.weight), given(n.bias), n.running_mean, n.running_var, n.training,
+                     n.momentum, n.eps, static_cast<std::int64_t>(f));
 }
 
-at::Tensor scale_images(const at::Tensor& x, const at::Tensor& factors) {
+at::Tensor scale_images(const at::Tensor& image, const at::Tensor& numbers) {
+  const at::Tensor x = in_float(image), factors = in_float(numbers);
   const bool usable = usable_image(x) && plain(factors) && factors.dim() == 4 &&
                       factors.size(0) == x.size(0) && factors.size(1) == x.size(1) &&
                       factors.size(2) == 1 && factors.size(3) == 1 && x.size(2) * x.size(3) > 1;

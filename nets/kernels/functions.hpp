@@ -1,7 +1,8 @@
 // Differentiable operators on the loops of kernels.hpp. Each does what LibTorch's operator of the
 // same name does, and calls that one where the loops do not serve: they take float32 on the CPU in
 // channels-last order, sizes as kernels.hpp says. Gradients that are to be differentiated again
-// come from LibTorch's operators, too. Results do not depend on the number of threads.
+// come from LibTorch's operators, too. Images in bfloat16 on the CPU are computed in float32, which
+// the result has. Results do not depend on the number of threads.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -279,6 +279,27 @@ TEST(KernelFunctions, WhatDoesNotFitFallsBack) {
   equal(weighted_sum(two, weights), weights[0] * x + weights[1] * other_order);
 }
 
+TEST(KernelFunctions, Bfloat16IsComputedInFloat32) {
+  const at::Tensor x = draws({2, 4, 6, 6}, 1).to(at::kBFloat16), exact = x.to(at::kFloat);
+  const auto equal = [](const at::Tensor& a, const at::Tensor& b) {
+    EXPECT_EQ(a.scalar_type(), at::kFloat);
+    EXPECT_TRUE(a.equal(b));
+  };
+  const at::Tensor weight = draws({4, 1, 3, 3}, 2);
+  equal(depthwise_conv2d(x, weight, {}, {}), depthwise_conv2d(exact, weight, {}, {}));
+  equal(avg_pool2d(x, {2, 2}, {}, false, true), avg_pool2d(exact, {2, 2}, {}, false, true));
+  equal(max_pool2d(x, {2, 2}, {}, false), max_pool2d(exact, {2, 2}, {}, false));
+  equal(scale_images(x, x.mean({2, 3}, true)),
+        scale_images(exact, x.mean({2, 3}, true).to(at::kFloat)));
+  const auto normalized = [](const at::Tensor& image) {
+    return batch_norm(image, {{}, {}, at::zeros({4}), at::ones({4}), true}, Epilogue::relu);
+  };
+  equal(normalized(x), normalized(exact));
+  const at::Tensor leaf = x.clone().requires_grad_();
+  max_pool2d(leaf, {2, 2}, {}, false).sum().backward();
+  EXPECT_EQ(leaf.grad().scalar_type(), at::kBFloat16);
+}
+
 TEST(KernelFunctions, ResultsDoNotDependOnTheThreads) {
   const int before = at::get_num_threads();
   const auto run = [](int threads) {
