@@ -49,7 +49,7 @@ template <class V>
 }
 
 /// Asks for `count` vectors `step` numbers apart, to be read, or with `write` written, soon. They
-/// may lie past the end of an array.
+/// may lie outside the array.
 template <int count, int write>
 [[gnu::always_inline]] inline void prefetch(const float* p, Size step) {
 #pragma GCC unroll 16
@@ -563,9 +563,6 @@ void sum_of_windows(const float* const* x, const float* const* before, const flo
     };
     V left{}, middle = column(0);
     for (Size w = 0; w < width; ++w) {
-      // The next row: see Next.
-      prefetch<1, 0>(x[rows - 1] + (width + w) * channels + c, 0);
-      prefetch<1, 1>(y + (width + w) * channels + c, 0);
       const V right = w + 1 < width ? column(w + 1) : V{};
       const V sum = left + middle + right;
       store(y + w * channels + c, after == nullptr ? sum : sum * splat<V>(after[w]));

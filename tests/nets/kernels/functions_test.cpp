@@ -255,6 +255,26 @@ TEST(KernelFunctions, NotANumberGoesThrough) {
   }
 }
 
+TEST(KernelFunctions, MaxPoolGivesTheGradientOfEqualsInfinitiesAndNaNToTheSamePlace) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  at::Tensor values = draws({8, 24, 13, 11}, 1).round();
+  values.masked_fill_(draws(values.sizes(), 2) > 1, nan);
+  values.masked_fill_(draws(values.sizes(), 3) > 0, -infinity);
+  const int before = at::get_num_threads();
+  for (const int threads : {1, 3}) {
+    at::set_num_threads(threads);
+    const at::Tensor x = values.clone().set_requires_grad(true);
+    const at::Tensor ours = max_pool2d(x, {3, 3}, {{1, 1}, {1, 1}}, false);
+    const at::Tensor theirs = at::max_pool2d(x, 3, 1, 1);
+    EXPECT_TRUE(at::allclose(ours, theirs, 0, 0, /*equal_nan=*/true));
+    const at::Tensor dy = draws(ours.sizes(), 4);
+    const at::Tensor dx = torch::autograd::grad({ours}, {x}, {dy})[0];
+    EXPECT_TRUE(at::allclose(dx, torch::autograd::grad({theirs}, {x}, {dy})[0], 1e-6, 1e-6));
+  }
+  at::set_num_threads(before);
+}
+
 TEST(KernelFunctions, WhatDoesNotFitFallsBack) {
   const at::Tensor x = draws({2, 8, 9, 9}, 1), other_order = x.contiguous();
   const at::Tensor three = draws({8, 1, 3, 3}, 2), four = draws({8, 1, 4, 4}, 3);
