@@ -160,8 +160,7 @@ std::vector<Segment> make_segments(const Graph& graph, const std::vector<Step>& 
 }  // namespace
 
 struct Program::Code {
-  explicit Code(Graph given)
-      : graph(std::move(given)), steps(make_steps(graph)), segments(make_segments(graph, steps)) {}
+  explicit Code(Graph given) : graph(std::move(given)), steps(make_steps(graph)) {}
 
   /// Runs some steps: `values` has one entry per node, with what they read.
   void run(std::size_t begin, std::size_t end, std::vector<at::Tensor>& values, const at::Tensor& x,
@@ -197,7 +196,6 @@ struct Program::Code {
 
   Graph graph;
   std::vector<Step> steps;
-  std::vector<Segment> segments;  // for activations that are recomputed
 };
 
 namespace {
@@ -357,7 +355,7 @@ at::Tensor Program::run(const at::Tensor& x, std::span<const OpTensors> tensors,
       !at::GradMode::is_enabled()) {
     code_->run(0, code_->steps.size(), values, x, tensors, mode, observer);
   } else {
-    for (const Segment& segment : code_->segments) {
+    for (const Segment& segment : make_segments(graph, code_->steps)) {
       Recomputed::run(code_, segment, values, x, tensors, mode);
     }
   }
