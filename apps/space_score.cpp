@@ -8,6 +8,7 @@
 #include "core/error.hpp"
 #include "evaluators/cost_metrics.hpp"
 #include "evaluators/table.hpp"
+#include "search_spaces/restriction.hpp"
 #include "study/chart.hpp"
 #include "study/run_evaluator.hpp"
 
@@ -27,25 +28,33 @@ Score score_with(std::shared_ptr<Evaluator> evaluator, std::shared_ptr<const Sea
   };
 }
 
-SpaceScore run_score(const SpaceScoreArguments& arguments, const SearchSpace& space,
-                     const Catalogue& catalogue) {
+// The space may be a part of the run's.
+SpaceScore run_score(const SpaceScoreArguments& arguments,
+                     const std::shared_ptr<const SearchSpace>& space, const Catalogue& catalogue) {
   const auto evaluator = std::make_shared<RunEvaluator>(arguments.run, catalogue);
-  const auto same = [](const Decision& a, const Decision& b) {
-    return a.name == b.name && a.options == b.options;
+  const auto is_runs = [&](const SearchSpace& candidate) {
+    const auto same = [](const Decision& a, const Decision& b) {
+      return a.name == b.name && a.options == b.options;
+    };
+    return std::ranges::equal(candidate.decisions(), evaluator->space()->decisions(), same);
   };
-  if (!std::ranges::equal(space.decisions(), evaluator->space()->decisions(), same)) {
-    throw ConfigError("",
-                      fmt::format("the run {} is of a space with other decisions; give its own: "
-                                  "--space-file {}/config.json",
-                                  arguments.run, arguments.run));
+  std::shared_ptr<const RestrictedSpace> part;
+  if (!is_runs(*space)) {
+    part = std::dynamic_pointer_cast<const RestrictedSpace>(space);
+    if (part == nullptr || !is_runs(*part->whole())) {
+      throw ConfigError("",
+                        fmt::format("the run {} is of a space with other decisions; give its own: "
+                                    "--space-file {}/config.json",
+                                    arguments.run, arguments.run));
+    }
   }
   evaluator->prepare();
   const Objective& objective = evaluator->objective();
   return {.name = objective.metric,
           .better = better_of(arguments, objective.direction),
-          .score = [evaluator, seed = arguments.seed](const Architecture& a) {
+          .score = [evaluator, part, seed = arguments.seed](const Architecture& a) {
             Rng rng(seed);  // the same for all
-            return evaluator->value(0, a, rng);
+            return evaluator->value(0, part ? part->lift(a) : a, rng);
           }};
 }
 
@@ -100,7 +109,7 @@ SpaceScore make_space_score(const SpaceScoreArguments& arguments,
               return cost_metric(name, Network(*space, a));
             }};
   }
-  if (!arguments.run.empty()) return run_score(arguments, *space, catalogue);
+  if (!arguments.run.empty()) return run_score(arguments, space, catalogue);
   if (!arguments.table.empty()) {
     const auto evaluator = std::make_shared<TableEvaluator>(
         space, TableOptions{.file = arguments.table,

@@ -292,6 +292,31 @@ TEST(Shrink, TakesTheEvaluatorOfARun) {
             rounds({"--table", nasbench201_table, "--key", "arch", "--column", "c10_valid"}));
 }
 
+TEST(Compare, TakesTheEvaluatorOfARunOfTheWholeSpace) {
+  TemporaryDirectory directory;
+  const auto at = [&](const std::string& name) { return (directory.path() / name).string(); };
+  write_file_atomically(at("run.json"), Json{{"space", {{"type", "nasbench201"}}},
+                                             {"evaluator",
+                                              {{"type", "table"},
+                                               {"file", nasbench201_table},
+                                               {"key", "arch"},
+                                               {"metrics", {{"accuracy", "c10_valid"}}}}},
+                                             {"strategy", {{"type", "random"}}},
+                                             {"objectives", {{{"metric", "accuracy"}}}},
+                                             {"budget", {{"trials", 1}}}}
+                                            .dump());
+  ASSERT_EQ(espalier({"-q", "search", at("run.json"), "--out", at("run")}).code, 0);
+  const Json part = {{"type", "nasbench201"}, {"restrict", {{"edge0_3", {"nor_conv_3x3"}}}}};
+  const auto compared = [&](std::vector<std::string> score) {
+    std::vector<std::string> arguments{"compare",   part.dump(), "nasbench201",
+                                       "--samples", "50",        "--json"};
+    arguments.insert(arguments.end(), score.begin(), score.end());
+    return espalier(arguments).json()["mean_difference"];
+  };
+  EXPECT_EQ(compared({"--run", at("run")}),
+            compared({"--table", nasbench201_table, "--key", "arch", "--column", "c10_valid"}));
+}
+
 TEST(RankCheck, SaysHowWellARunRanks) {
   TemporaryDirectory directory;
   const auto at = [&](const std::string& name) { return (directory.path() / name).string(); };
