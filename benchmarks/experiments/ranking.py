@@ -239,10 +239,10 @@ def compare_found(pool, name):
 def main():
     WORK.mkdir(parents=True, exist_ok=True)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        train_sample("cell")
-        check_all(pool, "cell", ["uniform", "ghn"])
         train_sample("mobile")
         check_all(pool, "mobile", ["ghn", "sandwich"])
+        train_sample("cell")
+        check_all(pool, "cell", ["uniform", "ghn"])
         compare_found(pool, "cell")
         compare_found(pool, "mobile")
         check_all(pool, "cell", ["fair", "sandwich", "smash"])
