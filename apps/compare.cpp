@@ -9,6 +9,7 @@
 #include "apps/space_score.hpp"
 #include "apps/verbs.hpp"
 #include "core/error.hpp"
+#include "core/progress.hpp"
 #include "study/chart.hpp"
 
 namespace espalier {
@@ -40,10 +41,13 @@ Sample sample_space(const std::string& text, const std::string& stream, const Ar
   const SpaceScore score = make_space_score(arguments.score, space, catalogue);
   Sample sample{.scores = {}, .complexities = {}, .name = score.name, .better = score.better};
   Rng rng = Rng(arguments.score.seed).fork(stream);
+  Progress progress(stream == "a" ? "networks of A" : "networks of B",
+                    static_cast<std::uint64_t>(arguments.score.samples));
   for (const Architecture& a :
        sample_in_ranges(*space, static_cast<std::size_t>(arguments.score.samples),
                         arguments.score.ranges, rng)) {
     sample.scores.push_back(score.score(a));
+    progress.update(sample.scores.size());
     if (arguments.normalize.empty()) continue;
     const Cost cost = space->quick_cost(a);
     sample.complexities.push_back(

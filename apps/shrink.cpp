@@ -7,7 +7,9 @@
 
 #include "apps/space_score.hpp"
 #include "apps/verbs.hpp"
+#include "core/error.hpp"
 #include "core/log.hpp"
+#include "core/progress.hpp"
 #include "study/chart.hpp"
 
 namespace espalier {
@@ -52,14 +54,24 @@ Json round_json(const SearchSpace& space, const ShrinkRound& round) {
 int run_shrink(const Arguments& arguments, const Catalogue& catalogue) {
   const Json config = arguments.space.config(catalogue);
   const std::shared_ptr<const SearchSpace> space = catalogue.spaces.create(config, "");
+  if (!arguments.options.drop && !arguments.options.target_size) {
+    throw ConfigError("", "say when to end: --drop or --target-size");
+  }
   const SpaceScore score = make_space_score(arguments.score, space, catalogue);
   ShrinkOptions options = arguments.options;
   options.samples = arguments.score.samples;
   options.ranges = arguments.score.ranges;
   options.better = score.better;
   std::size_t rounds = 0;
+  Progress progress("networks", 0);
+  std::uint64_t scored = 0;
+  const auto counted = [&](const Architecture& a) {
+    const double value = score.score(a);
+    progress.update(++scored);
+    return value;
+  };
   const Shrinking shrinking =
-      shrink(space, score.score, options, Rng(arguments.score.seed), [&](const ShrinkRound& round) {
+      shrink(space, counted, options, Rng(arguments.score.seed), [&](const ShrinkRound& round) {
         log_info(fmt::format("round {}: mean {}", ++rounds, short_number(round.mean)));
       });
   if (!shrinking.complete) {

@@ -8,7 +8,9 @@
 #include "core/error.hpp"
 #include "evaluators/cost_metrics.hpp"
 #include "evaluators/table.hpp"
+#include "graph/fingerprint.hpp"
 #include "search_spaces/restriction.hpp"
+#include "search_spaces/sampling.hpp"
 #include "study/chart.hpp"
 #include "study/run_evaluator.hpp"
 
@@ -28,6 +30,10 @@ Score score_with(std::shared_ptr<Evaluator> evaluator, std::shared_ptr<const Sea
   };
 }
 
+Hash128 fingerprint_of_largest(const SearchSpace& space) {
+  return fingerprint(space.build(largest_architecture(space)));
+}
+
 // The space may be a part of the run's.
 SpaceScore run_score(const SpaceScoreArguments& arguments,
                      const std::shared_ptr<const SearchSpace>& space, const Catalogue& catalogue) {
@@ -36,15 +42,16 @@ SpaceScore run_score(const SpaceScoreArguments& arguments,
     const auto same = [](const Decision& a, const Decision& b) {
       return a.name == b.name && a.options == b.options;
     };
-    return std::ranges::equal(candidate.decisions(), evaluator->space()->decisions(), same);
+    return std::ranges::equal(candidate.decisions(), evaluator->space()->decisions(), same) &&
+           fingerprint_of_largest(candidate) == fingerprint_of_largest(*evaluator->space());
   };
   std::shared_ptr<const RestrictedSpace> part;
   if (!is_runs(*space)) {
     part = std::dynamic_pointer_cast<const RestrictedSpace>(space);
     if (part == nullptr || !is_runs(*part->whole())) {
       throw ConfigError("",
-                        fmt::format("the run {} is of a space with other decisions; give its own: "
-                                    "--space-file {}/config.json",
+                        fmt::format("the run {} is of another space; give its own: --space-file "
+                                    "{}/config.json",
                                     arguments.run, arguments.run));
     }
   }
@@ -70,7 +77,7 @@ void SpaceScoreArguments::add_to(CLI::App& verb) {
   verb.add_option("--cost", cost, "a cost as the score: params, macs, storage_bytes, ...");
   verb.add_option("--run", run,
                   "a run's directory: its evaluator scores (its shared weights, say), by the first "
-                  "objective");
+                  "objective that it measures");
   verb.add_option("--better", better, "which scores are good; by default as the score says")
       ->check(CLI::IsMember({"higher", "lower"}));
   verb.add_option("--samples", samples, "random networks that are scored")
@@ -108,6 +115,9 @@ SpaceScore make_space_score(const SpaceScoreArguments& arguments,
             .score = [space, name = metric.name](const Architecture& a) {
               return cost_metric(name, Network(*space, a));
             }};
+  }
+  if (!arguments.run.empty() && !arguments.data.empty()) {
+    throw ConfigError("", "--data does not go with --run, whose own images are used");
   }
   if (!arguments.run.empty()) return run_score(arguments, space, catalogue);
   if (!arguments.table.empty()) {

@@ -25,9 +25,13 @@ CompositeEvaluator::CompositeEvaluator(std::vector<std::unique_ptr<Evaluator>> m
 
 void CompositeEvaluator::prepare(const PrepareContext& context) {
   for (std::size_t i = 0; i < members_.size(); ++i) {
-    members_[i]->prepare({.directory = context.directory / std::to_string(i),
-                          .rng = context.rng.fork(i),
-                          .stop_requested = context.stop_requested});
+    std::filesystem::path own;
+    if (!context.directory.empty()) {
+      own = context.directory / std::to_string(i);
+      std::filesystem::create_directories(own);
+    }
+    members_[i]->prepare(
+        {.directory = own, .rng = context.rng.fork(i), .stop_requested = context.stop_requested});
   }
 }
 

@@ -32,9 +32,10 @@ OneShotEvaluator::OneShotEvaluator(const EvaluatorContext& context, const OneSho
       options_(options.supernet),
       metrics_{{"accuracy", "%", Direction::maximize}} {
   if (space_->supergraph() == nullptr) {
-    throw ConfigError("",
-                      "architectures of this space cannot share weights, since it has no "
-                      "supergraph; take the evaluator \"train\", or another space");
+    throw ConfigError(
+        "",
+        "architectures of this space cannot share weights, since it has no "
+        "supergraph; take the evaluator \"train\" or \"hypernetwork\", or another space");
   }
   data_ = training_data(context);
   options_.train.threads = context.prepare_threads;
@@ -56,6 +57,15 @@ OneShotEvaluator::OneShotEvaluator(const EvaluatorContext& context, const OneSho
         space_, ModuleOptions{.device = at::Device(context.device)}, options.sharing);
   } catch (const UnsupportedError& error) {
     throw ConfigError("", error.what());
+  }
+  const SharedParts& parts = weights_->parts().front().supernet->shared_parts();
+  if (options.sharing.kernel_transform && parts.transforms.empty()) {
+    throw ConfigError("/sharing/kernel_transform",
+                      "no convolution of this space has several square kernels; leave it out");
+  }
+  if (options.sharing.batch_norm_per_width && parts.norms.empty()) {
+    throw ConfigError("/sharing/batch_norm_per_width",
+                      "no batch norm of this space has several widths; leave it out");
   }
 }
 

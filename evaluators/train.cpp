@@ -23,7 +23,8 @@ OptionTable<TrainEvaluatorOptions> train_evaluator_option_table() {
                named<FirstWeights>({{"random", FirstWeights::random},
                                     {"parent", FirstWeights::parent},
                                     {"checkpoint", FirstWeights::checkpoint}}))
-          .add("file", &FirstWeightsOptions::file, "weights or checkpoint of a trained network")
+          .add("file", &FirstWeightsOptions::file,
+               "weights or checkpoint of a trained network, which each candidate must be, too")
           .check([](const FirstWeightsOptions& o) {
             if (o.file.has_value() == (o.from == FirstWeights::checkpoint)) return;
             throw ConfigError("/file", o.file

@@ -86,6 +86,8 @@ class ModuleBase {
   void set_precision(Precision precision) { mode_.precision = precision; }
   /// What a relaxation computes is always kept.
   void set_activations(Activations activations) { mode_.activations = activations; }
+  /// What training does to the ranges of quantized activations; learned unless set.
+  void set_activation_ranges(ActivationRanges ranges) { mode_.ranges = ranges; }
   /// The generator of dropout, for snapshots.
   at::Generator& generator() { return mode_.generator; }
 

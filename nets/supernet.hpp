@@ -48,6 +48,7 @@ class Supernet : public ModuleBase {
 
   const Supergraph& supergraph() const { return *supergraph_; }
   const WeightSharing& sharing() const { return sharing_; }
+  const SharedParts& shared_parts() const { return shared_parts_; }
 
   /// Runs one architecture: only its operators, each at its actual size. `x` is {N, C, H, W} of the
   /// architecture's resolution. Differentiable in the weights; what the architecture does not use

@@ -180,6 +180,14 @@ class MixedRun {
     return scaled(values_[input], mask(supergraph_.layout(input)));
   }
 
+  /// A sum over widths has each channel as much as it is there, which the operators that read it
+  /// weigh in by themselves: this is what is left, the value given that the channel is there.
+  at::Tensor where_present(NodeId id, const at::Tensor& sum) const {
+    const at::Tensor share = mask(supergraph_.layout(id));
+    if (!share.defined()) return sum;
+    return scaled(sum, at::where(share == 0, at::ones_like(share), share).reciprocal());
+  }
+
   at::Tensor quantized_input(NodeId id, const at::Tensor& x) const {
     const auto& quantization = graph_.node(id).compression.quantization;
     if (!quantization || quantization->activation_bits == Dim(32)) return x;
@@ -188,7 +196,8 @@ class MixedRun {
       if (bits == 32) return x;
       if (!range.low.defined()) {
         const OpTensors& t = tensors_[id];
-        range = activation_range(x, t.activation_min, t.activation_max, mode_.training);
+        range = activation_range(x, t.activation_min, t.activation_max,
+                                 mode_.training && mode_.ranges == ActivationRanges::learned);
       }
       return fake_quantize_activation(x, range.low, range.high, bits);
     });
@@ -332,11 +341,12 @@ class MixedRun {
     const at::Tensor& x = values_[graph_.inputs(id)[0]];
     if (const auto norms = shared_parts_.norms.find(id); norms != shared_parts_.norms.end()) {
       const Segment& widths = supergraph_.layout(id).segments[0];
-      return expectation(widths.size, [&](std::int64_t size) {
-        if (size == widths.max) return run_closed(o, x, full);
-        const at::Tensor y = run_closed(o, x.narrow(1, 0, size), norms->second.at(size));
-        return at::constant_pad_nd(y, {0, 0, 0, 0, 0, widths.max - size});
-      });
+      return where_present(id, expectation(widths.size, [&](std::int64_t size) {
+                             if (size == widths.max) return run_closed(o, x, full);
+                             const at::Tensor y =
+                                 run_closed(o, x.narrow(1, 0, size), norms->second.at(size));
+                             return at::constant_pad_nd(y, {0, 0, 0, 0, 0, widths.max - size});
+                           }));
     }
     const at::Tensor used = mode_.training ? support(supergraph_.layout(id)) : at::Tensor();
     if (!used.defined()) return run_closed(o, x, full);
@@ -397,10 +407,15 @@ class MixedRun {
       terms.push_back(std::move(x));
       used.push_back(factors_[o.decision][slot]);
     }
-    if (terms.size() == 1) return used[0] * terms[0];
-    std::vector<at::Tensor> weights;
-    for (const Factor& factor : used) weights.push_back(factor.tensor);
-    return kernels::weighted_sum(terms, at::stack(weights));
+    at::Tensor sum;
+    if (terms.size() == 1) {
+      sum = used[0] * terms[0];
+    } else {
+      std::vector<at::Tensor> weights;
+      for (const Factor& factor : used) weights.push_back(factor.tensor);
+      sum = kernels::weighted_sum(terms, at::stack(weights));
+    }
+    return one_width ? sum : where_present(id, sum);
   }
 
   at::Tensor value(NodeId id, const op::Output&) const { return masked_input(id, 0); }
@@ -417,14 +432,15 @@ class MixedRun {
     const at::Tensor& x = values_[graph_.inputs(id)[0]];
     const OpTensors& full = tensors_[id];
     const std::int64_t axis = x.dim() == 4 ? 1 : x.dim() - 1, width = x.size(axis);
-    return expectation(layout.segments[0].size, [&](std::int64_t size) {
-      OpTensors part = full;
-      if (full.weight.defined()) part.weight = full.weight.narrow(0, 0, size);
-      if (full.bias.defined()) part.bias = full.bias.narrow(0, 0, size);
-      const at::Tensor y = run_closed(o, x.narrow(axis, 0, size), part);
-      return axis == 1 && x.dim() == 4 ? at::constant_pad_nd(y, {0, 0, 0, 0, 0, width - size})
-                                       : at::constant_pad_nd(y, {0, width - size});
-    });
+    return where_present(id, expectation(layout.segments[0].size, [&](std::int64_t size) {
+                           OpTensors part = full;
+                           if (full.weight.defined()) part.weight = full.weight.narrow(0, 0, size);
+                           if (full.bias.defined()) part.bias = full.bias.narrow(0, 0, size);
+                           const at::Tensor y = run_closed(o, x.narrow(axis, 0, size), part);
+                           return axis == 1 && x.dim() == 4
+                                      ? at::constant_pad_nd(y, {0, 0, 0, 0, 0, width - size})
+                                      : at::constant_pad_nd(y, {0, width - size});
+                         }));
   }
 
   /// Masked, since the products of queries and keys mix the channels of a head.

@@ -55,6 +55,8 @@ Json truth_evaluator(const RunConfig& run, const RankCheckOptions& options) {
 RunConfig truth_config(const RunConfig& run, const Objective& objective,
                        const RankCheckOptions& options, const std::filesystem::path& directory,
                        const Catalogue& catalogue) {
+  // As many in flight for every run, so that all can share a sample.
+  constexpr int in_flight = 64;
   const int threads = run.compute.workers * run.compute.threads_per_trial;
   RunConfig truth;
   truth.seed = options.seed;
@@ -62,7 +64,8 @@ RunConfig truth_config(const RunConfig& run, const Objective& objective,
   truth.data = run.data;
   truth.evaluator = truth_evaluator(run, options);
   truth.strategy = {{"type", "random"}};
-  truth.compute = {.device = run.compute.device, .workers = threads, .batch = threads};
+  truth.compute = {
+      .device = run.compute.device, .workers = std::min(threads, in_flight), .batch = in_flight};
   truth.objectives = {{.metric = objective.metric, .goal = objective.direction}};
   truth.budget.trials = static_cast<std::uint64_t>(options.sample);
   if (RunStore::exists(directory)) {
@@ -137,6 +140,34 @@ ScoreRanking rank(std::string name, std::span<const double> scores, std::span<co
           })};
 }
 
+// False when it was stopped.
+bool measure_truth(const RunConfig& truth, const std::filesystem::path& directory,
+                   const RankCheckOptions& options, const Catalogue& catalogue) {
+  try {
+    return run_search(truth, catalogue,
+                      {.directory = directory,
+                       .resume = true,
+                       .stop_requested = options.stop_requested,
+                       .progress = options.progress}) != SearchEnd::interrupted;
+  } catch (const ConfigError& error) {
+    const std::string metric = truth.objectives.front().metric;
+    throw ConfigError(
+        error.pointer(),
+        fmt::format("{} (of what networks are worth: --truth, which must measure \"{}\"; what was "
+                    "measured is kept in {}, --out names another directory)",
+                    error.message(), metric, directory.string()));
+  }
+}
+
+void require_enough(const RankCheck& check, const RankCheckOptions& options,
+                    const std::filesystem::path& directory) {
+  if (check.networks.size() >= 2) return;
+  throw Error(fmt::format(
+      "{} of {} networks could be measured, too few to rank; what failed is kept in {}, and --out "
+      "names another directory",
+      check.networks.size(), options.sample, directory.string()));
+}
+
 }  // namespace
 
 std::optional<RankCheck> rank_check(const RankCheckOptions& options, const Catalogue& catalogue) {
@@ -151,12 +182,7 @@ std::optional<RankCheck> rank_check(const RankCheckOptions& options, const Catal
 
   const std::filesystem::path out = options.out.empty() ? options.run / "rank_check" : options.out;
   const RunConfig truth = truth_config(run, objective, options, out, catalogue);
-  const SearchEnd end = run_search(truth, catalogue,
-                                   {.directory = out,
-                                    .resume = true,
-                                    .stop_requested = options.stop_requested,
-                                    .progress = options.progress});
-  if (end == SearchEnd::interrupted) return std::nullopt;
+  if (!measure_truth(truth, out, options, catalogue)) return std::nullopt;
   const Results measured = read_results(out, catalogue);
   const std::size_t position = measured.metrics->find(check.metric).value();
   const auto wanted = std::min(measured.trials.size(), static_cast<std::size_t>(options.sample));
@@ -170,6 +196,7 @@ std::optional<RankCheck> rank_check(const RankCheckOptions& options, const Catal
         {.architecture = trial.candidate.architecture, .truth = trial.metrics[position]});
   }
 
+  require_enough(check, options, out);
   if (!evaluator.prepare(options.stop_requested)) return std::nullopt;
   const std::vector<double> scores = evaluate_all(evaluator, check.networks, options.progress);
   std::vector<RankedNetwork> kept;
@@ -182,10 +209,7 @@ std::optional<RankCheck> rank_check(const RankCheckOptions& options, const Catal
     kept.push_back(std::move(network));
   }
   check.networks = std::move(kept);
-  if (check.networks.size() < 2) {
-    throw Error(fmt::format("{} of {} networks could be measured, too few to rank",
-                            check.networks.size(), options.sample));
-  }
+  require_enough(check, options, out);
   check.top = std::min(check.top, static_cast<int>(check.networks.size()));
 
   // Larger is better from here on.

@@ -18,16 +18,16 @@ RunEvaluator::RunEvaluator(std::filesystem::path run, const Catalogue& catalogue
   const Results recorded = read_results(run_, catalogue);
   config_ = read_config(recorded.config, catalogue);
   parts_ = make_run_parts(config_, catalogue);
-  objective_ = recorded.goals.objectives().front();
-  const std::vector<MetricInfo>& metrics = parts_.evaluator->metrics();
-  const auto found = std::ranges::find(metrics, objective_.metric, &MetricInfo::name);
-  if (found == metrics.end()) {
-    throw ConfigError(
-        "/objectives/0/metric",
-        fmt::format("the run's evaluator does not measure \"{}\"", objective_.metric));
-  }
   trials_ = recorded.trials.size();
-  metric_ = static_cast<std::size_t>(found - metrics.begin());
+  const std::vector<MetricInfo>& metrics = parts_.evaluator->metrics();
+  for (const Objective& objective : recorded.goals.objectives()) {
+    const auto found = std::ranges::find(metrics, objective.metric, &MetricInfo::name);
+    if (found == metrics.end()) continue;
+    objective_ = objective;
+    metric_ = static_cast<std::size_t>(found - metrics.begin());
+    return;
+  }
+  throw ConfigError("/objectives", "the run's evaluator measures none of them");
 }
 
 bool RunEvaluator::prepare(const std::function<bool()>& stop_requested) {

@@ -18,11 +18,11 @@
 namespace espalier {
 
 /// What the evaluator of a recorded run (its shared weights, proxies, short trainings) says of any
-/// network of the run's space: the run's first objective.
+/// network of the run's space: the first of the run's objectives that it measures.
 class RunEvaluator {
  public:
-  /// Throws as read_results() and make_run_parts(), and ConfigError (/objectives/0/metric) where
-  /// the evaluator does not measure the first objective.
+  /// Throws as read_results() and make_run_parts(), and ConfigError (/objectives) where the
+  /// evaluator measures none of them.
   RunEvaluator(std::filesystem::path run, const Catalogue& catalogue);
 
   const RunConfig& config() const { return config_; }

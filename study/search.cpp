@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -193,6 +194,15 @@ void write_report(const Results& results, const std::filesystem::path& directory
   write_file_atomically(directory / "report.html", report_html(results, directory));
 }
 
+void warn_of_failures(std::span<const Trial> trials) {
+  const auto failed = [](const Trial& trial) { return trial.state == TrialState::failed; };
+  const auto first = std::ranges::find_if(trials, failed);
+  if (first == trials.end()) return;
+  log_warning(fmt::format("{} of {} trials failed, the first ({}): {}",
+                          std::ranges::count_if(trials, failed), trials.size(),
+                          first->candidate.trial_id, first->error));
+}
+
 }  // namespace
 
 SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
@@ -246,6 +256,7 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
                                   .progress = options.progress});
   }
   write_report(results, directory);
+  warn_of_failures(results.trials);
   if (interrupted) return SearchEnd::interrupted;
   if (results.chosen()) return SearchEnd::finished;
   const auto complete = [](const Trial& trial) { return trial.state == TrialState::complete; };

@@ -350,7 +350,7 @@ struct Study::Implementation {
     } else {
       strategy->tell(trial);
     }
-    if (trial.state == TrialState::complete && progress) note_best(trial);
+    if (trial.state == TrialState::complete && options.progress) note_best(trial);
     trials.push_back(std::move(trial));
   }
 
@@ -588,14 +588,16 @@ struct Study::Implementation {
     open_store();
     timed = store || options.budget.minutes;
     const TorchThreads threads(options.threads_per_trial);
-    if (options.progress) {
-      progress = std::make_unique<Progress>("search", options.budget.trials.value_or(0));
-    }
     if (store) replay();
     started = last_commit = Clock::now();
     last_seconds = commit_interval;  // the first candidates are recorded at once
     if (within_trials(trials.size()) && (!in_flight.empty() || may_ask())) {
       evaluator->prepare(prepare_context(options.seed, options.directory, options.stop_requested));
+      // Neither the budget nor what is said of the time left counts the preparation.
+      started = last_commit = Clock::now();
+      if (options.progress) {
+        progress = std::make_unique<Progress>("search", options.budget.trials.value_or(0));
+      }
       std::size_t workers = evaluator->thread_safe() ? options.workers : 1;
       workers = std::min(workers, options.batch);
       // Nothing is evaluated by what a stop left half prepared.

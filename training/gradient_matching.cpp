@@ -76,6 +76,7 @@ OptionGroups split_options(const std::vector<std::vector<double>>& distances) {
     }
     if (within >= least) continue;
     least = within;
+    groups.score /= static_cast<double>(groups.first.size() * groups.second.size());
     best = std::move(groups);
   }
   return best;
@@ -95,9 +96,10 @@ std::vector<std::vector<double>> gradient_distances(Supernet& supernet, const Se
   const Shape& input = graph.node(graph.input()).shape;
   const SplitView view = data.view(Split::train);
   supernet.train();
-  supernet.seed(rng.fork("dropout"));
+  supernet.set_activation_ranges(ActivationRanges::fixed);
   Rng draws = rng.fork("draws");
-  for (int b = 0; b < options.split.batches; ++b) {
+  int done = 0;
+  for (; done < options.split.batches; ++done) {
     const auto architectures = siblings(space, decision, draws);
     if (!architectures) break;
     std::vector<std::uint32_t> indices;
@@ -105,13 +107,15 @@ std::vector<std::vector<double>> gradient_distances(Supernet& supernet, const Se
       indices.push_back(view.indices[draws.below(view.indices.size())]);
     }
     std::vector<Gradients> gradients;
-    const Rng augmentation = draws.fork(static_cast<std::uint64_t>(b));
+    const auto number = static_cast<std::uint64_t>(done);
+    const Rng augmentation = draws.fork(number);
     for (const Architecture& a : *architectures) {
       const ImageTransform transform(data, {input[1].at(a.choices), input[2].at(a.choices)},
                                      options.train.augmentation);
       Rng same = augmentation;
       const Batch batch = moved(make_batch(transform, *view.images, indices, same), supernet);
       supernet.zero_grad();
+      supernet.seed(rng.fork("dropout").fork(number));  // the same for all
       cross_entropy(supernet.forward(batch.images, a), batch.labels, options.train.label_smoothing)
           .backward();
       Gradients& of_option = gradients.emplace_back();
@@ -121,12 +125,18 @@ std::vector<std::vector<double>> gradient_distances(Supernet& supernet, const Se
     }
     for (std::size_t i = 0; i < n; ++i) {
       for (std::size_t j = 0; j < i; ++j) {
-        distances[i][j] += (1 - cosine(gradients[i], gradients[j])) / options.split.batches;
-        distances[j][i] = distances[i][j];
+        distances[i][j] += 1 - cosine(gradients[i], gradients[j]);
       }
     }
   }
+  for (std::size_t i = 0; i < n && done > 0; ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      distances[i][j] /= done;
+      distances[j][i] = distances[i][j];
+    }
+  }
   supernet.zero_grad();
+  supernet.set_activation_ranges(ActivationRanges::learned);
   supernet.load_state(before);
   return distances;
 }

@@ -16,6 +16,7 @@
 #include "search_spaces/restriction.hpp"
 #include "training/gradient_matching.hpp"
 #include "training/supernet_trainer.hpp"
+#include "training/train_loop.hpp"
 
 namespace espalier {
 namespace {
@@ -94,14 +95,26 @@ int levels_of(const SplitOptions& split) {
   return 0;
 }
 
-Cut cut_by_gradients(const Branch& branch, const Dataset& data, const SupernetOptions& options,
-                     const Rng& rng, const TrainRun& run) {
+Cut into_options(const SearchSpace& space, const std::string& decision) {
+  Cut cut{.decision = decision, .groups = {}};
+  for (const Decision& d : space.decisions()) {
+    if (d.name != decision) continue;
+    for (const std::string& option : d.options) cut.groups.push_back({option});
+  }
+  return cut;
+}
+
+// Nothing when it was stopped.
+std::optional<Cut> cut_by_gradients(const Branch& branch, const Dataset& data,
+                                    const SupernetOptions& options, const Rng& rng,
+                                    const TrainRun& run) {
   const std::vector<DecisionId> candidates = left_to_cut(branch);
   std::optional<Progress> progress;
   if (!run.progress.empty()) progress.emplace(run.progress + ", gradients", candidates.size());
   std::optional<Cut> best;
   double highest = 0;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (run.stop_requested && run.stop_requested()) return std::nullopt;
     const Decision& decision = branch.part.space->decisions()[candidates[i]];
     const OptionGroups groups =
         split_options(gradient_distances(*branch.part.supernet, *branch.part.space, candidates[i],
@@ -113,32 +126,44 @@ Cut cut_by_gradients(const Branch& branch, const Dataset& data, const SupernetOp
     for (const std::uint32_t o : groups.first) best->groups[0].push_back(decision.options[o]);
     for (const std::uint32_t o : groups.second) best->groups[1].push_back(decision.options[o]);
   }
-  return *best;
+  return best;
 }
 
 // What was found before, so that a continued training need not look for it again.
 class CutFile {
  public:
-  explicit CutFile(std::filesystem::path path) : path_(std::move(path)) {
-    if (!path_.empty() && std::filesystem::exists(path_)) cuts_ = read_json_file(path_.string());
-  }
-  std::optional<Cut> find(const std::string& path) const {
-    if (!cuts_.contains(path)) return std::nullopt;
+  // An empty path: nothing is kept.
+  CutFile(std::filesystem::path path, Json training)
+      : path_(std::move(path)), training_(std::move(training)) {
+    if (path_.empty() || !std::filesystem::exists(path_)) return;
+    const Json file = read_json_file(path_.string());
     try {
-      return Cut{.decision = cuts_[path].at("decision").get<std::string>(),
-                 .groups = cuts_[path].at("groups").get<std::vector<std::vector<std::string>>>()};
+      require_same_training(path_, file.at("training"), training_);
+      for (const auto& [branch, cut] : file.at("cuts").items()) {
+        cuts_[branch] = {.decision = cut.at("decision").get<std::string>(),
+                         .groups = cut.at("groups").get<std::vector<std::vector<std::string>>>()};
+      }
     } catch (const Json::exception& error) {
       throw IoError(path_.string(), fmt::format("is damaged: {}", error.what()));
     }
   }
-  void add(const std::string& path, const Cut& cut) {
-    cuts_[path] = {{"decision", cut.decision}, {"groups", cut.groups}};
-    if (!path_.empty()) write_file_atomically(path_, cuts_.dump(2) + "\n");
+  std::optional<Cut> find(const std::string& branch) const {
+    const auto found = cuts_.find(branch);
+    return found == cuts_.end() ? std::nullopt : std::optional(found->second);
+  }
+  void add(const std::string& branch, const Cut& cut) {
+    cuts_[branch] = cut;
+    if (path_.empty()) return;
+    Json cuts = Json::object();
+    for (const auto& [name, c] : cuts_)
+      cuts[name] = {{"decision", c.decision}, {"groups", c.groups}};
+    write_file_atomically(path_, Json{{"training", training_}, {"cuts", cuts}}.dump(2) + "\n");
   }
 
  private:
   std::filesystem::path path_;
-  Json cuts_ = Json::object();
+  Json training_;
+  std::map<std::string, Cut> cuts_;
 };
 
 std::vector<Branch> cut_branch(Branch branch, const Cut& cut, const ModuleOptions& options,
@@ -209,7 +234,12 @@ TrainResult SharedWeights::train(const Dataset& data, const SupernetOptions& opt
   parts_.clear();
   const SplitOptions& split = options.split;
   const int levels = levels_of(split), all = options.train.epochs;
-  CutFile cuts(levels == 0 ? std::filesystem::path() : beside(run.checkpoint, "-split.json"));
+  std::optional<CutFile> cuts;
+  if (split.by == SplitKind::gradient_matching) {
+    cuts.emplace(
+        beside(run.checkpoint, "-split.json"),
+        Json{{"rng", rng.to_string()}, {"options", supernet_option_table().write(options)}});
+  }
   TrainResult result;
   int done = 0;  // epochs of each branch
   for (int level = 0; level <= levels; ++level) {
@@ -250,16 +280,16 @@ TrainResult SharedWeights::train(const Dataset& data, const SupernetOptions& opt
         parts_.push_back(std::move(branch.part));
         continue;
       }
-      std::optional<Cut> cut = cuts.find(branch.path);
-      if (!cut && split.by == SplitKind::decision) {
-        for (const Decision& decision : space_->decisions()) {
-          if (decision.name != split.decision) continue;
-          cut.emplace(Cut{.decision = decision.name, .groups = {}});
-          for (const std::string& option : decision.options) cut->groups.push_back({option});
+      std::optional<Cut> cut;
+      if (split.by == SplitKind::decision) {
+        cut = into_options(*space_, split.decision);
+      } else if (cut = cuts->find(branch.path); !cut) {
+        cut = cut_by_gradients(branch, data, options, rng.fork("cut").fork(branch.path), run);
+        if (!cut) {
+          result.stopped = true;
+          return result;
         }
-      } else if (!cut) {
-        cut = cut_by_gradients(branch, data, of_level, rng.fork("cut").fork(branch.path), run);
-        cuts.add(branch.path, *cut);
+        cuts->add(branch.path, *cut);
       }
       for (Branch& child : cut_branch(std::move(branch), *cut, options_, sharing_)) {
         next.push_back(std::move(child));

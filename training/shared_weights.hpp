@@ -37,7 +37,8 @@ struct SpacePart {
 /// By `gradient_matching`: of the decisions that no split has used in a part, the one with the
 /// highest split_options() of its gradient_distances() splits it in two; `times` over, with as many
 /// epochs before each. Source: Hu et al., "Generalizing Few-Shot NAS with Gradient Matching", ICLR
-/// 2022, arXiv 2203.15207. Differs from the source: weights are handed over at the last split, too.
+/// 2022, arXiv 2203.15207. Differs from the source: weights are handed over at the last split, too,
+/// and distances are averaged, so that decisions with more options are not preferred.
 /// Test: SharedWeights.GradientMatchingSplitsEachPartByItsOwnDecision.
 class SharedWeights {
  public:

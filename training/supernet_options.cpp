@@ -1,5 +1,7 @@
 #include "training/supernet_options.hpp"
 
+#include <fmt/format.h>
+
 namespace espalier {
 
 OptionTable<SupernetOptions> supernet_option_table() {
@@ -33,6 +35,19 @@ OptionTable<SupernetOptions> supernet_option_table() {
           .add("batches", &SplitOptions::batches,
                "gradient_matching: draws of images and architectures", between(1, 100'000))
           .check([](const SplitOptions& options) {
+            const SplitOptions defaults;
+            const auto only = [&](bool changed, const char* pointer, const char* by) {
+              if (!changed) return;
+              throw ConfigError(pointer, fmt::format("is only for \"by\": {}; leave it out", by));
+            };
+            if (options.by != SplitKind::gradient_matching) {
+              only(options.times != defaults.times, "/times", "\"gradient_matching\"");
+              only(options.batches != defaults.batches, "/batches", "\"gradient_matching\"");
+            }
+            if (options.by == SplitKind::none) {
+              only(options.shared_epochs != defaults.shared_epochs, "/shared_epochs",
+                   "\"decision\" and \"gradient_matching\"");
+            }
             if ((options.by == SplitKind::decision) != !options.decision.empty()) {
               throw ConfigError("/decision",
                                 options.decision.empty()
@@ -43,6 +58,10 @@ OptionTable<SupernetOptions> supernet_option_table() {
   table.add("split", &S::split, "several supernets for parts of the space", split);
   table.beside(&S::train, train_option_table());
   table.check([](const S& options) {
+    if (options.rule != RuleKind::sandwich &&
+        options.random_architectures != S().random_architectures) {
+      throw ConfigError("/random_architectures", "is only for the rule sandwich; leave it out");
+    }
     if (options.split.by != SplitKind::none && options.rule == RuleKind::progressive) {
       throw ConfigError("/split", "the rule progressive cannot be split; take another one");
     }

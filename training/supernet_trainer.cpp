@@ -137,6 +137,7 @@ TrainResult train_in_phases(Supernet& supernet, SupernetTraining& training, cons
         std::make_unique<Supernet>(supernet.supergraph(), supernet.options(), supernet.sharing());
     teacher->load_state(supernet.state());
     teacher->train();
+    teacher->set_activation_ranges(ActivationRanges::fixed);
   }
   return result;
 }

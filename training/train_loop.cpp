@@ -91,6 +91,20 @@ Batch moved(Batch batch, const ModuleBase& module) {
           batch.labels.to(module.options().device)};
 }
 
+void require_same_training(const std::filesystem::path& file, const Json& theirs,
+                           const Json& ours) {
+  if (theirs == ours) return;
+  const auto at = Json::json_pointer(Json::diff(theirs, ours).at(0).at("path").get<std::string>());
+  throw IoError(
+      file.string(),
+      fmt::format("the checkpoint of another training: {} is {} there and {} here{}",
+                  at.to_string(), theirs.value(at, Json()).dump(), ours.value(at, Json()).dump(),
+                  at.to_string() == "/threads"
+                      ? "; continue with the same thread count, on which the weights' "
+                        "last bits depend"
+                      : ""));
+}
+
 double percent(std::int64_t part, std::int64_t all) {
   return 100.0 * static_cast<double>(part) / static_cast<double>(all);
 }
@@ -303,17 +317,7 @@ void TrainLoop::load(const std::filesystem::path& path) {
       refuse(fmt::format("a checkpoint of version {}, but this program reads version {}", version,
                          format_version));
     }
-    const Json ours = identity(), theirs = file.info.at("training");
-    if (ours != theirs) {
-      const auto at =
-          Json::json_pointer(Json::diff(theirs, ours).at(0).at("path").get<std::string>());
-      refuse(fmt::format("the checkpoint of another training: {} is {} there and {} here{}",
-                         at.to_string(), theirs.value(at, Json()).dump(),
-                         ours.value(at, Json()).dump(),
-                         at.to_string() == "/threads" ? "; continue with the same thread count, "
-                                                        "on which the weights' last bits depend"
-                                                      : ""));
-    }
+    require_same_training(path, file.info.at("training"), identity());
     for (const Json& result : file.info.at("history")) history.push_back(epoch_from_json(result));
   } catch (const Json::exception& error) {
     refuse(fmt::format("corrupt checkpoint: {}", error.what()));

@@ -34,6 +34,10 @@ std::int64_t count_correct(const at::Tensor& logits, const at::Tensor& labels);
 
 double percent(std::int64_t part, std::int64_t all);
 
+/// Throws IoError for a file of another training, naming the first difference between what it and
+/// ours were begun with.
+void require_same_training(const std::filesystem::path& file, const Json& theirs, const Json& ours);
+
 class TrainLoop;
 
 /// One step of a training, or one of the batches whose gradients are averaged for it, as what is

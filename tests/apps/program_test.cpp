@@ -267,8 +267,13 @@ TEST(Shrink, TakesTheEvaluatorOfARun) {
   EXPECT_EQ(json["space"]["restrict"].size(), 1u);
   const Outcome other = shrink("nasbench201");
   EXPECT_EQ(other.code, 2);
-  EXPECT_THAT(other.err,
-              HasSubstr("is of a space with other decisions; give its own: --space-file"));
+  EXPECT_THAT(other.err, HasSubstr("is of another space; give its own: --space-file"));
+  Json wider = config["space"];
+  wider["stem_channels"] = 8;
+  EXPECT_EQ(shrink(wider.dump()).code, 2);
+  const Outcome endless = espalier({"shrink", "--space", "nasbench201", "--run", at("run")});
+  EXPECT_EQ(endless.code, 2);
+  EXPECT_THAT(endless.err, HasSubstr("say when to end: --drop or --target-size"));
 
   // The same scores by another way: a run that reads a table, and the table.
   const Json table = {{"type", "table"},
@@ -751,6 +756,7 @@ TEST(Program, ARunInWhichAllTrialsFailIsCode4) {
   const Outcome outcome = espalier({"search", file, "--out", out});
   EXPECT_EQ(outcome.code, 4);
   EXPECT_THAT(outcome.err, HasSubstr("all trials failed"));
+  EXPECT_THAT(outcome.err, HasSubstr("trials failed, the first (0): false: exit code 1"));
   const Json trials = espalier({"trials", out, "--json"}).json()["trials"];
   ASSERT_EQ(trials.size(), 4u);
   EXPECT_EQ(trials[0]["state"], "failed");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.hpp"
+#include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/evaluators/toy_space.hpp"
 
@@ -62,12 +63,19 @@ TEST(CompositeEvaluator, JoinsItsMembers) {
 }
 
 TEST(CompositeEvaluator, PreparesItsMembersApart) {
+  const TemporaryDirectory directory;
   Two two("a", "b");
-  two.evaluator->prepare(
-      {.directory = "run", .rng = Rng(1), .stop_requested = [] { return true; }});
-  EXPECT_EQ(two.members[0]->directory, "run/0");
-  EXPECT_EQ(two.members[1]->directory, "run/1");
+  const auto prepare = [&](const std::filesystem::path& path) {
+    two.evaluator->prepare(
+        {.directory = path, .rng = Rng(1), .stop_requested = [] { return true; }});
+  };
+  prepare(directory.path());
+  EXPECT_EQ(two.members[0]->directory, directory.path() / "0");
+  EXPECT_EQ(two.members[1]->directory, directory.path() / "1");
+  EXPECT_TRUE(std::filesystem::is_directory(directory.path() / "1"));
   EXPECT_NE(two.members[0]->prepared_with, two.members[1]->prepared_with);
+  prepare({});  // nothing is kept
+  EXPECT_TRUE(two.members[1]->directory.empty());
 }
 
 TEST(CompositeEvaluator, IsThreadSafeWhereAllAre) {

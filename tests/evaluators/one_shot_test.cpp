@@ -46,6 +46,19 @@ TEST(OneShot, WeightsAreSharedAsTheOptionsSay) {
   EXPECT_THAT(added, testing::Contains(testing::HasSubstr(".width4.running_mean")));
 }
 
+TEST(OneShot, SharingThatChangesNothingIsRefused) {
+  EvaluatorContext context = toy_context();
+  context.space = space_registry().create(
+      {{"type", "nasbench201"}, {"input", {1, 8, 8}}, {"classes", 4}, {"channels", 4}}, "");
+  OneShotOptions options = options_of(1);
+  options.sharing.kernel_transform = true;
+  EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options); }),
+              HasSubstr("/sharing/kernel_transform: no convolution"));
+  options.sharing = {.batch_norm_per_width = true};
+  EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options); }),
+              HasSubstr("/sharing/batch_norm_per_width: no batch norm"));
+}
+
 TEST(OneShot, GivesTheAccuracyOfTheExtractedWeights) {
   const EvaluatorContext context = toy_context();
   OneShotEvaluator evaluator(context, options_of(8));
@@ -111,7 +124,7 @@ TEST(OneShot, RefusesWhatCannotShareWeights) {
   EvaluatorContext context = toy_context();
   context.space = space_registry().create({{"type", "nasbench101"}}, "");
   EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options_of(1)); }),
-              HasSubstr("it has no supergraph; take the evaluator \"train\""));
+              HasSubstr("it has no supergraph; take the evaluator \"train\" or "));
   context = toy_context();
   context.data = nullptr;
   EXPECT_THAT(throws<ConfigError>([&] { OneShotEvaluator(context, options_of(1)); }),

@@ -102,10 +102,11 @@ TEST(SupernetMixed, OneArchitecturesGradientsAgreeWithFiniteDifferences) {
 
 /// The expectation over all architectures, whose probabilities are products of the weights. For
 /// pick-k decisions `weights` are those of the options that `probabilities` imply.
-void expect_expectation(Supergraph supergraph, bool quantized = false) {
+void expect_expectation(Supergraph supergraph, bool quantized = false,
+                        const WeightSharing& sharing = {}) {
   const SupergraphSpace space(std::move(supergraph));
   const at::NoGradGuard no_grad;
-  Supernet net(*space.supergraph(), in_double);
+  Supernet net(*space.supergraph(), in_double, sharing);
   randomize(net, Rng(31));
   net.eval();
   const at::Tensor x = random_tensor({2, 3, 8, 8}, Rng(32));
@@ -207,6 +208,23 @@ TEST(SupernetMixed, IsTheExpectationWhereTheNetworkIsLinearInTheHole) {
     const NodeId x = b.max_pool(b.concat(parts), {.kernel = 2, .padding = 0});
     b.output(b.linear(b.flatten(x), 5));
     expect_expectation(b.finish());
+  }
+  {
+    SCOPED_TRACE("options of several widths");
+    SupergraphBuilder b;
+    const Dim open = b.number("p", widths);
+    const NodeId in = b.input(3, 8, 8), first = b.conv(in, open);
+    const std::array options{b.conv(in, 8, {.kernel = 3}), conv_bn_act(b, in, 4), first};
+    const DecisionId d = b.decide({.name = "op", .options = {"wide", "narrow", "open"}});
+    const NodeId chosen = b.conv(b.choice(d, options), 4, {.bias = true});
+    expect_expectation(finish(b, b.add(chosen, b.conv(first, 4))));  // p always matters
+  }
+  {
+    SCOPED_TRACE("batch norms of each width");
+    SupergraphBuilder b;
+    const NodeId x = b.conv(b.input(3, 8, 8), b.number("p", widths), {.kernel = 3});
+    expect_expectation(finish(b, b.conv(b.batch_norm(x), 4, {.bias = true})), false,
+                       {.batch_norm_per_width = true});
   }
   for (const bool weight : {true, false}) {
     SCOPED_TRACE(weight ? "weight bits" : "activation bits");

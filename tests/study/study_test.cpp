@@ -202,6 +202,27 @@ TEST(Study, EndsWithItsBudgetOrTheSpace) {
   EXPECT_LT(run(evolution_strategy(), options).size(), 1'000'000'000u);
 }
 
+// Takes longer to prepare than the budget has.
+class SlowToPrepare : public FunctionEvaluator {
+ public:
+  using FunctionEvaluator::FunctionEvaluator;
+  void prepare(const PrepareContext& context) override {
+    FunctionEvaluator::prepare(context);
+    using Clock = std::chrono::steady_clock;
+    const auto end = Clock::now() + std::chrono::milliseconds(1100);
+    while (Clock::now() < end) {
+    }
+  }
+};
+
+TEST(Study, ThePreparationIsNotInTheBudget) {
+  StudyOptions options = trials(3);
+  options.budget.minutes = 1.0 / 60;
+  Study study(test_space({5, 5, 5}), random_strategy(), std::make_shared<SlowToPrepare>(toy_values),
+              maximize_score(), {}, options);
+  EXPECT_EQ(study.run().size(), 3u);
+}
+
 TEST(Study, ChecksItsOptions) {
   const auto message = [](StudyOptions options) {
     return throws<ConfigError>([&] { run(random_strategy(), options); });

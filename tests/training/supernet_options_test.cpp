@@ -22,8 +22,7 @@ TEST(SupernetOptionsTest, ChecksOfTheTrainingAndOfTheWholeAreMade) {
   const auto error_of = [](const Json& json) {
     return throws<ConfigError>([&] { supernet_option_table().read(json, "/supernet"); });
   };
-  EXPECT_THAT(error_of({{"patience", 2}}),
-              testing::StartsWith("/supernet/patience: a supernet"));
+  EXPECT_THAT(error_of({{"patience", 2}}), testing::StartsWith("/supernet/patience: a supernet"));
   EXPECT_THAT(error_of({{"epochs", 2}, {"warmup_epochs", 2}}),
               testing::StartsWith("/supernet/warmup_epochs: "));
   EXPECT_THAT(error_of({{"validate_every", 2}}),
@@ -34,6 +33,13 @@ TEST(SupernetOptionsTest, ChecksOfTheTrainingAndOfTheWholeAreMade) {
               testing::StartsWith("/supernet/split/decision: is only for"));
   EXPECT_THAT(error_of({{"split", {{"by", "gradient_matching"}}}, {"rule", "progressive"}}),
               testing::StartsWith("/supernet/split: the rule progressive cannot be split"));
+  EXPECT_THAT(error_of({{"random_architectures", 4}}),
+              testing::StartsWith("/supernet/random_architectures: is only for the rule sandwich"));
+  EXPECT_THAT(error_of({{"split", {{"shared_epochs", 0.3}}}}),
+              testing::StartsWith("/supernet/split/shared_epochs: is only for"));
+  EXPECT_THAT(
+      error_of({{"split", {{"by", "decision"}, {"decision", "edge0_1"}, {"times", 2}}}}),
+      testing::StartsWith("/supernet/split/times: is only for \"by\": \"gradient_matching\""));
   EXPECT_THAT(error_of({{"rule", "sandwitch"}}), testing::HasSubstr("did you mean \"sandwich\""));
 }
 

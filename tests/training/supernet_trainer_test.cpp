@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "core/error.hpp"
 #include "nets/supernet.hpp"
@@ -26,7 +27,8 @@ namespace {
 
 using testing::HasSubstr;
 
-std::shared_ptr<const SearchSpace> small_space(int widest = 8) {
+std::shared_ptr<const SearchSpace> small_space(
+    int widest = 8, const std::optional<CompressionOptions>& compression = {}) {
   ChainStage stage;
   stage.widths = {4, widest};
   stage.depths = {1, 2};
@@ -36,13 +38,14 @@ std::shared_ptr<const SearchSpace> small_space(int widest = 8) {
   options.classes = 4;
   options.stem_channels = 4;
   options.stages = {stage};
+  options.compression = compression;
   return make_chain(options);
 }
 
 SupernetOptions options_of(RuleKind rule, int epochs) {
   return {.train = {.epochs = epochs, .batch_size = 32, .learning_rate = 0.05},
           .rule = rule,
-          .random_architectures = 1};
+          .random_architectures = rule == RuleKind::sandwich ? 1 : 2};
 }
 
 /// A supernet of the space, and how it is trained.
@@ -97,7 +100,9 @@ TEST(TrainSupernet, AContinuedTrainingEndsAlike) {
 TEST(TrainSupernet, AShrinkingThatIsContinuedAfterSortingEndsAlike) {
   const TemporaryDirectory directory;
   const std::filesystem::path file = directory.path() / "supernet.safetensors";
-  Trained whole(small_space()), first(small_space()), second(small_space());
+  // Quantized activations, too: their ranges are part of what the teacher says.
+  const auto space = small_space(8, CompressionOptions{.activation_bits = {8}});
+  Trained whole(space), first(space), second(space);
   const SupernetOptions options = options_of(RuleKind::progressive, 8);
   const std::vector<ShrinkingPhase> phases = shrinking_phases(*whole.space, 8);
   ASSERT_TRUE(phases.back().sorted);
@@ -136,7 +141,6 @@ TEST(TrainSupernet, SandwichTeachesByTheLargestArchitecture) {
   // gradient goes through what it says.
   Trained trained(small_space()), by_hand(small_space());
   SupernetOptions options = options_of(RuleKind::sandwich, 1);
-  options.random_architectures = 0;
   options.train.batch_size = 320;  // all: one step
   options.train.momentum = 0;
   options.train.nesterov = false;
@@ -151,11 +155,18 @@ TEST(TrainSupernet, SandwichTeachesByTheLargestArchitecture) {
   const Batch batch =
       make_batch(ImageTransform(*by_hand.data, {8, 8}), *view.images, order, unused);
   Supernet& net = by_hand.net;
-  const at::Tensor largest = net.forward(batch.images, largest_architecture(*by_hand.space));
-  const at::Tensor smallest = net.forward(batch.images, smallest_architecture(*by_hand.space));
+  const auto passes = SupernetRule(by_hand.space, options)
+                          .passes(Rng(1).fork("training").fork("step").fork(0).fork(0));
+  ASSERT_EQ(passes.size(), 3u);
+  EXPECT_EQ(passes[0].architecture, largest_architecture(*by_hand.space));
+  EXPECT_EQ(passes[1].architecture, smallest_architecture(*by_hand.space));
+  const at::Tensor largest = net.forward(batch.images, passes[0].architecture);
   const at::Tensor target = at::softmax(largest.detach(), 1);
-  const at::Tensor loss = at::cross_entropy_loss(largest, batch.labels) -
-                          (target * at::log_softmax(smallest, 1)).sum(1).mean();
+  at::Tensor loss = at::cross_entropy_loss(largest, batch.labels);
+  for (std::size_t i = 1; i < passes.size(); ++i) {
+    const at::Tensor logits = net.forward(batch.images, passes[i].architecture);
+    loss = loss - (target * at::log_softmax(logits, 1)).sum(1).mean();
+  }
   loss.backward();
   const at::NoGradGuard no_grad;
   for (const auto& [name, parameter] : net.parameters()) {
