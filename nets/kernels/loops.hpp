@@ -882,34 +882,20 @@ template <Epilogue f, class T>
   }
 }
 
-/// Numbers of all pixels, four pixels at a time: f(tag, c) loads what belongs to a vector of
-/// channels and returns what to do with each. The last pixels come first, as what the loop before
-/// read last is still in the caches.
-template <class F>
-[[gnu::always_inline]] inline void over_numbers(Size channels, Size begin, Size end, F&& f) {
-  const auto pixels = [&]<int count>(Size from) {
-    over_vectors(channels, [&](auto tag, Size c) {
-      const auto each = f(tag, c);
-#pragma GCC unroll 4
-      for (int i = count - 1; i >= 0; --i) each((from + i) * channels + c);
-    });
-  };
-  for (; begin + 4 <= end; end -= 4) pixels.template operator()<4>(end - 4);
-  for (; begin < end; --end) pixels.template operator()<1>(end - 1);
-}
-
 template <Epilogue f>
 void affine_of(Size channels, const float* x, const float* scale, const float* shift, float* y,
                Size begin, Size end) {
-  over_numbers(channels, begin, end, [=](auto tag, Size c) {
-    using T = decltype(tag);
-    using V = typename T::V;
-    return [=, a = load<V>(scale + c), b = load<V>(shift + c)](Size at) {
+  // Backwards, as what moments() read last is still in the caches; affine_dx_of() likewise.
+  for (Size p = end; p-- > begin;) {
+    over_vectors(channels, [&](auto tag, Size c) {
+      using T = decltype(tag);
+      using V = typename T::V;
+      const Size at = p * channels + c;
       prefetch<1, 0>(x + at - ahead, 0);
       prefetch<1, 1>(y + at - ahead, 0);
-      store(y + at, value<f, T>(load<V>(x + at) * a + b));
-    };
-  });
+      store(y + at, value<f, T>(load<V>(x + at) * load<V>(scale + c) + load<V>(shift + c)));
+    });
+  }
 }
 
 template <Epilogue f>
@@ -938,19 +924,19 @@ template <Epilogue f>
 void affine_dx_of(Size channels, const float* x, const float* dy, const float* scale,
                   const float* shift, const float* mean, const float* slopes, const float* offset,
                   float* dx, Size begin, Size end) {
-  over_numbers(channels, begin, end, [=](auto tag, Size c) {
-    using T = decltype(tag);
-    using V = typename T::V;
-    return [=, a = load<V>(scale + c), b = load<V>(shift + c), middle = load<V>(mean + c),
-            k = load<V>(slopes + c), o = load<V>(offset + c)](Size at) {
+  for (Size p = end; p-- > begin;) {
+    over_vectors(channels, [&](auto tag, Size c) {
+      using T = decltype(tag);
+      using V = typename T::V;
+      const Size at = p * channels + c;
       prefetch<1, 0>(dy + at - ahead, 0);
       prefetch<1, 0>(x + at - ahead, 0);
       prefetch<1, 1>(dx + at - ahead, 0);
-      const V v = load<V>(x + at);
-      const V g = slope<f, T>(v * a + b, load<V>(dy + at));
-      store(dx + at, g * a + ((v - middle) * k + o));
-    };
-  });
+      const V v = load<V>(x + at), a = load<V>(scale + c);
+      const V g = slope<f, T>(v * a + load<V>(shift + c), load<V>(dy + at));
+      store(dx + at, g * a + ((v - load<V>(mean + c)) * load<V>(slopes + c) + load<V>(offset + c)));
+    });
+  }
 }
 
 /// Calls run(template argument).
