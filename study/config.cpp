@@ -16,6 +16,8 @@
 namespace espalier {
 namespace {
 
+constexpr int max_threads = 1024;
+
 Json reference(const std::string& name) { return {{"$ref", "#/$defs/" + name}}; }
 
 OptionTable<RunConfig> make_table(const Catalogue& catalogue) {
@@ -25,16 +27,17 @@ OptionTable<RunConfig> make_table(const Catalogue& catalogue) {
       OptionTable<ComputeOptions>("where and how trials are evaluated")
           .add("device", &ComputeOptions::device, "of LibTorch: cpu, cuda:0")
           .add("workers", &ComputeOptions::workers,
-               "threads that evaluate trials; the search never depends on it", between(1, 1024))
+               "threads that evaluate trials; the search never depends on it",
+               between(1, max_threads))
           .add("batch", &ComputeOptions::batch,
                "candidates in flight; results depend on it, and no more workers are busy",
                between(1, 1 << 20))
           .add("threads_per_trial", &ComputeOptions::threads_per_trial,
-               "of LibTorch in each worker", between(1, 1024))
+               "of LibTorch in each worker", between(1, max_threads))
           .add("prepare_threads", &ComputeOptions::prepare_threads,
                "of LibTorch in what an evaluator trains once, such as a supernet, which depends on "
                "it; by default workers * threads_per_trial of the call that began the run",
-               between(1, 1024));
+               between(1, max_threads));
   const auto objective =
       OptionTable<ObjectiveOptions>("a metric to be made small or large")
           .add("metric", &ObjectiveOptions::metric, "for example accuracy, latency_ms@cortex_a76",
@@ -86,7 +89,7 @@ OptionTable<RunConfig> make_table(const Catalogue& catalogue) {
           .add("threads", &FinalOptions::threads,
                "of LibTorch for this training, which depends on it; by default workers * "
                "threads_per_trial of the call that began the run",
-               between(1, 1024))
+               between(1, max_threads))
           .add("export", &FinalOptions::exports, "file formats, written to best/", one_of(formats))
           .check([](const FinalOptions& options) {
             for (std::size_t i = 0; i < options.exports.size(); ++i) {
@@ -138,7 +141,7 @@ std::optional<std::size_t> element_index(const Json& array, const std::string& s
 }  // namespace
 
 int all_threads(const ComputeOptions& compute) {
-  return compute.workers * compute.threads_per_trial;
+  return std::min(max_threads, compute.workers * compute.threads_per_trial);
 }
 
 RunConfig read_config(const Json& json, const Catalogue& catalogue) {

@@ -15,11 +15,12 @@ namespace espalier {
 bool finish_chosen(const Results& results, const RunConfig& config, const FinalRun& run) {
   const auto chosen = results.chosen();
   if (!chosen || final_summary(results, run.directory)) return true;
-  const std::filesystem::path best = run.directory / "best";
+  // Another trial's stays until this one is complete.
+  const std::filesystem::path kept = run.directory / "best", best = run.directory / "best.new";
   const Trial& trial = results.trials[*chosen];
   const Architecture& architecture = trial.candidate.architecture;
   std::error_code error;
-  // What is there may be of another trial; a training that was cut short is in checkpoints/.
+  // A training that was cut short is in checkpoints/.
   std::filesystem::remove_all(best, error);
   if (error) throw IoError(best.string(), "cannot be removed: " + error.message());
   std::filesystem::create_directories(best, error);
@@ -67,6 +68,10 @@ bool finish_chosen(const Results& results, const RunConfig& config, const FinalR
   summary["metrics"] = std::move(metrics);
   summary["files"] = std::move(files);
   write_file_atomically(best / "final.json", summary.dump(2) + "\n");
+  std::filesystem::remove_all(kept, error);
+  if (error) throw IoError(kept.string(), "cannot be removed: " + error.message());
+  std::filesystem::rename(best, kept, error);
+  if (error) throw IoError(best.string(), "cannot be renamed: " + error.message());
   return true;
 }
 

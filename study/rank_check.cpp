@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <mutex>
@@ -79,18 +80,23 @@ RunConfig truth_config(const RunConfig& run, const Objective& objective,
   return read_config(write_config(truth, catalogue), catalogue);
 }
 
-// The metric of each network by the run's own evaluator; NaN where it fails.
-std::vector<double> evaluate_all(const RunEvaluator& evaluator,
-                                 std::span<const RankedNetwork> networks, bool show) {
+// The metric of each network by the run's own evaluator; NaN where it fails. Nothing when it was
+// stopped.
+std::optional<std::vector<double>> evaluate_all(const RunEvaluator& evaluator,
+                                                std::span<const RankedNetwork> networks,
+                                                const RankCheckOptions& options) {
   const Rng rng = Rng(evaluator.config().seed).fork("rank check");
   std::vector<double> values(networks.size(), undefined);
   std::optional<Progress> progress;
-  if (show) progress.emplace("scores", networks.size());
+  if (options.progress) progress.emplace("scores", networks.size());
   std::mutex mutex;
   std::uint64_t done = 0;
   const auto workers =
       static_cast<std::size_t>(evaluator.thread_safe() ? evaluator.config().compute.workers : 1);
+  std::atomic<bool> stopped = false;
   parallel_for(networks.size(), workers, [&](std::size_t i) {
+    if (options.stop_requested && options.stop_requested()) stopped = true;
+    if (stopped) return;
     const Architecture& a = networks[i].architecture;
     Rng own = rng.fork(i);
     try {
@@ -106,6 +112,7 @@ std::vector<double> evaluate_all(const RunEvaluator& evaluator,
     const std::lock_guard lock(mutex);
     if (progress) progress->update(++done);
   });
+  if (stopped) return std::nullopt;
   return values;
 }
 
@@ -198,7 +205,9 @@ std::optional<RankCheck> rank_check(const RankCheckOptions& options, const Catal
 
   require_enough(check, options, out);
   if (!evaluator.prepare(options.stop_requested)) return std::nullopt;
-  const std::vector<double> scores = evaluate_all(evaluator, check.networks, options.progress);
+  const auto measured_now = evaluate_all(evaluator, check.networks, options);
+  if (!measured_now) return std::nullopt;
+  const std::vector<double>& scores = *measured_now;
   std::vector<RankedNetwork> kept;
   for (std::size_t i = 0; i < check.networks.size(); ++i) {
     if (!std::isfinite(scores[i])) continue;

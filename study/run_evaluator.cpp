@@ -18,7 +18,6 @@ RunEvaluator::RunEvaluator(std::filesystem::path run, const Catalogue& catalogue
   const Results recorded = read_results(run_, catalogue);
   config_ = read_config(recorded.config, catalogue);
   parts_ = make_run_parts(config_, catalogue);
-  trials_ = recorded.trials.size();
   const std::vector<MetricInfo>& metrics = parts_.evaluator->metrics();
   for (const Objective& objective : recorded.goals.objectives()) {
     const auto found = std::ranges::find(metrics, objective.metric, &MetricInfo::name);
@@ -31,7 +30,8 @@ RunEvaluator::RunEvaluator(std::filesystem::path run, const Catalogue& catalogue
 }
 
 bool RunEvaluator::prepare(const std::function<bool()>& stop_requested) {
-  const RunStore lock = RunStore::open(run_, RunStore::Access::write);
+  lock_ = std::make_shared<const RunStore>(RunStore::open(run_, RunStore::Access::write));
+  trials_ = lock_->asked().size();
   parts_.evaluator->prepare(prepare_context(config_.seed, run_, stop_requested));
   return !stop_requested || !stop_requested();
 }

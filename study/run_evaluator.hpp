@@ -14,6 +14,7 @@
 #include "study/catalogue.hpp"
 #include "study/config.hpp"
 #include "study/run_parts.hpp"
+#include "study/store.hpp"
 
 namespace espalier {
 
@@ -31,8 +32,9 @@ class RunEvaluator {
   bool thread_safe() const { return parts_.evaluator->thread_safe(); }
 
   /// Prepares the evaluator as in the run, in the run's directory: a supernet that is trained is
-  /// read, a training that was cut short is continued. False when it was stopped. Throws IoError
-  /// while another process writes the run, and what evaluators throw.
+  /// read, a training that was cut short is continued. No process can write the run from then on,
+  /// until this is destroyed. False when it was stopped. Throws IoError while another process
+  /// writes the run, and what evaluators throw.
   bool prepare(const std::function<bool()>& stop_requested = {});
   /// Of a network, after prepare(). The evaluator sees it as trial `number` after the run's own, of
   /// which it may keep something. LibTorch's threads are the run's threads_per_trial. Throws as
@@ -45,7 +47,8 @@ class RunEvaluator {
   RunParts parts_;
   Objective objective_;
   std::size_t metric_ = 0;
-  std::uint64_t trials_ = 0;  // of the run
+  std::shared_ptr<const RunStore> lock_;
+  std::uint64_t trials_ = 0;  // that the run has asked for
 };
 
 }  // namespace espalier

@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -114,7 +115,11 @@ Screen proxy_screen(const std::string& metric, const RunConfig& config, const Ca
               Rng same = rng;  // equal architectures have equal scores
               try {
                 scores[i] = evaluator->evaluate(candidate, Network(*space, drawn[i]), same)[0];
-              } catch (const Error& error) {
+              } catch (const std::bad_alloc&) {
+                throw;
+              } catch (const std::logic_error&) {
+                throw;  // a bug, as in a trial
+              } catch (const std::exception& error) {
                 log_debug(
                     fmt::format("no screen for {}: {}", space->to_string(drawn[i]), error.what()));
               }
@@ -155,13 +160,11 @@ BaselineNetwork baseline_network(const BaselineOptions& options, const RunParts&
   return baseline;
 }
 
-// Measures the baseline, once, into baseline.json. Its number is that of no trial so far, so that
+// Measures the baseline into baseline.json. Its number is that of no trial so far, so that
 // what the evaluator keeps of these is not overwritten.
 void measure_baseline(const BaselineNetwork& baseline, std::uint64_t trial_id,
                       const RunConfig& config, const RunParts& parts,
                       const std::filesystem::path& directory) {
-  const std::filesystem::path path = directory / "baseline.json";
-  if (std::filesystem::exists(path)) return;
   const Candidate candidate{.trial_id = trial_id, .architecture = baseline.architecture};
   const Network network(*baseline.space, baseline.architecture);
   NamedValues values;
@@ -187,7 +190,8 @@ void measure_baseline(const BaselineNetwork& baseline, std::uint64_t trial_id,
   }
   Json metrics = Json::object();
   for (const auto& [metric, value] : values) metrics[metric] = value;
-  write_file_atomically(path, Json{{"name", baseline.name}, {"metrics", metrics}}.dump(2) + "\n");
+  write_file_atomically(directory / "baseline.json",
+                        Json{{"name", baseline.name}, {"metrics", metrics}}.dump(2) + "\n");
 }
 
 void write_report(const Results& results, const std::filesystem::path& directory) {
@@ -218,7 +222,7 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
     log_warning(fmt::format("only {} of {} workers will be busy: \"batch\" is {}",
                             config.compute.batch, config.compute.workers, config.compute.batch));
   }
-  bool interrupted = false;
+  bool interrupted = false, prepared = false;
   std::uint64_t told = 0;
   {
     Study study(parts.space,
@@ -244,8 +248,16 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
                  .progress = options.progress});
     told = study.run().size();
     interrupted = study.interrupted();
+    prepared = study.prepared();
   }
-  if (baseline && !interrupted) measure_baseline(*baseline, told, config, parts, directory);
+  if (baseline && !interrupted && !std::filesystem::exists(directory / "baseline.json")) {
+    // A run that ended before its baseline was measured has nothing left to evaluate.
+    if (!prepared) {
+      parts.evaluator->prepare(prepare_context(config.seed, directory, options.stop_requested));
+    }
+    interrupted = options.stop_requested && options.stop_requested();
+    if (!interrupted) measure_baseline(*baseline, told, config, parts, directory);
+  }
   const Results results = read_results(directory, catalogue);
   write_pareto_files(results, directory);
   if (!interrupted) {

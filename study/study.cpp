@@ -138,6 +138,22 @@ void sync_tree(const std::filesystem::path& root) {
   sync(root.parent_path());
 }
 
+// Removes what a killed process left of files that it was about to replace: NAME.1234-5.tmp, see
+// write_file_atomically().
+void remove_half_written(const std::filesystem::path& root) {
+  if (!std::filesystem::exists(root)) return;
+  std::vector<std::filesystem::path> left;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+    const std::filesystem::path& path = entry.path();
+    const std::string number = path.stem().extension().string();
+    if (path.extension() == ".tmp" && number.find('-') != std::string::npos &&
+        number.find_first_not_of(".-0123456789") == std::string::npos) {
+      left.push_back(path);
+    }
+  }
+  for (const std::filesystem::path& path : left) std::filesystem::remove(path);
+}
+
 void make_directories(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
@@ -376,8 +392,9 @@ struct Study::Implementation {
 
   std::filesystem::path checkpoints() const { return checkpoints_of(options.directory); }
 
-  void open_store() {
-    if (options.directory.empty()) return;
+  // What the store is to say of the run, once it has been replayed.
+  Json open_store() {
+    if (options.directory.empty()) return {};
     Json now = environment();
     now["threads_per_trial"] = options.threads_per_trial;
     const Json study = describe_study(*space, layout, options);
@@ -392,6 +409,7 @@ struct Study::Implementation {
       if (!options.continue_as_new) {
         require_same_environment(meta.value("environment", Json::object()), now);
       }
+      remove_half_written(checkpoints());
     } else {
       make_directories(options.directory);
     }
@@ -399,11 +417,13 @@ struct Study::Implementation {
                        {"study", study},
                        {"budget", to_json(options.budget)},
                        {"environment", now}};
-    if (!store) {
-      store.emplace(RunStore::create(options.directory, meta));
-    } else if (first_difference(store->meta(), meta)) {
-      store->set_meta(meta);
-    }
+    if (!store) store.emplace(RunStore::create(options.directory, meta));
+    return meta;
+  }
+
+  // After the replay: what cannot go on stays as it was.
+  void record(const Json& meta) {
+    if (first_difference(store->meta(), meta)) store->set_meta(meta);
     if (!options.config.is_null()) {
       write_file_atomically(options.directory / "config.json", options.config.dump(2) + "\n");
     }
@@ -502,10 +522,10 @@ struct Study::Implementation {
   bool within_trials(std::uint64_t id) const {
     return !options.budget.trials || id < *options.budget.trials;
   }
-  bool may_ask() const {
-    if (options.budget.minutes && elapsed() >= *options.budget.minutes * 60) return false;
-    return !strategy->finished();
+  bool out_of_time() const {
+    return options.budget.minutes && elapsed() >= *options.budget.minutes * 60;
   }
+  bool may_ask() const { return !out_of_time() && !strategy->finished(); }
 
   // Asks for candidates until `batch` are in flight, or there are no more. The number of trials
   // does not enter: candidates beyond it are in flight without being evaluated, so that a run whose
@@ -558,6 +578,7 @@ struct Study::Implementation {
         interrupted = true;
         break;
       }
+      if (out_of_time()) break;
       fill();
       if (in_flight.empty()) break;
       if (!finish_oldest()) {
@@ -571,11 +592,11 @@ struct Study::Implementation {
       throw Error(fmt::format("the strategy proposes nothing after trial {}, and is not finished",
                               trials.size()));
     }
-    if (interrupted && pool) keep_what_is_done();
+    if (pool && (interrupted || out_of_time())) keep_what_is_done();
   }
 
-  // What was being evaluated when the stop came is worth keeping. After each tell comes the ask
-  // that would have come, so that a resumed run cannot tell the difference.
+  // What was being evaluated when the stop or the end of the time came is worth keeping. After each
+  // tell comes the ask that would have come, so that a resumed run cannot tell the difference.
   void keep_what_is_done() {
     pool->drain();
     while (!in_flight.empty() && in_flight.front().state == Flight::State::done) {
@@ -585,14 +606,18 @@ struct Study::Implementation {
   }
 
   std::vector<Trial> run() {
-    open_store();
+    const Json meta = open_store();
     timed = store || options.budget.minutes;
     const TorchThreads threads(options.threads_per_trial);
-    if (store) replay();
+    if (store) {
+      replay();
+      record(meta);
+    }
     started = last_commit = Clock::now();
     last_seconds = commit_interval;  // the first candidates are recorded at once
     if (within_trials(trials.size()) && (!in_flight.empty() || may_ask())) {
       evaluator->prepare(prepare_context(options.seed, options.directory, options.stop_requested));
+      prepared = true;
       // Neither the budget nor what is said of the time left counts the preparation.
       started = last_commit = Clock::now();
       if (options.progress) {
@@ -645,7 +670,7 @@ struct Study::Implementation {
   std::uint64_t asked = 0;
   std::deque<Flight> in_flight;
   std::unique_ptr<WorkerPool> pool;
-  bool interrupted = false;
+  bool interrupted = false, prepared = false;
 
   std::optional<RunStore> store;
   bool snapshots = true;
@@ -669,6 +694,7 @@ Study::~Study() = default;
 
 std::vector<Trial> Study::run() { return implementation_->run(); }
 bool Study::interrupted() const { return implementation_->interrupted; }
+bool Study::prepared() const { return implementation_->prepared; }
 const std::shared_ptr<const MetricTable>& Study::metrics() const {
   return implementation_->layout.table();
 }

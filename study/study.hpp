@@ -105,6 +105,8 @@ class Study {
 
   /// Whether run() ended because it was told to stop.
   bool interrupted() const;
+  /// Whether the evaluator was prepared; it is not where there was nothing to evaluate.
+  bool prepared() const;
 
   /// The metrics of the trials: what the evaluator measures and the network metrics that are
   /// needed, then those that are for reports only.

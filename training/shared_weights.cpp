@@ -273,6 +273,7 @@ TrainResult SharedWeights::train(const Dataset& data, const SupernetOptions& opt
         result.history.push_back(epoch);
       }
       if (trained.stopped) {
+        parts_.clear();
         result.stopped = true;
         return result;
       }

@@ -93,7 +93,7 @@ TEST_F(Search, ResultsAreReadWithoutTheFilesOfDevices) {
 }
 
 TEST_F(Search, WhatIsFinishedIsOfTheChosenTrial) {
-  // With a larger budget another network is chosen; a stop then leaves nothing of the old one.
+  // With a larger budget another network is chosen; the old one stays until it is finished.
   Json config = small_run();
   config["evaluator"] = {{"type", "zero_cost"}, {"proxies", {"params"}}};
   config["objectives"] = {{{"metric", "params"}, {"goal", "minimize"}}};
@@ -103,19 +103,14 @@ TEST_F(Search, WhatIsFinishedIsOfTheChosenTrial) {
   const std::size_t before = chosen();
   EXPECT_TRUE(final_summary(read_results(out_, catalogue_), out_));
   config["budget"]["trials"] = 12;
-  const auto training = [&] {
-    return std::filesystem::exists(out_ / "best") &&
-           !std::filesystem::exists(out_ / "best" / "final.json");
-  };
+  const auto training = [&] { return std::filesystem::exists(out_ / "best.new"); };
   EXPECT_EQ(search(config, true, training), SearchEnd::interrupted);
   ASSERT_NE(chosen(), before);
   EXPECT_FALSE(final_summary(read_results(out_, catalogue_), out_));
-  std::vector<std::string> left;
-  for (const auto& entry : std::filesystem::directory_iterator(out_ / "best")) {
-    left.push_back(entry.path().filename().string());
-  }
-  EXPECT_THAT(left, ElementsAre("architecture.json"));
+  EXPECT_EQ(read_json_file(out_ / "best" / "final.json")["trial"], before);
+  EXPECT_TRUE(std::filesystem::exists(out_ / "best" / "weights.safetensors"));
   EXPECT_EQ(search(config, true), SearchEnd::finished);
+  EXPECT_FALSE(std::filesystem::exists(out_ / "best.new"));
   EXPECT_EQ((*final_summary(read_results(out_, catalogue_), out_))["trial"], chosen());
 }
 
@@ -230,6 +225,22 @@ TEST_F(Search, ABaselineIsMeasuredAsTheCandidatesAre) {
   EXPECT_TRUE(baseline["metrics"].contains("accuracy"));
   EXPECT_TRUE(baseline["metrics"].contains("latency_ms@cortex_m7"));
   EXPECT_TRUE(baseline["metrics"].contains("params"));
+}
+
+TEST_F(Search, ABaselineIsMeasuredAfterAKillToo) {
+  Json config = small_run();
+  config["evaluator"] = {{"type", "one_shot"},
+                         {"train", {{"epochs", 1}, {"batch_size", 16}}},
+                         {"recalibration", {{"batches", 2}, {"batch_size", 16}}}};
+  config["baseline"] = {{"architecture", {{"stage1.depth", "2"}}}};
+  config.erase("final");
+  search(config);
+  const Json whole = read_json_file(out_ / "baseline.json");
+  EXPECT_TRUE(whole["metrics"].contains("accuracy"));
+  // All trials are told, and then the power goes.
+  std::filesystem::remove(out_ / "baseline.json");
+  search(config, true);
+  EXPECT_EQ(read_json_file(out_ / "baseline.json"), whole);
 }
 
 TEST_F(Search, ABaselineThatCannotBeMeasuredHasItsCosts) {

@@ -202,16 +202,19 @@ TEST(Study, EndsWithItsBudgetOrTheSpace) {
   EXPECT_LT(run(evolution_strategy(), options).size(), 1'000'000'000u);
 }
 
+void wait(std::chrono::steady_clock::duration time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < end) {
+  }
+}
+
 // Takes longer to prepare than the budget has.
 class SlowToPrepare : public FunctionEvaluator {
  public:
   using FunctionEvaluator::FunctionEvaluator;
   void prepare(const PrepareContext& context) override {
     FunctionEvaluator::prepare(context);
-    using Clock = std::chrono::steady_clock;
-    const auto end = Clock::now() + std::chrono::milliseconds(1100);
-    while (Clock::now() < end) {
-    }
+    wait(std::chrono::milliseconds(1100));
   }
 };
 
@@ -221,6 +224,36 @@ TEST(Study, ThePreparationIsNotInTheBudget) {
   Study study(test_space({5, 5, 5}), random_strategy(), std::make_shared<SlowToPrepare>(toy_values),
               maximize_score(), {}, options);
   EXPECT_EQ(study.run().size(), 3u);
+}
+
+TEST(Study, WhatIsInFlightWhenTheTimeIsOverIsNotBegun) {
+  StudyOptions options = trials(100, 8);
+  options.budget.minutes = 1.0 / 60;
+  int evaluated = 0;
+  const auto slow = [&](const Candidate& candidate, const Network& network, Rng& rng) {
+    ++evaluated;
+    wait(std::chrono::milliseconds(1100));
+    return toy_values(candidate, network, rng);
+  };
+  Study study(test_space({5, 5, 5}), random_strategy(), evaluator_of(slow), maximize_score(), {},
+              options);
+  EXPECT_EQ(study.run().size(), 1u);
+  EXPECT_EQ(evaluated, 1);
+  EXPECT_FALSE(study.interrupted());
+}
+
+TEST(Study, WhatAKilledProcessLeftHalfWrittenIsRemoved) {
+  TemporaryDirectory directory;
+  run(evolution_strategy(), recorded(directory.path(), 4));
+  const std::filesystem::path kept = directory.path() / "checkpoints" / "evaluator";
+  std::filesystem::create_directories(kept);
+  for (const char* name : {"weights.safetensors.77-3.tmp", "mine.tmp", "weights.safetensors"}) {
+    write_file_atomically(kept / name, "x");
+  }
+  run(evolution_strategy(), recorded(directory.path(), 6));
+  EXPECT_FALSE(std::filesystem::exists(kept / "weights.safetensors.77-3.tmp"));
+  EXPECT_TRUE(std::filesystem::exists(kept / "mine.tmp"));
+  EXPECT_TRUE(std::filesystem::exists(kept / "weights.safetensors"));
 }
 
 TEST(Study, ChecksItsOptions) {
