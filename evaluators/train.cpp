@@ -6,6 +6,7 @@
 
 #include "core/error.hpp"
 #include "core/json.hpp"
+#include "core/log.hpp"
 #include "nets/graph_module.hpp"
 #include "nets/weight_source.hpp"
 #include "training/checkpoint_weights.hpp"
@@ -85,6 +86,11 @@ void TrainEvaluator::fill(GraphModule& module, const Candidate& candidate, const
     parent.load_state(kept.tensors);
     ParentWeights(parent).fill(module, a, rng);
   } else {
+    if (first_weights_ == FirstWeights::parent && candidate.parent) {
+      log_warning(fmt::format(
+          "trial {} begins with random weights: those of its parent, trial {}, are not in {}",
+          candidate.trial_id, *candidate.parent, directory_.string()));
+    }
     RandomWeights().fill(module, a, rng);
   }
 }

@@ -97,8 +97,13 @@ at::Tensor sampled(const at::Tensor& x, const at::Tensor& rows, const at::Tensor
 }
 
 /// {N, C kh kw, H', W'}: what the window reads, place after place for each channel.
-at::Tensor deformed_columns(const op::DeformConv2d& o, const at::Tensor& x,
-                            const at::Tensor& offsets, const at::Tensor& factors) {
+at::Tensor deformed_columns(const op::DeformConv2d& o, const at::Tensor& image,
+                            const at::Tensor& given_offsets, const at::Tensor& given_factors) {
+  // Places between pixels need more than the 8 bits of bfloat16, and sampling has no kernel for it.
+  const auto wide = [](const at::Tensor& t) {
+    return t.defined() && t.scalar_type() == at::kBFloat16 ? t.to(at::kFloat) : t;
+  };
+  const at::Tensor x = wide(image), offsets = wide(given_offsets), factors = wide(given_factors);
   const auto [kh, kw] = pair(o.kernel);
   const auto [stride_h, stride_w] = pair(o.stride);
   const auto [pad_h, pad_w] = pair(o.padding);
@@ -198,8 +203,15 @@ struct Runner {
   at::Tensor operator()(const op::Add&) const {
     if (in.size() == 1) return in[0];
     at::Tensor sum = in[0] + in[1];
-    // In place is safe: nothing else has seen the partial sum, and addition saves nothing.
-    for (const at::Tensor& x : in.subspan(2)) sum.add_(x);
+    for (const at::Tensor& x : in.subspan(2)) {
+      // In place is safe: nothing else has seen the partial sum, and addition saves nothing. But it
+      // would keep 16 bits where x has 32.
+      if (x.scalar_type() == sum.scalar_type()) {
+        sum.add_(x);
+      } else {
+        sum = sum + x;
+      }
+    }
     return sum;
   }
   at::Tensor operator()(const op::Multiply&) const {

@@ -254,6 +254,12 @@ class Recomputed : public torch::autograd::Node {
       throw UnsupportedError(
           "activations that are recomputed have no second derivatives; keep the activations");
     }
+    if (saved_.empty()) {  // released, by a backward pass that was not to keep them
+      throw UnsupportedError(
+          "activations that are recomputed have one backward pass for each forward pass, and it "
+          "was "
+          "made; keep the activations");
+    }
     const at::AutoGradMode grad(true);
     std::vector<at::Tensor> inputs;
     for (torch::autograd::SavedVariable& saved : saved_) {

@@ -101,8 +101,9 @@ class ActivationRounding : public torch::autograd::Function<ActivationRounding> 
                                                  torch::autograd::variable_list gradients) {
     const at::Tensor inside = context->get_saved_variables()[0];
     const at::Tensor& gradient = gradients[0];
-    // The product of two types would convert the mask first.
-    if (!has_plain_memory(gradient) || gradient.strides() != inside.strides()) {
+    // The product of two types would convert the mask first; it can be differentiated again.
+    if (at::GradMode::is_enabled() || !has_plain_memory(gradient) ||
+        gradient.strides() != inside.strides()) {
       return {gradient * inside, {}, {}, {}, {}};
     }
     return {gradient.scalar_type() == at::kFloat ? pass_inside<float>(gradient, inside)
@@ -246,7 +247,8 @@ ActivationRange activation_range(const at::Tensor& x, at::Tensor stored_min, at:
   const at::NoGradGuard no_grad;
   const auto batch = [&] {
     const auto [low, high] = value_range(x.detach());
-    return ActivationRange{low.clamp_max(0), high.clamp_min(0)};
+    const at::ScalarType type = stored_min.scalar_type();  // x may be in 16 bits
+    return ActivationRange{low.clamp_max(0).to(type), high.clamp_min(0).to(type)};
   };
   if (training) {
     const ActivationRange now = batch();

@@ -61,14 +61,17 @@ struct Parts {
   }
 };
 
-/// The gradients of f at the inputs that need one, differentiable themselves.
+/// The gradients of f at the inputs that need one, differentiable themselves. They are those by
+/// each input alone, though one may have been computed from another.
 variable_list gradients_again(const std::function<at::Tensor(const variable_list&)>& f,
                               const variable_list& inputs, const at::Tensor& dy) {
-  variable_list wanted;
+  variable_list apart, wanted;
   for (const at::Tensor& x : inputs) {
-    if (x.defined() && x.requires_grad()) wanted.push_back(x);
+    const bool needed = x.defined() && x.requires_grad();
+    apart.push_back(needed ? x.view_as(x) : x);
+    if (needed) wanted.push_back(apart.back());
   }
-  const variable_list found = torch::autograd::grad({f(inputs)}, wanted, {dy},
+  const variable_list found = torch::autograd::grad({f(apart)}, wanted, {dy},
                                                     /*retain_graph=*/true, /*create_graph=*/true,
                                                     /*allow_unused=*/true);
   variable_list result;
@@ -135,6 +138,19 @@ at::Tensor taps_first(const at::Tensor& weight) {
   return weight.select(1, 0).permute({1, 2, 0}).contiguous();
 }
 
+/// {N,C,H,W} in channels-last order -> {C}
+at::Tensor channel_sums(const at::Tensor& x) {
+  const std::int64_t channels = x.size(1);
+  const at::Tensor pixels = x.permute({0, 2, 3, 1}).reshape({-1, channels});
+  const Parts parts(pixels.size(0), std::max<std::int64_t>(1024, (pixels.size(0) + 15) / 16));
+  at::Tensor sums = at::empty({parts.count, channels}, x.options());
+  parts.run([&](std::int64_t part, std::int64_t begin, std::int64_t end) {
+    const at::NoGradGuard no_grad;
+    sums.select(0, part).copy_(pixels.slice(0, begin, end).sum(0));
+  });
+  return parts.count == 1 ? sums.select(0, 0) : sums.sum(0);
+}
+
 struct Depthwise : torch::autograd::Function<Depthwise> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             const c10::optional<at::Tensor>& given_bias, const Sizes& sizes) {
@@ -191,7 +207,7 @@ struct Depthwise : torch::autograd::Function<Depthwise> {
       });
       dw = (parts.count == 1 ? sums.select(0, 0) : sums.sum(0)).permute({2, 0, 1}).unsqueeze(1);
     }
-    if (saved[2].defined() && saved[2].requires_grad()) db = dy.sum({0, 2, 3});
+    if (saved[2].defined() && saved[2].requires_grad()) db = channel_sums(dy);
     return {dx, dw, db, {}};
   }
 };

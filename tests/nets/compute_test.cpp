@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <array>
+
+#include "graph/builder.hpp"
 #include "nets/graph_module.hpp"
+#include "nets/op_to_torch.hpp"
 #include "search_spaces/catalogue.hpp"
 #include "search_spaces/sampling.hpp"
 #include "tests/nets/networks.hpp"
@@ -56,6 +60,38 @@ TEST(ComputeTest, Bfloat16ComputesInTrainingAloneAndKeepsTheFormatOfOutputsAndGr
   }
   module.eval();
   EXPECT_TRUE(outputs(Precision::bfloat16).equal(outputs(Precision::float32)));
+}
+
+TEST(ComputeTest, Bfloat16GoesWithQuantizedAndDeformedConvolutions) {
+  GraphBuilder b;
+  const Quantization eight{.weight_bits = 8, .activation_bits = 8};
+  NodeId x = b.conv(b.input(3, 8, 8), 8, {.kernel = 3});
+  x = b.append(op::Conv2d{.out_channels = 8, .kernel = 1}, std::array{x}, "quantized", {eight});
+  const NodeId offsets = b.conv(x, 18, {.kernel = 3});
+  x = b.append(op::DeformConv2d{.out_channels = 8, .kernel = 3, .padding = 1},
+               std::array{x, offsets}, "deformed");
+  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 4));
+  GraphModule module(b.build());
+  module.reset_parameters(Rng(1));
+  const at::Tensor image = at::rand({4, 3, 8, 8}, at::make_generator<at::CPUGeneratorImpl>(2));
+  const at::Tensor exact = module.forward(image);
+  module.set_precision(Precision::bfloat16);
+  const at::Tensor rounded = module.forward(image);
+  EXPECT_LT(difference(rounded, exact), 0.1 * (1 + exact.abs().max().item<double>()));
+  rounded.square().sum().backward();
+  for (const auto& [name, value] : module.parameters()) {
+    EXPECT_TRUE(value.grad().defined() && value.grad().isfinite().all().item<bool>()) << name;
+  }
+}
+
+TEST(ComputeTest, ASumHasTheWiderFormatInAnyOrder) {
+  const at::Tensor wide = at::full({1, 1, 1, 1}, 0x1p-10f);
+  const at::Tensor narrow = at::ones({1, 1, 1, 1}, at::kBFloat16);
+  const Node node{.op = op::Add{}, .compression = {}, .shape = {}};
+  const std::array first{wide, narrow, narrow}, last{narrow, narrow, wide};
+  const at::Tensor a = run_op(node, first, {}, {}), b = run_op(node, last, {}, {});
+  EXPECT_EQ(b.scalar_type(), at::kFloat);
+  EXPECT_TRUE(a.equal(b));
 }
 
 TEST(ComputeTest, Bfloat16IsRecomputedInBfloat16) {

@@ -113,6 +113,17 @@ TEST(ProgramTest, WhatIsRecomputedHasNoSecondDerivatives) {
               testing::HasSubstr("no second derivatives; keep the activations"));
 }
 
+TEST(ProgramTest, WhatIsRecomputedHasOneBackwardPass) {
+  const Graph graph = graphs()[0];
+  GraphModule module(graph, {.dtype = at::kDouble});
+  module.reset_parameters(Rng(1));
+  module.set_activations(Activations::recomputed);
+  const at::Tensor y = module.forward(random_batch(graph, 2, Rng(2)));
+  y.sum().backward();
+  EXPECT_THAT(throws<UnsupportedError>([&] { y.sum().backward(); }),
+              testing::HasSubstr("one backward pass for each forward pass"));
+}
+
 TEST(ProgramTest, NothingIsRecomputedInEvaluation) {
   const Graph graph = graphs()[0];
   GraphModule module(graph, {.dtype = at::kDouble});

@@ -84,6 +84,14 @@ TEST(Quantization, GradientPassesWhereNothingIsClipped) {
   EXPECT_TRUE(y.detach().equal(fake_quantize_activation(x.detach(), number(-1), number(1), 4)));
 }
 
+TEST(Quantization, TheGradientThatPassesCanBeDifferentiatedAgain) {
+  const at::Tensor x = values({-3, 0.5, 4}).set_requires_grad(true);
+  const at::Tensor y = fake_quantize_activation(x, number(-1), number(1), 4).square().sum();
+  const at::Tensor first = torch::autograd::grad({y}, {x}, {}, true, true)[0];
+  ASSERT_TRUE(first.requires_grad());
+  EXPECT_TRUE(torch::autograd::grad({first.sum()}, {x})[0].equal(values({0, 2, 0})));
+}
+
 TEST(Quantization, FirstBatchSetsTheRangeAndLaterOnesMoveIt) {
   at::Tensor low = number(0), high = number(0);
   const at::Tensor first = values({-1, 0.5, 2}), second = values({3, 4, 5});

@@ -97,22 +97,21 @@ TEST(KernelFunctions, DepthwiseEqualsLibTorchInFloat64) {
             for (const std::int64_t padding : {dilation * (kernel - 1) / 2, std::int64_t{1}}) {
               const std::int64_t room = 2 * padding - dilation * (kernel - 1);
               if (size[0] + room < 1 || size[1] + room < 1) continue;
-              const Steps steps{
-                  {stride, stride}, {padding, padding}, {dilation, dilation}};
+              const Steps steps{{stride, stride}, {padding, padding}, {dilation, dilation}};
               ++seed;
               expect_equal(
                   [&](const Tensors& t) { return depthwise_conv2d(t[0], t[1], t[2], steps); },
                   [&](const Tensors& t) {
-                    return at::conv2d(t[0], t[1], t[2], steps.stride, steps.padding,
-                                      steps.dilation, channels);
+                    return at::conv2d(t[0], t[1], t[2], steps.stride, steps.padding, steps.dilation,
+                                      channels);
                   },
                   {draws({2, channels, size[0], size[1]}, seed),
                    draws({channels, 1, kernel, kernel}, seed + 1000),
                    seed % 2 ? draws({channels}, seed + 2000) : at::Tensor()},
                   "kernel " + std::to_string(kernel) + " stride " + std::to_string(stride) +
                       " dilation " + std::to_string(dilation) + " channels " +
-                      std::to_string(channels) + " width " + std::to_string(size[1]) +
-                      " padding " + std::to_string(padding));
+                      std::to_string(channels) + " width " + std::to_string(size[1]) + " padding " +
+                      std::to_string(padding));
             }
           }
         }
@@ -172,8 +171,7 @@ at::Tensor followed_by(const at::Tensor& z, Epilogue f) {
 }
 
 TEST(KernelFunctions, BatchNormEqualsLibTorchInFloat64) {
-  for (const Epilogue f :
-       {Epilogue::none, Epilogue::relu, Epilogue::relu6, Epilogue::hard_swish}) {
+  for (const Epilogue f : {Epilogue::none, Epilogue::relu, Epilogue::relu6, Epilogue::hard_swish}) {
     for (const bool training : {true, false}) {
       for (const std::int64_t channels : {1, 19, 32}) {
         for (const bool affine : {true, false}) {
@@ -216,16 +214,14 @@ TEST(KernelFunctions, ScaledImagesEqualLibTorchInFloat64) {
 
 TEST(KernelFunctions, WeightedSumsEqualLibTorchInFloat64) {
   for (const std::int64_t size : {1, 5, 40}) {
-    expect_equal(
-        [](const Tensors& t) {
-          return weighted_sum(std::span(t).subspan(1), t[0]);
-        },
-        [](const Tensors& t) {
-          return t[0].select(0, 0) * t[1] + t[0].select(0, 1) * t[2] + t[0].select(0, 2) * t[3];
-        },
-        {draws({3}, 1), draws({2, 7, size, 3}, 2), draws({2, 7, size, 3}, 3),
-         draws({2, 7, size, 3}, 4)},
-        std::to_string(size));
+    expect_equal([](const Tensors& t) { return weighted_sum(std::span(t).subspan(1), t[0]); },
+                 [](const Tensors& t) {
+                   return t[0].select(0, 0) * t[1] + t[0].select(0, 1) * t[2] +
+                          t[0].select(0, 2) * t[3];
+                 },
+                 {draws({3}, 1), draws({2, 7, size, 3}, 2), draws({2, 7, size, 3}, 3),
+                  draws({2, 7, size, 3}, 4)},
+                 std::to_string(size));
   }
 }
 
@@ -243,14 +239,12 @@ TEST(KernelFunctions, NotANumberGoesThrough) {
   expect_same(max_pool2d(x, {3, 3}, {{1, 1}, {1, 1}}, false), at::max_pool2d(x, 3, 1, 1));
   expect_same(avg_pool2d(x, {3, 3}, {{1, 1}, {1, 1}}, false, false),
               at::avg_pool2d(x, 3, 1, 1, false, false));
-  for (const Epilogue f :
-       {Epilogue::none, Epilogue::relu, Epilogue::relu6, Epilogue::hard_swish}) {
+  for (const Epilogue f : {Epilogue::none, Epilogue::relu, Epilogue::relu6, Epilogue::hard_swish}) {
     for (const bool training : {false, true}) {
-      expect_same(
-          batch_norm(x, {{}, {}, mean.clone(), variance.clone(), training}, f),
-          followed_by(at::batch_norm(x, {}, {}, mean.clone(), variance.clone(), training, 0.1, 1e-5,
-                                     false),
-                      f));
+      expect_same(batch_norm(x, {{}, {}, mean.clone(), variance.clone(), training}, f),
+                  followed_by(at::batch_norm(x, {}, {}, mean.clone(), variance.clone(), training,
+                                             0.1, 1e-5, false),
+                              f));
     }
   }
 }
@@ -286,8 +280,7 @@ TEST(KernelFunctions, WhatDoesNotFitFallsBack) {
   };
   equal(depthwise_conv2d(other_order, three, {}, {}), convolved(three, {1, 1}));
   equal(depthwise_conv2d(x, four, {}, {}), convolved(four, {1, 1}));
-  equal(depthwise_conv2d(x, three, {}, {.stride = {1, 2}}),
-        convolved(three, {1, 2}));
+  equal(depthwise_conv2d(x, three, {}, {.stride = {1, 2}}), convolved(three, {1, 2}));
   equal(avg_pool2d(x, {2, 2}, {{2, 2}}, true, true), at::avg_pool2d(x, 2, 2, 0, true));
   equal(max_pool2d(x, {2, 2}, {{2, 2}}, true), at::max_pool2d(x, 2, 2, 0, 1, true));
   equal(max_pool2d(other_order, {3, 3}, {{1, 1}}, false), at::max_pool2d(x, 3, 1));
@@ -324,13 +317,13 @@ TEST(KernelFunctions, ResultsDoNotDependOnTheThreads) {
   const int before = at::get_num_threads();
   const auto run = [](int threads) {
     at::set_num_threads(threads);
-    Tensors in = leaves({draws({8, 24, 32, 32}, 1), draws({24, 1, 5, 5}, 2), draws({24}, 3),
-                         draws({24}, 4), draws({2}, 5)},
+    Tensors in = leaves({draws({8, 36, 32, 32}, 1), draws({36, 1, 5, 5}, 2), draws({36}, 3),
+                         draws({36}, 4), draws({2}, 5), draws({36}, 7), draws({8, 36, 1, 1}, 8)},
                         at::kFloat);
-    const at::Tensor c = depthwise_conv2d(in[0], in[1], {}, {{1, 1}, {2, 2}});
-    const at::Tensor n = batch_norm(
-        c, {in[2], in[3], at::zeros({24}), at::ones({24}), true}, Epilogue::hard_swish);
-    const Tensors both{n, c};
+    const at::Tensor c = depthwise_conv2d(in[0], in[1], in[5], {{1, 1}, {2, 2}});
+    const at::Tensor n =
+        batch_norm(c, {in[2], in[3], at::zeros({36}), at::ones({36}), true}, Epilogue::hard_swish);
+    const Tensors both{n, scale_images(c, in[6])};
     const at::Tensor y = weighted_sum(both, in[4]);
     Tensors result = torch::autograd::grad({y}, in, {draws(y.sizes(), 6)});
     result.push_back(y.detach());
@@ -339,6 +332,24 @@ TEST(KernelFunctions, ResultsDoNotDependOnTheThreads) {
   const Tensors one = run(1), three = run(3);
   at::set_num_threads(before);
   for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], three[i])) << i;
+}
+
+TEST(KernelFunctions, InputsThatDependOnEachOtherHaveTheSameGradientsToBeDifferentiatedAgain) {
+  const auto check = [](const std::function<at::Tensor(const at::Tensor&)>& f) {
+    const at::Tensor x = draws({2, 4, 6, 6}, 1).set_requires_grad(true);
+    const at::Tensor y = f(x), dy = draws(y.sizes(), 2);
+    const at::Tensor plain = torch::autograd::grad({y}, {x}, {dy}, true)[0];
+    const at::Tensor again = torch::autograd::grad({y}, {x}, {dy}, true, true)[0];
+    EXPECT_TRUE(at::allclose(again, plain, 1e-5, 1e-6));
+    EXPECT_TRUE(again.requires_grad());
+  };
+  check([](const at::Tensor& x) {
+    return scale_images(x, at::sigmoid(x.mean(at::IntArrayRef{2, 3}, true)));
+  });
+  check([](const at::Tensor& x) {
+    const Tensors both{x, x.square()};
+    return weighted_sum(both, at::tensor({0.25f, 0.75f}).set_requires_grad(true));
+  });
 }
 
 }  // namespace
