@@ -46,8 +46,8 @@ struct SupernetPass {
 /// labels and, with the same weight, the outputs of the network that the first phase left, which
 /// stays as it is and normalizes by the statistics of each batch. Source: Cai et al., as there.
 /// Differs from the source: each architecture of a step has a resolution of its own; in the
-/// authors' code one holds for the step. Test:
-/// TrainSupernet.ProgressiveShrinkingTeachesByTheFirstPhase.
+/// authors' code one holds for the step.
+/// Test: TrainSupernet.ProgressiveShrinkingTeachesByTheFirstPhase.
 class SupernetRule {
  public:
   /// Throws UnsupportedError for strict fairness in a space with constraints, or where a decision's

@@ -150,13 +150,12 @@ void check_train_options(const TrainOptions& options, const Dataset& data, Split
 }
 
 TrainStep::TrainStep(TrainLoop& loop, std::int64_t epoch, std::int64_t step, std::int64_t part,
-                     std::span<const std::uint32_t> indices)
+                     double rate, std::span<const std::uint32_t> indices)
     : loop_(loop),
       epoch_(epoch),
       step_(step),
       part_(part),
-      rate_(learning_rate_at(loop.options_, epoch * loop.steps_per_epoch_ + step,
-                             loop.steps_per_epoch_)),
+      rate_(rate),
       rng_(loop.rng_.fork("step")
                .fork(static_cast<std::uint64_t>(epoch))
                .fork(static_cast<std::uint64_t>(step))),
@@ -265,9 +264,11 @@ std::optional<EpochResult> TrainLoop::run_epoch(const std::function<bool()>& sto
   for (std::int64_t s = 0; s < steps_per_epoch_; ++s) {
     if (stop_requested && stop_requested()) return std::nullopt;
     module.zero_grad();
+    const double rate = learning_rate_at(
+        options_, static_cast<std::int64_t>(epoch) * steps_per_epoch_ + s, steps_per_epoch_);
     for (std::int64_t part = 0; part < options_.accumulate; ++part) {
       const std::int64_t batch = s * options_.accumulate + part;
-      const TrainStep step(*this, static_cast<std::int64_t>(epoch), s, part,
+      const TrainStep step(*this, static_cast<std::int64_t>(epoch), s, part, rate,
                            std::span(order).subspan(static_cast<std::size_t>(batch * batch_size_),
                                                     static_cast<std::size_t>(batch_size_)));
       const Learned learned = learner_.learn(step);
@@ -276,8 +277,7 @@ std::optional<EpochResult> TrainLoop::run_epoch(const std::function<bool()>& sto
     }
     if (options_.accumulate > 1) optimizer_.scale_gradients(1.0 / options_.accumulate);
     if (options_.gradient_clip > 0) optimizer_.clip_gradients(options_.gradient_clip);
-    optimizer_.step(learning_rate_at(
-        options_, static_cast<std::int64_t>(epoch) * steps_per_epoch_ + s, steps_per_epoch_));
+    optimizer_.step(rate);
     if (on_step) on_step();
   }
   module.zero_grad();

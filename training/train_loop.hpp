@@ -56,7 +56,7 @@ class TrainStep {
 
  private:
   friend class TrainLoop;
-  TrainStep(TrainLoop& loop, std::int64_t epoch, std::int64_t step, std::int64_t part,
+  TrainStep(TrainLoop& loop, std::int64_t epoch, std::int64_t step, std::int64_t part, double rate,
             std::span<const std::uint32_t> indices);
 
   TrainLoop& loop_;

@@ -247,6 +247,19 @@ TEST(Shrink, TakesAProxy) {
   EXPECT_EQ(json["space"]["restrict"].size(), 1u);
 }
 
+// A run of one trial that looks accuracies up.
+Json table_run() {
+  return {{"space", {{"type", "nasbench201"}}},
+          {"evaluator",
+           {{"type", "table"},
+            {"file", nasbench201_table},
+            {"key", "arch"},
+            {"metrics", {{"accuracy", "c10_valid"}}}}},
+          {"strategy", {{"type", "random"}}},
+          {"objectives", {{{"metric", "accuracy"}}}},
+          {"budget", {{"trials", 1}}}};
+}
+
 // What shared weights say decides: the score is the run's evaluator's.
 TEST(Shrink, TakesTheEvaluatorOfARun) {
   TemporaryDirectory directory;
@@ -276,16 +289,7 @@ TEST(Shrink, TakesTheEvaluatorOfARun) {
   EXPECT_THAT(endless.err, HasSubstr("say when to end: --drop or --target-size"));
 
   // The same scores by another way: a run that reads a table, and the table.
-  const Json table = {{"type", "table"},
-                      {"file", nasbench201_table},
-                      {"key", "arch"},
-                      {"metrics", {{"accuracy", "c10_valid"}}}};
-  write_file_atomically(at("table.json"), Json{{"space", {{"type", "nasbench201"}}},
-                                               {"evaluator", table},
-                                               {"strategy", {{"type", "random"}}},
-                                               {"objectives", {{{"metric", "accuracy"}}}},
-                                               {"budget", {{"trials", 1}}}}
-                                              .dump());
+  write_file_atomically(at("table.json"), table_run().dump());
   ASSERT_EQ(espalier({"-q", "search", at("table.json"), "--out", at("table")}).code, 0);
   const std::vector<std::string> common{"shrink", "--space", "nasbench201",
                                         "--drop", "2",       "--json"};
@@ -300,16 +304,7 @@ TEST(Shrink, TakesTheEvaluatorOfARun) {
 TEST(Compare, TakesTheEvaluatorOfARunOfTheWholeSpace) {
   TemporaryDirectory directory;
   const auto at = [&](const std::string& name) { return (directory.path() / name).string(); };
-  write_file_atomically(at("run.json"), Json{{"space", {{"type", "nasbench201"}}},
-                                             {"evaluator",
-                                              {{"type", "table"},
-                                               {"file", nasbench201_table},
-                                               {"key", "arch"},
-                                               {"metrics", {{"accuracy", "c10_valid"}}}}},
-                                             {"strategy", {{"type", "random"}}},
-                                             {"objectives", {{{"metric", "accuracy"}}}},
-                                             {"budget", {{"trials", 1}}}}
-                                            .dump());
+  write_file_atomically(at("run.json"), table_run().dump());
   ASSERT_EQ(espalier({"-q", "search", at("run.json"), "--out", at("run")}).code, 0);
   const Json part = {{"type", "nasbench201"}, {"restrict", {{"edge0_3", {"nor_conv_3x3"}}}}};
   const auto compared = [&](std::vector<std::string> score) {
@@ -325,15 +320,8 @@ TEST(Compare, TakesTheEvaluatorOfARunOfTheWholeSpace) {
 TEST(RankCheck, SaysHowWellARunRanks) {
   TemporaryDirectory directory;
   const auto at = [&](const std::string& name) { return (directory.path() / name).string(); };
-  Json config = {{"space", {{"type", "nasbench201"}}},
-                 {"evaluator",
-                  {{"type", "table"},
-                   {"file", nasbench201_table},
-                   {"key", "arch"},
-                   {"metrics", {{"accuracy", "c10_valid"}}}}},
-                 {"strategy", {{"type", "random"}}},
-                 {"objectives", {{{"metric", "accuracy"}}}},
-                 {"budget", {{"trials", 2}}}};
+  Json config = table_run();
+  config["budget"]["trials"] = 2;
   write_file_atomically(at("run.json"), config.dump());
   ASSERT_EQ(espalier({"search", at("run.json"), "--out", at("run")}).code, 0);
   config["evaluator"]["metrics"]["accuracy"] = "c10_test";
