@@ -1,7 +1,12 @@
 #include "strategies/catalogue.hpp"
 
+#include "strategies/evolution.hpp"
+#include "strategies/local_search.hpp"
+#include "strategies/moead.hpp"
+#include "strategies/nsga3.hpp"
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
+#include "strategies/simulated_annealing.hpp"
 
 namespace espalier {
 
@@ -14,6 +19,30 @@ StrategyRegistry strategy_registry() {
   registry.add("regularized_evolution", regularized_evolution_option_table(),
                [](const RegularizedEvolutionOptions& options, const RunContext& context) {
                  return std::make_unique<RegularizedEvolution>(context, options);
+               });
+  registry.add("mu_plus_lambda", mu_plus_lambda_option_table(),
+               [](const MuPlusLambdaOptions& options, const RunContext& context) {
+                 return mu_plus_lambda(context, options);
+               });
+  registry.add("nsga2", nsga2_option_table(),
+               [](const Nsga2Options& options, const RunContext& context) {
+                 return nsga2(context, options);
+               });
+  registry.add("nsga3", nsga3_option_table(),
+               [](const Nsga3Options& options, const RunContext& context) {
+                 return nsga3(context, options);
+               });
+  registry.add("moead", moead_option_table(),
+               [](const MoeadOptions& options, const RunContext& context) {
+                 return std::make_unique<Moead>(context, options);
+               });
+  registry.add("local_search", local_search_option_table(),
+               [](const LocalSearchOptions& options, const RunContext& context) {
+                 return std::make_unique<LocalSearch>(context, options);
+               });
+  registry.add("simulated_annealing", simulated_annealing_option_table(),
+               [](const SimulatedAnnealingOptions& options, const RunContext& context) {
+                 return std::make_unique<SimulatedAnnealing>(context, options);
                });
   return registry;
 }

@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
-#include <tuple>
 
-#include "objectives/crowding.hpp"
-#include "objectives/dominance.hpp"
 #include "search_spaces/sampling.hpp"
 
 namespace espalier {
@@ -61,58 +58,41 @@ void RegularizedEvolution::tell(const Trial& trial) {
   assert(trial.candidate.trial_id < next_id_);
   ++told_;
   ranked_ = false;
-  Individual& individual = population_.emplace_back();
-  individual.trial_id = trial.candidate.trial_id;
-  individual.architecture = trial.candidate.architecture;
-  individual.failed = trial.state == TrialState::failed;
-  if (!individual.failed) {
-    individual.violation = goals_.violation(trial.metrics);
-    if (goals_.size() == 1) {
-      individual.cost = goals_.first_cost(trial.metrics);
-    } else {
-      individual.costs = goals_.costs(trial.metrics);
-    }
-  }
+  population_.push_back({.individual = Individual::of(trial, goals_)});
   if (population_.size() > static_cast<std::size_t>(options_.population)) population_.pop_front();
 }
 
-bool RegularizedEvolution::better(const Individual& a, const Individual& b) const {
-  if (a.failed != b.failed) return b.failed;
-  if (goals_.size() == 1) return std::tie(a.violation, a.cost) < std::tie(b.violation, b.cost);
-  return a.rank != b.rank ? a.rank < b.rank : a.crowding > b.crowding;
+bool RegularizedEvolution::wins(const Member& a, const Member& b) const {
+  if (a.individual.failed || b.individual.failed || goals_.size() == 1) {
+    return better(a.individual, b.individual);
+  }
+  return a.key < b.key;
 }
 
-// Ranks and crowding distances of all that did not fail.
 void RegularizedEvolution::rank_population() {
   ranked_ = true;
-  std::vector<double> costs, violations;
-  for (const Individual& individual : population_) {
-    if (individual.failed) continue;
-    costs.insert(costs.end(), individual.costs.begin(), individual.costs.end());
-    violations.push_back(individual.violation);
+  std::vector<const Individual*> pool;
+  for (const Member& member : population_) {
+    if (!member.individual.failed) pool.push_back(&member.individual);
   }
-  const PointsView points{costs, goals_.size()};
-  const auto ranks = non_dominated_ranks(points, violations);
-  const auto crowding = crowding_distances(points, ranks);
-  std::size_t next = 0;
-  for (Individual& individual : population_) {
-    if (individual.failed) continue;
-    individual.rank = ranks[next];
-    individual.crowding = crowding[next++];
+  const auto keys = rank_and_crowding(pool);
+  auto key = keys.begin();
+  for (Member& member : population_) {
+    if (!member.individual.failed) member.key = *key++;
   }
 }
 
-const RegularizedEvolution::Individual* RegularizedEvolution::choose_parent() {
+const Individual* RegularizedEvolution::choose_parent() {
   if (goals_.size() > 1 && !ranked_) rank_population();
-  const Individual* best = nullptr;
+  const Member* best = nullptr;
   for (int i = 0; i < options_.sample; ++i) {
-    const Individual& drawn = population_[rng_.below(population_.size())];
-    if (best == nullptr || better(drawn, *best)) best = &drawn;
+    const Member& drawn = population_[rng_.below(population_.size())];
+    if (best == nullptr || wins(drawn, *best)) best = &drawn;
   }
-  if (!best->failed) return best;
+  if (!best->individual.failed) return &best->individual;
   std::vector<const Individual*> others;
-  for (const Individual& individual : population_) {
-    if (!individual.failed) others.push_back(&individual);
+  for (const Member& member : population_) {
+    if (!member.individual.failed) others.push_back(&member.individual);
   }
   return others.empty() ? nullptr : others[rng_.below(others.size())];
 }

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <vector>
 
+#include "strategies/individual.hpp"
 #include "strategies/start.hpp"
 #include "strategies/strategy.hpp"
 
@@ -48,17 +50,11 @@ class RegularizedEvolution : public Strategy {
   void tell(const Trial& trial) override;
 
  private:
-  struct Individual {
-    std::uint64_t trial_id = 0;
-    Architecture architecture;
-    bool failed = false;
-    double violation = 0;
-    double cost = 0;            // with one objective
-    std::vector<double> costs;  // with several
-    std::uint32_t rank = 0;     // with several, as of the last ranking
-    double crowding = 0;
+  struct Member {
+    Individual individual;
+    std::array<double, 2> key = {};  // rank and crowding, with several objectives
   };
-  bool better(const Individual& a, const Individual& b) const;
+  bool wins(const Member& a, const Member& b) const;
   void rank_population();
   const Individual* choose_parent();
 
@@ -70,7 +66,7 @@ class RegularizedEvolution : public Strategy {
   std::uint64_t first_generation_;  // trials that are not children
   std::uint64_t next_id_ = 0;
   std::uint64_t told_ = 0;
-  std::deque<Individual> population_;  // the oldest first
+  std::deque<Member> population_;  // the oldest first
   bool ranked_ = false;
 };
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -14,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/stats.hpp"
+#include "strategies/random.hpp"
 #include "tests/strategies/toy_search.hpp"
 
 namespace espalier {
@@ -23,6 +26,8 @@ struct StrategyCase {
   std::string name;
   std::function<std::unique_ptr<Strategy>(const RunContext&)> make;
   Goals goals = one_goal();
+  /// Whether it learns from what it is told.
+  bool learns = true;
 
   std::unique_ptr<Strategy> operator()(std::shared_ptr<const SearchSpace> space,
                                        std::uint64_t seed = 1) const {
@@ -196,6 +201,29 @@ TEST_P(StrategyContract, AnEmptyAskChangesNothing) {
       curious->tell(complete_trial(candidate));
     }
   }
+}
+
+TEST_P(StrategyContract, BeatsRandomSearchOnAPlantedProblem) {
+  if (!GetParam().learns) GTEST_SKIP() << "it is random search";
+  const auto space = test_space(std::vector<int>(12, 5));
+  const auto best_scores = [&](const auto& make) {
+    std::vector<double> bests;
+    for (std::uint64_t seed = 0; seed < 10; ++seed) {
+      const std::unique_ptr<Strategy> strategy = make(seed);
+      double best = 0;
+      for (const Trial& trial : drive(*strategy, 300, 1, planted_trial)) {
+        best = std::max(best, trial.metrics[0]);
+      }
+      bests.push_back(best);
+    }
+    return bests;
+  };
+  const auto its = best_scores([&](std::uint64_t seed) { return GetParam()(space, seed); });
+  const auto random = best_scores([&](std::uint64_t seed) {
+    return std::make_unique<RandomSearch>(test_context(space, seed, GetParam().goals),
+                                          RandomOptions{});
+  });
+  EXPECT_GT(mean(its), mean(random) + 1.5);
 }
 
 }  // namespace espalier

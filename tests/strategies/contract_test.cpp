@@ -1,7 +1,12 @@
 #include "tests/strategies/contract.hpp"
 
+#include "strategies/evolution.hpp"
+#include "strategies/local_search.hpp"
+#include "strategies/moead.hpp"
+#include "strategies/nsga3.hpp"
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
+#include "strategies/simulated_annealing.hpp"
 
 namespace espalier {
 namespace {
@@ -9,6 +14,13 @@ namespace {
 template <class S, class Options>
 std::function<std::unique_ptr<Strategy>(const RunContext&)> maker(Options options) {
   return [options](const RunContext& context) { return std::make_unique<S>(context, options); };
+}
+
+// Of strategies that a function makes.
+template <class Options>
+std::function<std::unique_ptr<Strategy>(const RunContext&)> function(
+    std::unique_ptr<Strategy> (*make)(const RunContext&, const Options&), Options options) {
+  return [make, options](const RunContext& context) { return make(context, options); };
 }
 
 RandomOptions random_options(bool replacement, std::optional<ScreenOptions> screen = {}) {
@@ -26,18 +38,57 @@ RegularizedEvolutionOptions evolution_options(std::optional<ScreenOptions> scree
   return options;
 }
 
+LocalSearchOptions local_search_options(Improvement improvement,
+                                        std::optional<ScreenOptions> screen = {}) {
+  LocalSearchOptions options;
+  options.improvement = improvement;
+  options.screen = std::move(screen);
+  return options;
+}
+
+// Of strategies that have a population.
+template <class Options>
+Options population_of(int population) {
+  Options options;
+  options.population = population;
+  return options;
+}
+
+MuPlusLambdaOptions mu_plus_lambda_options(int population, int children) {
+  auto options = population_of<MuPlusLambdaOptions>(population);
+  options.children = children;
+  return options;
+}
+
 const ScreenOptions screen{.metric = "sum", .samples = 3};
 
 INSTANTIATE_TEST_SUITE_P(
     All, StrategyContract,
     testing::Values(
-        StrategyCase{"random", maker<RandomSearch>(random_options(false))},
-        StrategyCase{"random_replacement", maker<RandomSearch>(random_options(true))},
-        StrategyCase{"random_screen", maker<RandomSearch>(random_options(false, screen))},
+        StrategyCase{"random", maker<RandomSearch>(random_options(false)), one_goal(), false},
+        StrategyCase{"random_replacement", maker<RandomSearch>(random_options(true)), one_goal(),
+                     false},
+        StrategyCase{"random_screen", maker<RandomSearch>(random_options(false, screen)),
+                     one_goal(), false},
         StrategyCase{"evolution", maker<RegularizedEvolution>(evolution_options())},
         StrategyCase{"evolution_screen", maker<RegularizedEvolution>(evolution_options(screen))},
         StrategyCase{"evolution_two_goals", maker<RegularizedEvolution>(evolution_options()),
-                     two_goals()}),
+                     two_goals()},
+        StrategyCase{"mu_plus_lambda", function(mu_plus_lambda, mu_plus_lambda_options(10, 10))},
+        StrategyCase{"mu_plus_one", function(mu_plus_lambda, mu_plus_lambda_options(10, 1))},
+        StrategyCase{"nsga2", function(nsga2, population_of<Nsga2Options>(10)), two_goals()},
+        StrategyCase{"nsga3", function(nsga3, population_of<Nsga3Options>(10)), two_goals()},
+        StrategyCase{"nsga3_one_goal", function(nsga3, population_of<Nsga3Options>(10))},
+        StrategyCase{"moead", maker<Moead>(population_of<MoeadOptions>(10)), two_goals()},
+        StrategyCase{"moead_one_goal", maker<Moead>(population_of<MoeadOptions>(10))},
+        StrategyCase{"local_search", maker<LocalSearch>(local_search_options(Improvement::first))},
+        StrategyCase{"local_search_best",
+                     maker<LocalSearch>(local_search_options(Improvement::best, screen))},
+        StrategyCase{"local_search_two_goals",
+                     maker<LocalSearch>(local_search_options(Improvement::first)), two_goals()},
+        StrategyCase{"simulated_annealing", maker<SimulatedAnnealing>(SimulatedAnnealingOptions())},
+        StrategyCase{"simulated_annealing_two_goals",
+                     maker<SimulatedAnnealing>(SimulatedAnnealingOptions()), two_goals()}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

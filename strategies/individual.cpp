@@ -1,0 +1,49 @@
+#include "strategies/individual.hpp"
+
+#include <tuple>
+
+#include "objectives/crowding.hpp"
+#include "objectives/dominance.hpp"
+
+namespace espalier {
+
+Individual Individual::of(const Trial& trial, const Goals& goals) {
+  Individual individual{.trial_id = trial.candidate.trial_id,
+                        .architecture = trial.candidate.architecture,
+                        .failed = trial.state == TrialState::failed};
+  if (individual.failed) return individual;
+  individual.violation = goals.violation(trial.metrics);
+  individual.cost = goals.first_cost(trial.metrics);
+  if (goals.size() > 1) individual.costs = goals.costs(trial.metrics);
+  return individual;
+}
+
+bool better(const Individual& a, const Individual& b) {
+  if (a.failed || b.failed) return !a.failed && b.failed;
+  if (a.costs.empty()) return std::tie(a.violation, a.cost) < std::tie(b.violation, b.cost);
+  return constrained_dominates(a.costs, a.violation, b.costs, b.violation);
+}
+
+std::vector<std::array<double, 2>> rank_and_crowding(std::span<const Individual* const> pool) {
+  std::vector<double> costs, violations;
+  std::size_t objectives = 1;
+  for (const Individual* individual : pool) {
+    violations.push_back(individual->violation);
+    if (individual->costs.empty()) {
+      costs.push_back(individual->cost);
+    } else {
+      objectives = individual->costs.size();
+      costs.insert(costs.end(), individual->costs.begin(), individual->costs.end());
+    }
+  }
+  const PointsView points{costs, objectives};
+  const std::vector<std::uint32_t> ranks = non_dominated_ranks(points, violations);
+  const std::vector<double> crowding = crowding_distances(points, ranks);
+  std::vector<std::array<double, 2>> keys(pool.size());
+  for (std::size_t i = 0; i < pool.size(); ++i) {
+    keys[i] = {static_cast<double>(ranks[i]), -crowding[i]};
+  }
+  return keys;
+}
+
+}  // namespace espalier

@@ -1,0 +1,38 @@
+// What a strategy keeps of a trial.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "objectives/goals.hpp"
+#include "objectives/trial.hpp"
+
+namespace espalier {
+
+/// An architecture and how good it is.
+struct Individual {
+  std::uint64_t trial_id = 0;
+  Architecture architecture = {};
+  bool failed = false;             ///< then the rest says nothing
+  double violation = 0;            ///< of the constraints
+  double cost = 0;                 ///< of the first objective
+  std::vector<double> costs = {};  ///< of all objectives, where there are several
+
+  /// Of a trial that was told.
+  static Individual of(const Trial& trial, const Goals& goals);
+};
+
+/// Whether `a` is surely better than `b`: it did not fail and `b` did, or it is better under the
+/// constraints, as constrained_dominates() says, which for one objective is an order.
+bool better(const Individual& a, const Individual& b);
+
+/// Of each individual, none of which failed, {its constrained non-domination rank, minus its
+/// crowding distance within the rank}: the smaller in lexicographic order the better. With one
+/// objective, ranks are the order of violation and cost. Pointers are not null. Source: K. Deb et
+/// al.: A fast and elitist multiobjective genetic algorithm: NSGA-II, IEEE TEVC 2002, section
+/// III-C. Test: RankAndCrowding.IsTheSelectionOfNsga2.
+std::vector<std::array<double, 2>> rank_and_crowding(std::span<const Individual* const> pool);
+
+}  // namespace espalier
