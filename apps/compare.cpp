@@ -1,137 +1,275 @@
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "apps/space_score.hpp"
+#include "apps/stop_signals.hpp"
 #include "apps/verbs.hpp"
+#include "core/bootstrap.hpp"
 #include "core/error.hpp"
-#include "core/progress.hpp"
+#include "core/files.hpp"
+#include "core/log.hpp"
+#include "core/parallel.hpp"
+#include "core/stats.hpp"
 #include "study/chart.hpp"
+#include "study/config.hpp"
+#include "study/strategy_comparison.hpp"
 
 namespace espalier {
 namespace {
 
-constexpr std::array<double, 5> shown_quantiles{0.05, 0.25, 0.5, 0.75, 0.95};
-
 struct Arguments {
-  std::string a, b, normalize;
-  SpaceScoreArguments score;
-  std::vector<double> levels;
-  int bins = 10;
+  std::vector<std::string> configs, set;
+  std::vector<std::uint64_t> at;
+  std::size_t seeds = 20;
+  std::optional<std::uint64_t> trials;
+  double within = 0;
+  std::string out;
+  int threads = 0;
   bool json = false;
 };
 
-struct Sample {
-  std::vector<double> scores, complexities;
-  std::string name;
-  Better better = Better::higher;
+// The bests of all seeds after so many trials: of those that found anything.
+std::vector<double> values_at(const StrategySearches& searches, std::uint64_t trials) {
+  std::vector<double> values;
+  for (const auto& search : searches.seeds) {
+    if (const auto* step = StrategyComparison::step_at(search, trials)) {
+      values.push_back(step->value);
+    }
+  }
+  return values;
+}
+
+std::vector<double> reported_at(const StrategySearches& searches, std::uint64_t trials,
+                                std::size_t metric) {
+  std::vector<double> values;
+  for (const auto& search : searches.seeds) {
+    if (const auto* step = StrategyComparison::step_at(search, trials)) {
+      values.push_back(step->reported[metric]);
+    }
+  }
+  return values;
+}
+
+double share_at_optimum(const StrategyComparison& comparison, const StrategySearches& searches,
+                        std::uint64_t trials) {
+  const auto at = [&](const auto& search) {
+    const auto* step = StrategyComparison::step_at(search, trials);
+    return step != nullptr && comparison.reaches(step->value, 0);
+  };
+  return static_cast<double>(std::ranges::count_if(searches.seeds, at)) /
+         static_cast<double>(searches.seeds.size());
+}
+
+// Trials until within a distance of the optimum, the budget for seeds that never are.
+std::vector<double> trials_to(const StrategyComparison& comparison,
+                              const StrategySearches& searches, double distance) {
+  std::vector<double> trials;
+  for (const auto& search : searches.seeds) {
+    trials.push_back(
+        static_cast<double>(comparison.trials_to(search, distance).value_or(comparison.budget)));
+  }
+  return trials;
+}
+
+// Seeds that never were.
+std::size_t never(const StrategyComparison& comparison, const StrategySearches& searches,
+                  double distance) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      searches.seeds, [&](const auto& search) { return !comparison.trials_to(search, distance); }));
+}
+
+double deviation(const std::vector<double>& values) {
+  return values.size() > 1 ? standard_deviation(values) : 0;
+}
+
+Json summary(const std::vector<double>& values) {
+  if (values.empty()) return nullptr;
+  return {{"mean", mean(values)},
+          {"standard_deviation", deviation(values)},
+          {"quartiles", {quantile(values, 0.25), quantile(values, 0.5), quantile(values, 0.75)}}};
+}
+
+std::vector<std::uint64_t> checkpoints(const Arguments& arguments,
+                                       const StrategyComparison& comparison) {
+  if (arguments.at.empty()) return usual_checkpoints(comparison.budget);
+  std::vector<std::uint64_t> at = arguments.at;
+  std::erase_if(at, [&](std::uint64_t trials) { return trials > comparison.budget; });
+  return at;
+}
+
+// Mean trials to the distance, with its interval, and less those of the first strategy.
+struct Effort {
+  Estimate trials, beside_first;
 };
-
-Sample sample_space(const std::string& text, const std::string& stream, const Arguments& arguments,
-                    const Catalogue& catalogue) {
-  const std::shared_ptr<const SearchSpace> space = catalogue.spaces.create(
-      text.ends_with(".json")
-          ? read_space_file(text)
-          : read_space_config(text, catalogue, "the name of a file ends in .json"),
-      "");
-  const SpaceScore score = make_space_score(arguments.score, space, catalogue);
-  Sample sample{.scores = {}, .complexities = {}, .name = score.name, .better = score.better};
-  Rng rng = Rng(arguments.score.seed).fork(stream);
-  Progress progress(stream == "a" ? "networks of A" : "networks of B",
-                    static_cast<std::uint64_t>(arguments.score.samples));
-  for (const Architecture& a :
-       sample_in_ranges(*space, static_cast<std::size_t>(arguments.score.samples),
-                        arguments.score.ranges, rng)) {
-    sample.scores.push_back(score.score(a));
-    progress.update(sample.scores.size());
-    if (arguments.normalize.empty()) continue;
-    const Cost cost = space->quick_cost(a);
-    sample.complexities.push_back(
-        static_cast<double>(arguments.normalize == "params" ? cost.params : cost.macs));
-  }
-  return sample;
+Effort effort(const StrategyComparison& comparison, std::size_t strategy, double distance) {
+  const auto its = trials_to(comparison, comparison.strategies[strategy], distance);
+  const auto first = trials_to(comparison, comparison.strategies[0], distance);
+  const Rng rng = Rng(0).fork(comparison.problem).fork(strategy);
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < its.size(); ++i) differences.push_back(its[i] - first[i]);
+  return {.trials = bootstrap_mean(its, {}, rng.fork("trials")),
+          .beside_first = bootstrap_mean(differences, {}, rng.fork("difference"))};
 }
 
-Json distribution_json(const std::string& space, const ErrorDistribution& scores) {
-  Json quantiles = Json::object();
-  for (const double p : shown_quantiles) {
-    quantiles[fmt::format("{}", p)] = scores.quantile(p);
+Json to_json(const StrategyComparison& comparison, const Arguments& arguments) {
+  Json strategies = Json::array();
+  for (std::size_t s = 0; s < comparison.strategies.size(); ++s) {
+    const StrategySearches& searches = comparison.strategies[s];
+    Json rows = Json::array();
+    for (const std::uint64_t trials : checkpoints(arguments, comparison)) {
+      Json row = {{"trials", trials}, {comparison.value, summary(values_at(searches, trials))}};
+      for (std::size_t m = 0; m < comparison.reported.size(); ++m) {
+        row[comparison.reported[m]] = summary(reported_at(searches, trials, m));
+      }
+      if (comparison.optimum) row["at_optimum"] = share_at_optimum(comparison, searches, trials);
+      rows.push_back(std::move(row));
+    }
+    Json json = {{"name", searches.name}, {"seconds", searches.seconds}, {"after", rows}};
+    if (comparison.optimum) {
+      const Effort trials = effort(comparison, s, arguments.within);
+      json["trials_to"] = Json{{"within", arguments.within},
+                               {"mean", estimate_json(trials.trials)},
+                               {"minus_first", estimate_json(trials.beside_first)},
+                               {"never", never(comparison, searches, arguments.within)}};
+    }
+    strategies.push_back(std::move(json));
   }
-  return {{"space", space},
-          {"mean", scores.mean()},
-          {"quantiles", std::move(quantiles)},
-          {"scores", std::vector<double>(scores.scores().begin(), scores.scores().end())},
-          {"weights", std::vector<double>(scores.weights().begin(), scores.weights().end())}};
+  Json json = {{"problem", comparison.problem},
+               {"value", comparison.value},
+               {"seeds", arguments.seeds},
+               {"budget", comparison.budget},
+               {"strategies", std::move(strategies)}};
+  json["optimum"] = comparison.optimum ? Json(*comparison.optimum) : Json(nullptr);
+  return json;
 }
 
-std::string text_of(const ErrorDistribution& a, const ErrorDistribution& b,
-                    const SpaceComparison& comparison, const Sample& sample) {
-  std::string text = fmt::format("{} ({} is better)\n{:<14} {:>14} {:>14}\n", sample.name,
-                                 better_name(sample.better), "", "A", "B");
-  const auto row = [&](const std::string& name, double of_a, double of_b) {
-    text += fmt::format("{:<14} {:>14} {:>14}\n", name, short_number(of_a), short_number(of_b));
+std::string to_csv(const std::vector<StrategyComparison>& comparisons, const Arguments& arguments) {
+  std::string csv =
+      "problem,strategy,trials,metric,seeds,mean,standard_deviation,quartile1,median,quartile3,"
+      "at_optimum\n";
+  for (const StrategyComparison& comparison : comparisons) {
+    for (const StrategySearches& searches : comparison.strategies) {
+      for (const std::uint64_t trials : checkpoints(arguments, comparison)) {
+        const auto add = [&](const std::string& metric, const std::vector<double>& values,
+                             const std::string& at_optimum) {
+          csv += fmt::format("{},{},{},{},{}", comparison.problem, searches.name, trials, metric,
+                             values.size());
+          if (values.empty()) {
+            csv += ",,,,,";
+          } else {
+            csv +=
+                fmt::format(",{:.6g},{:.4g},{:.6g},{:.6g},{:.6g}", mean(values), deviation(values),
+                            quantile(values, 0.25), quantile(values, 0.5), quantile(values, 0.75));
+          }
+          csv += "," + at_optimum + "\n";
+        };
+        add(comparison.value, values_at(searches, trials),
+            comparison.optimum
+                ? fmt::format("{:.4g}", share_at_optimum(comparison, searches, trials))
+                : "");
+        for (std::size_t m = 0; m < comparison.reported.size(); ++m) {
+          add(comparison.reported[m], reported_at(searches, trials, m), "");
+        }
+      }
+    }
+  }
+  return csv;
+}
+
+std::string to_text(const StrategyComparison& comparison, const Arguments& arguments) {
+  const bool reports = !comparison.reported.empty();
+  std::string text = comparison.problem + ": ";
+  text += reports
+              ? fmt::format("{} of the best {} so far", comparison.reported[0], comparison.value)
+              : fmt::format("the best {} so far", comparison.value);
+  if (comparison.optimum) text += fmt::format(", optimum {}", short_number(*comparison.optimum));
+  text += fmt::format("; mean and standard deviation of {} seeds\n{:<24}", arguments.seeds,
+                      "after trials");
+  const auto at = checkpoints(arguments, comparison);
+  for (const std::uint64_t trials : at) text += fmt::format("{:>15}", trials);
+  if (comparison.optimum) {
+    text += fmt::format("{:>12}  {:<28}  {:<28}  {}", "at optimum",
+                        arguments.within > 0
+                            ? fmt::format("trials to within {}", short_number(arguments.within))
+                            : "trials to it",
+                        "less those of " + comparison.strategies[0].name, "never");
+  }
+  text += "\n";
+  const auto interval = [](const Estimate& e) {
+    return fmt::format("{:.1f} [{:.1f}, {:.1f}]", e.value, e.interval.low, e.interval.high);
   };
-  row("networks", static_cast<double>(a.scores().size()), static_cast<double>(b.scores().size()));
-  row("mean", a.mean(), b.mean());
-  for (const double p : shown_quantiles) {
-    row(fmt::format("{:.0f}%", 100 * p), a.quantile(p), b.quantile(p));
+  for (std::size_t s = 0; s < comparison.strategies.size(); ++s) {
+    const StrategySearches& searches = comparison.strategies[s];
+    text += fmt::format("{:<24}", searches.name);
+    for (const std::uint64_t trials : at) {
+      const auto values = reports ? reported_at(searches, trials, 0) : values_at(searches, trials);
+      text += values.empty() ? fmt::format("{:>15}", "-")
+                             : fmt::format("{:>15}", fmt::format("{:.3f}+-{:.3f}", mean(values),
+                                                                 deviation(values)));
+    }
+    if (comparison.optimum) {
+      const Effort trials = effort(comparison, s, arguments.within);
+      text += fmt::format("{:>11.1f}%  {:<28}  {:<28}  {}",
+                          100 * share_at_optimum(comparison, searches, comparison.budget),
+                          interval(trials.trials), s == 0 ? "" : interval(trials.beside_first),
+                          never(comparison, searches, arguments.within));
+    }
+    text += "\n";
   }
-  for (const LevelComparison& level : comparison.levels) {
-    row("below " + short_number(level.level), level.a, level.b);
-  }
-  text += "\nwith the interval that holds the true value in 95 of 100 cases:\n";
-  const auto estimate = [&](const std::string& name, const Estimate& value) {
-    text += fmt::format("{:<38} {}\n", name, estimate_text(value));
-  };
-  estimate("a network of A beats one of B", comparison.win_probability);
-  estimate("mean of A - mean of B", comparison.mean_difference);
-  for (const LevelComparison& level : comparison.levels) {
-    estimate(fmt::format("share below {}, A - B", short_number(level.level)), level.difference);
-  }
-  estimate("largest distance (Kolmogorov-Smirnov)", comparison.kolmogorov_smirnov);
   return text;
 }
 
 int compare(const Arguments& arguments, const Catalogue& catalogue) {
-  const Sample a = sample_space(arguments.a, "a", arguments, catalogue);
-  const Sample b = sample_space(arguments.b, "b", arguments, catalogue);
-  std::vector<std::vector<double>> weights(2);
-  if (!arguments.normalize.empty()) {
-    weights = complexity_weights(std::array{a.complexities, b.complexities}, arguments.bins);
+  std::vector<Problem> problems;
+  for (const std::string& path : arguments.configs) {
+    Json json = read_json_file(path);
+    for (const std::string& assignment : arguments.set) set_value(json, assignment);
+    if (arguments.trials) set_value(json, fmt::format("/budget/trials={}", *arguments.trials));
+    problems.push_back(read_problem(json, std::filesystem::path(path).stem(), catalogue));
+    const auto same = [&](const Problem& other) { return other.name == problems.back().name; };
+    if (std::ranges::count_if(problems, same) > 1) {
+      throw ConfigError("", fmt::format("two configs are named {}: results are named by their file",
+                                        problems.back().name));
+    }
   }
-  const ErrorDistribution scores_a(a.scores, weights[0]), scores_b(b.scores, weights[1]);
-  ComparisonOptions options{.better = a.better, .levels = arguments.levels};
-  if (options.levels.empty()) {
-    std::vector<double> all = a.scores;
-    all.insert(all.end(), b.scores.begin(), b.scores.end());
-    const ErrorDistribution both(std::move(all));
-    for (const double p : {0.25, 0.5, 0.75}) options.levels.push_back(both.quantile(p));
+  const StopSignals signals;
+  const std::size_t threads =
+      arguments.threads > 0 ? static_cast<std::size_t>(arguments.threads) : hardware_threads();
+  std::vector<StrategyComparison> comparisons;
+  for (const Problem& problem : problems) {
+    auto comparison =
+        compare_strategies(problem, catalogue,
+                           {.seeds = arguments.seeds,
+                            .threads = threads,
+                            .out = arguments.out,
+                            .stop_requested = [&signals] { return signals.stopped(); },
+                            .progress = true});
+    if (!comparison) {
+      log_warning(arguments.out.empty() ? "stopped; with --out, what is done would be kept"
+                                        : "stopped; the same command continues");
+      return exit_interrupted;
+    }
+    if (!arguments.json) print(to_text(*comparison, arguments) + "\n");
+    comparisons.push_back(*std::move(comparison));
   }
-  const SpaceComparison comparison =
-      compare_spaces(scores_a, scores_b, options, Rng(arguments.score.seed).fork("bootstrap"));
-  if (!arguments.json) {
-    print(text_of(scores_a, scores_b, comparison, a));
-    return exit_ok;
+  if (!arguments.out.empty()) {
+    const std::filesystem::path out = arguments.out;
+    make_directories(out);
+    write_file_atomically(out / "comparison.csv", to_csv(comparisons, arguments));
+    write_file_atomically(out / "comparison.html", comparison_html(comparisons));
   }
-  Json json = {{"score", a.name},
-               {"better", better_name(a.better)},
-               {"a", distribution_json(arguments.a, scores_a)},
-               {"b", distribution_json(arguments.b, scores_b)},
-               {"win_probability", estimate_json(comparison.win_probability)},
-               {"mean_difference", estimate_json(comparison.mean_difference)},
-               {"kolmogorov_smirnov", estimate_json(comparison.kolmogorov_smirnov)},
-               {"levels", Json::array()}};
-  for (const LevelComparison& level : comparison.levels) {
-    json["levels"].push_back({{"level", level.level},
-                              {"a", level.a},
-                              {"b", level.b},
-                              {"difference", estimate_json(level.difference)}});
+  if (arguments.json) {
+    Json json = Json::array();
+    for (const auto& comparison : comparisons) json.push_back(to_json(comparison, arguments));
+    print_json(json);
   }
-  print_json(json);
   return exit_ok;
 }
 
@@ -139,21 +277,30 @@ int compare(const Arguments& arguments, const Catalogue& catalogue) {
 
 Verb add_compare(CLI::App& app, const Catalogue& catalogue) {
   CLI::App& verb =
-      *app.add_subcommand("compare", "two search spaces, by the scores of their random networks");
+      *app.add_subcommand("compare", "strategies, on the same problem with many seeds");
   const auto arguments = std::make_shared<Arguments>();
-  verb.add_option("a", arguments->a, "search space: a name, a JSON object, or a .json file")
+  verb.add_option("configs", arguments->configs,
+                  "configs of runs; \"strategies\", {name: strategy, ...}, may stand in the place "
+                  "of \"strategy\"")
       ->required();
-  verb.add_option("b", arguments->b, "the other one")->required();
-  arguments->score.add_to(verb);
-  verb.add_option("--level", arguments->levels,
-                  "scores below which networks are counted; by default the quartiles of both")
-      ->allow_extra_args(false);
-  verb.add_option("--normalize", arguments->normalize,
-                  "weighs networks so that both spaces have as many of each size")
-      ->check(CLI::IsMember({"params", "macs"}));
-  verb.add_option("--bins", arguments->bins, "sizes that --normalize tells apart")
+  verb.add_option("--seeds", arguments->seeds, "searches of each strategy: seeds 1, 2, ...")
       ->check(CLI::Range(1, 1 << 20));
-  verb.add_flag("--json", arguments->json, "prints JSON, with all scores");
+  verb.add_option("--trials", arguments->trials, "of each search, in the place of budget.trials")
+      ->check(CLI::Range(1, 1 << 30));
+  verb.add_option("--at", arguments->at,
+                  "trials after which results are shown; by default 10, 20, 50, ... and the last")
+      ->allow_extra_args(false);
+  verb.add_option("--within", arguments->within,
+                  "distance from the optimum that counts as found, where the optimum is known")
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--out", arguments->out,
+                  "directory for comparison.csv, comparison.html with a chart, and the searches, "
+                  "so that the same command goes on after a stop");
+  verb.add_option("--threads", arguments->threads, "searches at a time; by default all processors")
+      ->check(CLI::Range(1, 1024));
+  verb.add_option("--set", arguments->set, "changes the configs: /json/pointer=value")
+      ->allow_extra_args(false);
+  verb.add_flag("--json", arguments->json, "prints JSON");
   return [arguments, &catalogue] { return compare(*arguments, catalogue); };
 }
 

@@ -31,6 +31,7 @@ Verb add_describe(CLI::App& app, const Catalogue& catalogue);
 Verb add_estimate(CLI::App& app, const Catalogue& catalogue);
 Verb add_score(CLI::App& app, const Catalogue& catalogue);
 Verb add_compare(CLI::App& app, const Catalogue& catalogue);
+Verb add_compare_spaces(CLI::App& app, const Catalogue& catalogue);
 Verb add_shrink(CLI::App& app, const Catalogue& catalogue);
 Verb add_rank_check(CLI::App& app, const Catalogue& catalogue);
 Verb add_export(CLI::App& app, const Catalogue& catalogue);

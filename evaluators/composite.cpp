@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/files.hpp"
 
 namespace espalier {
 
@@ -28,7 +29,7 @@ void CompositeEvaluator::prepare(const PrepareContext& context) {
     std::filesystem::path own;
     if (!context.directory.empty()) {
       own = context.directory / std::to_string(i);
-      std::filesystem::create_directories(own);
+      make_directories(own);
     }
     members_[i]->prepare(
         {.directory = own, .rng = context.rng.fork(i), .stop_requested = context.stop_requested});

@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "core/error.hpp"
+#include "core/files.hpp"
 #include "core/json.hpp"
 #include "core/log.hpp"
 #include "nets/graph_module.hpp"
@@ -64,9 +65,7 @@ void TrainEvaluator::prepare(const PrepareContext& context) {
                       "\"random\"");
   }
   directory_ = context.directory;
-  std::error_code error;
-  std::filesystem::create_directories(directory_, error);
-  if (error) throw IoError(directory_.string(), "cannot be created: " + error.message());
+  make_directories(directory_);
 }
 
 std::filesystem::path TrainEvaluator::weights_of(std::uint64_t trial) const {

@@ -11,6 +11,7 @@ namespace espalier {
 /// numbers >= 0 that add up to 1. dimension >= 1, divisions >= 1.
 /// Source: I. Das, J. Dennis: Normal-boundary intersection, SIAM Journal on Optimization 1998,
 /// section 4.
+/// Test: SimplexLattice.HasAllMultiples.
 std::vector<std::vector<double>> simplex_lattice(std::size_t dimension, std::size_t divisions);
 
 /// At most `count` directions, as many as the lattice allows, but at least one for each cost. Where

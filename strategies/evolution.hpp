@@ -100,7 +100,7 @@ OptionTable<MuPlusLambdaOptions> mu_plus_lambda_option_table();
 /// (mu + lambda) evolution with tournaments: of parents and children the best survive. With one
 /// child a generation the worst dies as each is told. Several objectives: as NSGA-II.
 /// Source: T. Bäck, D. Fogel, Z. Michalewicz (editors): Evolutionary computation 1, 2000,
-/// chapters 9 and 24.
+/// chapters 9 and 24. Test: MuPlusLambda.TheBestOfParentsAndChildrenLiveOn.
 std::unique_ptr<Strategy> mu_plus_lambda(const RunContext& context,
                                          const MuPlusLambdaOptions& options);
 
@@ -112,8 +112,8 @@ struct Nsga2Options : StartOptions {
 OptionTable<Nsga2Options> nsga2_option_table();
 
 /// NSGA-II: parents win binary tournaments by rank and crowding distance; as many children; the
-/// best of both by rank and crowding live on. Source: see rank_and_crowding(). Differs from the
-/// source: decisions instead of real or binary variables, and nothing is evaluated twice.
+/// best of both by rank and crowding live on, as rank_and_crowding() has it from the paper. Differs
+/// from it: decisions instead of real or binary variables, and nothing is evaluated twice.
 std::unique_ptr<Strategy> nsga2(const RunContext& context, const Nsga2Options& options);
 
 }  // namespace espalier

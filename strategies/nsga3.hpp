@@ -40,8 +40,8 @@ struct Nsga3Options : StartOptions {
 OptionTable<Nsga3Options> nsga3_option_table();
 
 /// NSGA-III: as NSGA-II, with directions instead of crowding distances, for three and more
-/// objectives. As many directions as reference_directions() has for the population. Source: see
-/// NichesOfDirections. Differs from the source: decisions instead of real variables, and nothing is
+/// objectives. As many directions as reference_directions() has for the population. The paper is
+/// that of NichesOfDirections. Differs from it: decisions instead of real variables, and nothing is
 /// evaluated twice.
 std::unique_ptr<Strategy> nsga3(const RunContext& context, const Nsga3Options& options);
 

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "core/error.hpp"
+#include "core/files.hpp"
 #include "exporters/catalogue.hpp"
 #include "nets/graph_module.hpp"
 #include "training/tensor_file.hpp"
@@ -23,8 +24,7 @@ bool finish_chosen(const Results& results, const RunConfig& config, const FinalR
   // A training that was cut short is in checkpoints/.
   std::filesystem::remove_all(best, error);
   if (error) throw IoError(best.string(), "cannot be removed: " + error.message());
-  std::filesystem::create_directories(best, error);
-  if (error) throw IoError(best.string(), "cannot be created: " + error.message());
+  make_directories(best);
 
   const ArchitectureFile file{.space = config.space,
                               .architecture = architecture_to_json(*results.space, architecture),
@@ -42,7 +42,7 @@ bool finish_chosen(const Results& results, const RunConfig& config, const FinalR
         file.graph, ModuleOptions{.device = at::Device(config.compute.device)});
     module->reset_parameters(rng.fork("weights"));
     const std::string checkpoint = fmt::format("final-{}.safetensors", trial.candidate.trial_id);
-    std::filesystem::create_directories(run.directory / "checkpoints", error);
+    make_directories(run.directory / "checkpoints");
     const TrainResult trained = train(*module, *run.data, options, rng.fork("train"),
                                       {.split = Split::train_and_valid,
                                        .stop_requested = run.stop_requested,

@@ -18,35 +18,6 @@ namespace {
 
 constexpr std::size_t max_points = 3000;  // of a chart: more only make the page slow
 
-constexpr const char* style = R"css(
-:root { --ink: #1c1e21; --paper: #ffffff; --faint: #d5d8dd; --c0: #9aa4b1; --c1: #1f6feb;
-  --c2: #d1495b; --c3: #2a9d8f; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e8eb; --paper: #16181c; --faint: #3a3f46; --c0: #6b7685; --c1: #58a6ff;
-    --c2: #ff7b8a; --c3: #4fd1c1; }
-}
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.15rem 0.8rem 0.15rem 0; text-align: right; border-bottom: 1px solid var(--faint); }
-th:first-child, td:first-child, .text td { text-align: left; }
-.text td { overflow-wrap: anywhere; }
-.text td:first-child { white-space: nowrap; }
-.wide { overflow-x: auto; }
-.chosen { font-weight: bold; }
-svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
-.grid { stroke: var(--faint); }
-.line { fill: none; stroke-width: 2; }
-.ring { fill: none; stroke-width: 2; }
-.dot.c0 { fill: var(--c0); } .dot.c1 { fill: var(--c1); }
-.dot.c2 { fill: var(--c2); } .dot.c3 { fill: var(--c3); }
-.ring.c0, .line.c0 { stroke: var(--c0); } .ring.c1, .line.c1 { stroke: var(--c1); }
-.ring.c2, .line.c2 { stroke: var(--c2); } .ring.c3, .line.c3 { stroke: var(--c3); }
-.drawing { background: #ffffff; padding: 1rem; overflow: auto; max-height: 40rem; }
-.drawing svg text { fill: #000000; }
-)css";
-
 std::string label_of(const Results& results, const std::string& metric) {
   for (const MetricInfo& info : results.metrics->metrics()) {
     // Units that the name ends in are not repeated.
@@ -210,11 +181,7 @@ std::string report_html(const Results& results, const std::filesystem::path& dir
   const auto failed = std::ranges::count_if(
       results.trials, [](const Trial& t) { return t.state == TrialState::failed; });
   const double seconds = results.timings.empty() ? 0 : results.timings.back().elapsed;
-  std::string html =
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width\">\n<title>Espalier run</title>\n"
-      "<style>" +
-      std::string(style) + "</style>\n</head>\n<body>\n<h1>Espalier run</h1>\n";
+  std::string html = "<h1>Espalier run</h1>\n";
   html += fmt::format(
       "<p>Space {}, strategy {}, evaluator {}: {} trials ({} failed) in {:.1f} minutes.</p>\n",
       escape_html(type_of(results.config, "space")),
@@ -233,7 +200,7 @@ std::string report_html(const Results& results, const std::filesystem::path& dir
   } else {
     html += "<p>No trial keeps the constraints yet.</p>\n";
   }
-  return html + "</body>\n</html>\n";
+  return html_page("Espalier run", html);
 }
 
 }  // namespace espalier

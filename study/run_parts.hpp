@@ -2,12 +2,16 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "evaluators/evaluator.hpp"
 #include "evaluators/evaluator_context.hpp"
 #include "hw_models/hardware_model.hpp"
+#include "objectives/constraint.hpp"
+#include "objectives/objective.hpp"
 #include "search_spaces/search_space.hpp"
+#include "strategies/run_context.hpp"
 #include "study/catalogue.hpp"
 #include "study/config.hpp"
 #include "study/network_metrics.hpp"
@@ -30,5 +34,15 @@ RunParts make_run_parts(const RunConfig& config, const Catalogue& catalogue);
 /// What evaluators of the run are made from.
 EvaluatorContext evaluator_context(const RunConfig& config, const Catalogue& catalogue,
                                    const RunParts& parts);
+
+/// The objectives, with the directions that the config leaves to the metrics. Throws ConfigError
+/// (/objectives/N/goal) where a metric has none.
+std::vector<Objective> objectives(const RunConfig& config, const RunParts& parts);
+std::vector<Constraint> constraints(const RunConfig& config);
+
+/// A zero-cost proxy as a screen; it refers to nothing but what it is made of. Throws ConfigError
+/// (/screen/metric) for an unknown one.
+Screen proxy_screen(const std::string& metric, const RunConfig& config, const Catalogue& catalogue,
+                    const RunParts& parts);
 
 }  // namespace espalier

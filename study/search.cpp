@@ -14,8 +14,6 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "core/parallel.hpp"
-#include "evaluators/zero_cost.hpp"
 #include "graph/nets.hpp"
 #include "search_spaces/sampling.hpp"
 #include "strategies/start.hpp"
@@ -47,87 +45,6 @@ void settle_threads(RunConfig& config, const std::filesystem::path& directory) {
   };
   settle(config.compute.prepare_threads, "/compute/prepare_threads");
   if (config.final.train) settle(config.final.threads, "/final/threads");
-}
-
-std::vector<Objective> objectives_of(const RunConfig& config, const RunParts& parts) {
-  std::vector<Objective> objectives;
-  for (std::size_t i = 0; i < config.objectives.size(); ++i) {
-    const auto& [metric, goal] = config.objectives[i];
-    std::optional<Direction> direction = goal;
-    for (const NetworkMetric& known : parts.network_metrics) {
-      if (!direction && known.info.name == metric) direction = known.info.direction;
-    }
-    for (const MetricInfo& known : parts.evaluator->metrics()) {
-      if (!direction && known.name == metric) direction = known.direction;
-    }
-    if (!direction) {
-      // An unknown metric is reported by the study, with the nearest one.
-      const auto known = [&](const MetricInfo& info) { return info.name == metric; };
-      if (std::ranges::any_of(parts.evaluator->metrics(), known)) {
-        throw ConfigError(pointer_to("/objectives", i) + "/goal",
-                          fmt::format("the metric \"{}\" does not say which values are better: "
-                                      "write \"minimize\" or \"maximize\"",
-                                      metric));
-      }
-    }
-    objectives.push_back({metric, direction.value_or(Direction::minimize)});
-  }
-  return objectives;
-}
-
-std::vector<Constraint> constraints_of(const RunConfig& config) {
-  std::vector<Constraint> constraints;
-  for (const ConstraintOptions& options : config.constraints) {
-    Constraint constraint{.metric = options.metric};
-    if (options.min) constraint.lower = *options.min;
-    if (options.max) constraint.upper = *options.max;
-    constraints.push_back(std::move(constraint));
-  }
-  return constraints;
-}
-
-// A zero-cost proxy as a screen.
-Screen proxy_screen(const std::string& metric, const RunConfig& config, const Catalogue& catalogue,
-                    const RunParts& parts) {
-  const auto proxy = catalogue.proxies.find(metric);
-  if (proxy == catalogue.proxies.end()) {
-    std::vector<std::string> known;
-    for (const auto& [name, unused] : catalogue.proxies) known.push_back(name);
-    for (const NetworkMetric& m : parts.network_metrics) known.push_back(m.info.name);
-    throw ConfigError("/screen/metric",
-                      fmt::format("unknown metric \"{}\"{}", metric, suggestion(metric, known)));
-  }
-  ZeroCostOptions options{.proxies = {metric}};
-  if (parts.data) {
-    const std::int64_t images = parts.data->view(Split::train).size();
-    options.batch_size = static_cast<int>(std::min<std::int64_t>(options.batch_size, images));
-  }
-  const auto evaluator =
-      std::make_shared<ZeroCostEvaluator>(evaluator_context(config, catalogue, parts), options);
-  const auto workers = static_cast<std::size_t>(config.compute.workers);
-  const Rng rng = Rng(config.seed).fork("screen");
-  return {
-      .score =
-          [evaluator, space = parts.space, workers, rng](std::span<const Architecture> drawn) {
-            std::vector<double> scores(drawn.size(), std::numeric_limits<double>::quiet_NaN());
-            parallel_for(drawn.size(), workers, [&](std::size_t i) {
-              const Candidate candidate{.architecture = drawn[i]};
-              Rng same = rng;  // equal architectures have equal scores
-              try {
-                scores[i] = evaluator->evaluate(candidate, Network(*space, drawn[i]), same)[0];
-              } catch (const std::bad_alloc&) {
-                throw;
-              } catch (const std::logic_error&) {
-                throw;  // a bug, as in a trial
-              } catch (const std::exception& error) {
-                log_debug(
-                    fmt::format("no screen for {}: {}", space->to_string(drawn[i]), error.what()));
-              }
-            });
-            return scores;
-          },
-      .direction = proxy->second.direction,
-  };
 }
 
 // The network to compare with.
@@ -229,7 +146,7 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
                 [&](const RunContext& context) {
                   return catalogue.strategies.create(config.strategy, "/strategy", context);
                 },
-                parts.evaluator, objectives_of(config, parts), constraints_of(config),
+                parts.evaluator, objectives(config, parts), constraints(config),
                 {.seed = config.seed,
                  .budget = config.budget,
                  .batch = static_cast<std::size_t>(config.compute.batch),

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/files.hpp"
 #include "core/log.hpp"
 #include "core/progress.hpp"
 #include "study/environment.hpp"
@@ -152,12 +153,6 @@ void remove_half_written(const std::filesystem::path& root) {
     }
   }
   for (const std::filesystem::path& path : left) std::filesystem::remove(path);
-}
-
-void make_directories(const std::filesystem::path& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) throw IoError(path.string(), "cannot be created: " + error.message());
 }
 
 std::filesystem::path checkpoints_of(const std::filesystem::path& directory) {

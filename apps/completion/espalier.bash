@@ -3,7 +3,7 @@
 # LibTorch, would take most of a second at each press of the key.
 _espalier() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-  local verbs="search pareto trials describe estimate score compare shrink rank-check export list schema report"
+  local verbs="search pareto trials describe estimate score compare compare-spaces shrink rank-check export list schema report"
   local verb="" i
   for ((i = 1; i < COMP_CWORD; ++i)); do
     if [[ " $verbs " == *" ${COMP_WORDS[i]} "* ]]; then
@@ -63,7 +63,8 @@ _espalier() {
     describe) options=$networks ;;
     estimate) options="$networks --hardware" ;;
     score) options="$networks --proxy --data --batch-size --seed --threads" ;;
-    compare) options="$scores --level --normalize --bins" ;;
+    compare) options="--seeds --trials --at --within --out --threads --set --json" ;;
+    compare-spaces) options="$scores --level --normalize --bins" ;;
     shrink) options="$scores --space --space-file --drop --target-size --per-round" ;;
     rank-check) options="--truth --out --sample --seed --top --resamples --json" ;;
     export) options="--format --out --weights" ;;

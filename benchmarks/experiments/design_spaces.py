@@ -91,7 +91,7 @@ def main():
     path, column = TABLES[0][1], TABLES[0][2]
     misses = {"beats": 0, "mean": 0, "below": 0}
     for seed in range(1, 101):
-        found = espalier("compare", "nasbench201", "nasbench201", "--table", path, "--key", "arch",
+        found = espalier("compare-spaces", "nasbench201", "nasbench201", "--table", path, "--key", "arch",
                          "--column", column, "--level", "90", "--seed", str(seed), "--json")
         for name, interval, truth in (("beats", found["win_probability"], 0.5),
                                       ("mean", found["mean_difference"], 0),

@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -207,8 +208,8 @@ TEST(Shrink, PrintsTheSpaceThatIsLeft) {
   write_file_atomically(file, json.dump());
   EXPECT_EQ(espalier({"describe", "--space-file", file, "--json"}).json()["space_size"], "8000");
   const Json compared =
-      espalier({"compare", file, "nasbench201", "--table", nasbench201_table, "--key", "arch",
-                "--column", "c10_valid", "--level", "90", "--samples", "400", "--json"})
+      espalier({"compare-spaces", file, "nasbench201", "--table", nasbench201_table, "--key",
+                "arch", "--column", "c10_valid", "--level", "90", "--samples", "400", "--json"})
           .json();
   EXPECT_GT(compared["mean_difference"]["low"], 0);
   EXPECT_GT(compared["win_probability"]["low"], 0.5);
@@ -308,8 +309,8 @@ TEST(Compare, TakesTheEvaluatorOfARunOfTheWholeSpace) {
   ASSERT_EQ(espalier({"-q", "search", at("run.json"), "--out", at("run")}).code, 0);
   const Json part = {{"type", "nasbench201"}, {"restrict", {{"edge0_3", {"nor_conv_3x3"}}}}};
   const auto compared = [&](std::vector<std::string> score) {
-    std::vector<std::string> arguments{"compare",   part.dump(), "nasbench201",
-                                       "--samples", "50",        "--json"};
+    std::vector<std::string> arguments{"compare-spaces", part.dump(), "nasbench201",
+                                       "--samples",      "50",        "--json"};
     arguments.insert(arguments.end(), score.begin(), score.end());
     return espalier(arguments).json()["mean_difference"];
   };
@@ -352,8 +353,8 @@ TEST(RankCheck, SaysHowWellARunRanks) {
 
 TEST(Compare, ShowsBothDistributions) {
   const std::string space = small_run()["space"].dump();
-  const std::vector<std::string> same{"compare", space,       space, "--cost",
-                                      "macs",    "--samples", "100"};
+  const std::vector<std::string> same{"compare-spaces", space,       space, "--cost",
+                                      "macs",           "--samples", "100"};
   const Outcome text = espalier(same);
   EXPECT_EQ(text.code, 0) << text.err;
   EXPECT_THAT(text.out, HasSubstr("macs (lower is better)"));
@@ -365,7 +366,7 @@ TEST(Compare, ShowsBothDistributions) {
   EXPECT_LT(json["win_probability"]["low"], 0.5);
   EXPECT_GT(json["win_probability"]["high"], 0.5);
   EXPECT_EQ(json["levels"].size(), 3u);
-  EXPECT_EQ(espalier({"compare", space}).code, 2);
+  EXPECT_EQ(espalier({"compare-spaces", space}).code, 2);
 }
 
 // --- List and schema
@@ -642,12 +643,48 @@ std::set<std::string> options_in_help(const std::vector<std::string>& words) {
   return options;
 }
 
+TEST(Compare, ShowsStrategiesBesideEachOther) {
+  const TemporaryDirectory directory;
+  const std::string problem = directory.path() / "cells.json";
+  std::ofstream(problem) << Json{
+      {"space", {{"type", "nasbench201"}}},
+      {"evaluator",
+       {{"type", "table"},
+        {"file", nasbench201_table},
+        {"key", "arch"},
+        {"metrics", {{"accuracy", "c10_valid"}}},
+        {"report", {{"test_accuracy", "c10_test"}}}}},
+      {"objectives", {{{"metric", "accuracy"}}}},
+      {"budget", {{"trials", 1000}}},
+      {"strategies", {{"random", {{"type", "random"}}}, {"climb", {{"type", "local_search"}}}}}};
+  const std::string out = directory.path() / "out";
+  const std::vector<std::string> command{"compare",  problem, "--seeds", "10",   "--trials",
+                                         "200",      "--at",  "100",     "--at", "200",
+                                         "--within", "0.5",   "--out",   out};
+  const auto text = espalier(command);
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("test_accuracy of the best accuracy so far, optimum 91.61"));
+  EXPECT_THAT(text.out, testing::ContainsRegex("climb +9[0-9.]+\\+-"));
+  EXPECT_TRUE(std::filesystem::exists(out + "/comparison.html"));
+  std::stringstream csv;
+  csv << std::ifstream(out + "/comparison.csv").rdbuf();
+  EXPECT_THAT(csv.str(), HasSubstr("\ncells,climb,200,test_accuracy,10,"));
+  auto with_json = command;
+  with_json.push_back("--json");
+  const Json json = espalier(with_json).json();
+  EXPECT_EQ(json[0]["strategies"][1]["name"], "climb");
+  EXPECT_EQ(json[0]["strategies"][1]["after"].size(), 2u);
+  EXPECT_LT(json[0]["strategies"][1]["trials_to"]["minus_first"]["high"].get<double>(), 0);
+  EXPECT_THAT(espalier({"compare", problem, problem}).err,
+              HasSubstr("two configs are named cells"));
+}
+
 TEST(Completion, OffersTheOptionsOfEachSubcommand) {
   std::vector<std::string> verbs = completions({""});
   std::erase_if(verbs, [](const std::string& word) { return word.starts_with("-"); });
   EXPECT_THAT(verbs, UnorderedElementsAre("search", "pareto", "trials", "describe", "estimate",
-                                          "score", "compare", "shrink", "rank-check", "export",
-                                          "list", "schema", "report"));
+                                          "score", "compare", "compare-spaces", "shrink",
+                                          "rank-check", "export", "list", "schema", "report"));
   EXPECT_THAT(completions({"--"}), UnorderedElementsAreArray(options_in_help({})));
   for (const std::string& verb : verbs) {
     EXPECT_THAT(completions({verb, "--"}), UnorderedElementsAreArray(options_in_help({verb})))

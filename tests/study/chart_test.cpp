@@ -31,6 +31,14 @@ TEST(Chart, TicksAreRoundAndSpanTheValues) {
   }
 }
 
+TEST(Chart, LogarithmicTicksAreEvenAndSpanTheValues) {
+  EXPECT_THAT(log_ticks(1, 500), ElementsAre(1, 2, 5, 10, 20, 50, 100, 200, 500));
+  EXPECT_THAT(log_ticks(3, 30), ElementsAre(2, 5, 10, 20, 50));
+  EXPECT_THAT(log_ticks(0.001, 900), ElementsAre(0.001, 0.01, 0.1, 1, 10, 100, 1000));
+  EXPECT_THAT(log_ticks(7, 7), ElementsAre(5, 10));
+  EXPECT_THAT(log_ticks(10, 10), ElementsAre(10, 100));
+}
+
 TEST(Chart, EqualValuesHaveTicksToo) {
   EXPECT_THAT(axis_ticks(0, 0), ElementsAre(-1, -0.5, 0, 0.5, 1));
   for (const double value : {5.0, -3.0, 1e-9, 1e12}) {
@@ -75,6 +83,35 @@ TEST(Chart, StepsGoAcrossAndThenUp) {
   const std::string svg =
       to_svg({.series = {{.mark = ChartMark::steps, .points = {{0, 0}, {5, 10}, {10, 10}}}}});
   EXPECT_THAT(svg, HasSubstr("d=\"M70.0 330.0H345.0V20.0H620.0V20.0\""));
+}
+
+TEST(Chart, LinesAndBandsJoinTheirPointsOnALogarithmicAxis) {
+  // 70 to 620 pixels for 1 to 100: 10 is in the middle.
+  const std::string svg = to_svg(
+      {.x_scale = AxisScale::log,
+       .series = {{.mark = ChartMark::band, .color = 9, .points = {{1, 0}, {10, 5}, {1, 10}}},
+                  {.mark = ChartMark::line, .points = {{1, 0}, {10, 5}, {100, 10}}}}});
+  EXPECT_THAT(svg, HasSubstr("class=\"band c9\" d=\"M70.0 330.0L345.0 175.0L70.0 20.0Z\""));
+  EXPECT_THAT(svg, HasSubstr("class=\"line c0\" d=\"M70.0 330.0L345.0 175.0L620.0 20.0\""));
+}
+
+TEST(Chart, AnAxisWithValuesOfZeroIsLinear) {
+  const std::string svg =
+      to_svg({.y_scale = AxisScale::log,
+              .series = {{.mark = ChartMark::line, .points = {{0, 0}, {10, 10}}}}});
+  EXPECT_THAT(svg, HasSubstr("d=\"M70.0 330.0L620.0 20.0\""));
+}
+
+TEST(Chart, ALongLegendHasSeveralLines) {
+  Chart chart;
+  for (int i = 0; i < 12; ++i) {
+    chart.series.push_back({.name = "a strategy of some name", .points = {{1, 1}}});
+  }
+  const std::string svg = to_svg(chart);
+  EXPECT_THAT(svg, HasSubstr("y=\"388\">a strategy"));
+  EXPECT_THAT(svg, HasSubstr("y=\"406\">a strategy"));
+  chart.series.resize(1);
+  EXPECT_THAT(to_svg(chart), Not(HasSubstr("y=\"406\"")));
 }
 
 TEST(Chart, AChartWithoutPointsHasAxes) {

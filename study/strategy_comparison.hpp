@@ -1,0 +1,95 @@
+// Strategies beside each other, on a problem whose best is known.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/bootstrap.hpp"
+#include "core/json.hpp"
+#include "study/catalogue.hpp"
+#include "study/config.hpp"
+
+namespace espalier {
+
+/// A run's config without its strategy, and strategies that search it.
+struct Problem {
+  std::string name;
+  RunConfig config;                                      ///< with the first strategy
+  std::vector<std::pair<std::string, Json>> strategies;  ///< name, resolved config
+};
+
+/// Reads a run's config that has "strategies", {name: strategy, ...}, in the place of "strategy". A
+/// config with "strategy" is a problem with that one, named by its type. Throws ConfigError.
+Problem read_problem(const Json& json, const std::string& name, const Catalogue& catalogue);
+
+/// What a search had found after so many trials: since then it found nothing better.
+struct SearchStep {
+  std::uint64_t trials = 0;      ///< >= 1
+  double value = 0;              ///< see StrategyComparison::value
+  std::vector<double> reported;  ///< of that trial, with one objective
+};
+
+/// All searches of one strategy.
+struct StrategySearches {
+  std::string name;
+  std::vector<std::vector<SearchStep>> seeds;  ///< for each seed, those that found something
+  double seconds = 0;                          ///< of one processor, in all
+};
+
+/// What came of a problem.
+struct StrategyComparison {
+  std::string problem;
+  /// With one objective its metric: the best value that keeps the constraints. With several,
+  /// "hypervolume": of what was found, as a share of that of the true front, towards the worst
+  /// values of the whole space.
+  std::string value;
+  bool higher_is_better = true;
+  std::optional<double> optimum = {};      ///< the best value of the space, where it is known
+  std::vector<std::string> reported = {};  ///< metrics for reports only
+  std::uint64_t budget = 0;                ///< trials of each search
+  std::vector<StrategySearches> strategies = {};
+
+  /// The last step of a search within so many trials; null when it found nothing.
+  static const SearchStep* step_at(const std::vector<SearchStep>& search, std::uint64_t trials);
+  /// Whether a value is within `distance` of the optimum, which must be known.
+  bool reaches(double found, double distance) const;
+  /// The trial after which a search first is within `distance` of the optimum, or nothing.
+  std::optional<std::uint64_t> trials_to(const std::vector<SearchStep>& search,
+                                         double distance) const;
+};
+
+struct StrategyComparisonOptions {
+  std::size_t seeds = 20;          ///< 1, 2, ..., >= 1
+  std::size_t threads = 1;         ///< searches at a time, >= 1; results do not depend on it
+  std::filesystem::path out = {};  ///< where searches are kept, to go on; empty: nowhere
+  std::function<bool()> stop_requested = {};
+  bool progress = false;  ///< shown on stderr
+};
+
+/// Runs each strategy with each seed on the problem, in memory. The evaluator is prepared once,
+/// with the seed of the config, and shared; where it is a table of a space of at most 2^20 choices,
+/// all of that space gives the optimum and the true front. Nothing when it was stopped.
+///
+/// In `out`, problem/strategy.json holds the searches of a strategy that are done; a later call
+/// with the same problem, strategy and seeds reads it. A function of the problem and the seeds.
+///
+/// Throws ConfigError as make_run_parts() and Study do, for a budget without "trials", for several
+/// objectives where the true front is not known, and IoError.
+std::optional<StrategyComparison> compare_strategies(const Problem& problem,
+                                                     const Catalogue& catalogue,
+                                                     const StrategyComparisonOptions& options);
+
+/// 1, 2 and 5 times powers of ten from 10 to the budget, and the budget.
+std::vector<std::uint64_t> usual_checkpoints(std::uint64_t budget);
+
+/// A page with the chart of each problem: the median and the quartiles of the distance from the
+/// optimum (of the value where that is not known) against trials.
+std::string comparison_html(const std::vector<StrategyComparison>& comparisons);
+
+}  // namespace espalier
