@@ -1,5 +1,6 @@
 #include "strategies/catalogue.hpp"
 
+#include "strategies/bayesian.hpp"
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
 #include "strategies/moead.hpp"
@@ -43,6 +44,10 @@ StrategyRegistry strategy_registry() {
   registry.add("simulated_annealing", simulated_annealing_option_table(),
                [](const SimulatedAnnealingOptions& options, const RunContext& context) {
                  return std::make_unique<SimulatedAnnealing>(context, options);
+               });
+  registry.add("bayesian", bayesian_option_table(),
+               [](const BayesianOptions& options, const RunContext& context) {
+                 return std::make_unique<Bayesian>(context, options);
                });
   return registry;
 }

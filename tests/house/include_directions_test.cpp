@@ -26,7 +26,7 @@ const std::map<std::string, std::vector<std::string>> may_use = {
     {"graph", {"core"}},
     {"search_spaces", {"graph"}},
     {"objectives", {"core", "search_spaces/architecture.hpp"}},
-    {"predictors", {"core"}},
+    {"predictors", {"graph", "search_spaces"}},
     {"hw_models", {"graph", "predictors/predictor.hpp"}},
     {"nets", {"graph", "search_spaces"}},
     {"compression", {"nets"}},

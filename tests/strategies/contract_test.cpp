@@ -1,5 +1,6 @@
 #include "tests/strategies/contract.hpp"
 
+#include "strategies/bayesian.hpp"
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
 #include "strategies/moead.hpp"
@@ -54,6 +55,14 @@ Options population_of(int population) {
   return options;
 }
 
+// The networks of the tests' spaces are all alike.
+BayesianOptions bayesian_options() {
+  BayesianOptions options;
+  options.candidates = 40;
+  options.features = {.patterns = Patterns::none, .costs = false};
+  return options;
+}
+
 MuPlusLambdaOptions mu_plus_lambda_options(int population, int children) {
   auto options = population_of<MuPlusLambdaOptions>(population);
   options.children = children;
@@ -65,11 +74,11 @@ const ScreenOptions screen{.metric = "sum", .samples = 3};
 INSTANTIATE_TEST_SUITE_P(
     All, StrategyContract,
     testing::Values(
-        StrategyCase{"random", maker<RandomSearch>(random_options(false)), one_goal(), false},
+        StrategyCase{"random", maker<RandomSearch>(random_options(false)), one_goal(), 0},
         StrategyCase{"random_replacement", maker<RandomSearch>(random_options(true)), one_goal(),
-                     false},
+                     0},
         StrategyCase{"random_screen", maker<RandomSearch>(random_options(false, screen)),
-                     one_goal(), false},
+                     one_goal(), 0},
         StrategyCase{"evolution", maker<RegularizedEvolution>(evolution_options())},
         StrategyCase{"evolution_screen", maker<RegularizedEvolution>(evolution_options(screen))},
         StrategyCase{"evolution_two_goals", maker<RegularizedEvolution>(evolution_options()),
@@ -88,7 +97,9 @@ INSTANTIATE_TEST_SUITE_P(
                      maker<LocalSearch>(local_search_options(Improvement::first)), two_goals()},
         StrategyCase{"simulated_annealing", maker<SimulatedAnnealing>(SimulatedAnnealingOptions())},
         StrategyCase{"simulated_annealing_two_goals",
-                     maker<SimulatedAnnealing>(SimulatedAnnealingOptions()), two_goals()}),
+                     maker<SimulatedAnnealing>(SimulatedAnnealingOptions()), two_goals()},
+        StrategyCase{"bayesian", maker<Bayesian>(bayesian_options()), one_goal(), 80},
+        StrategyCase{"bayesian_two_goals", maker<Bayesian>(bayesian_options()), two_goals(), 80}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

@@ -1,0 +1,72 @@
+// Networks as features.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/options.hpp"
+#include "graph/graph.hpp"
+#include "predictors/predictor.hpp"
+#include "search_spaces/search_space.hpp"
+
+namespace espalier {
+
+/// The decisions of an architecture, one after the other; all zeros for one that is not active. An
+/// ordinal decision that picks one option has two numbers: 1, and the option's place from 0 to 1.
+/// Any other has a number for each option: 1 / pick where it is picked.
+std::vector<double> encode_decisions(const SearchSpace& space, const Architecture& a);
+
+/// The Weisfeiler-Lehman labels of the operators of a concrete graph, for 0, 1, ..., `depth`
+/// iterations: at first an operator's label is its kind and its attributes, and with each iteration
+/// what it and the operators that it reads were labelled before. Operators that the input does not
+/// reach, or from which it does not reach the output, do not count. Activations, normalizations and
+/// dropout are not operators of their own: who reads them reads what they read, by another kind of
+/// edge. Labels are hashes, equal on every machine. O(edges x depth), and sorting.
+/// Source: N. Shervashidze et al.: Weisfeiler-Lehman graph kernels, JMLR 2011, section 3.2; for
+/// architectures: B. Ru et al.: Interpretable neural architecture search via Bayesian optimisation
+/// with Weisfeiler-Lehman kernels, ICLR 2021, arXiv 2006.07556. Differs from the sources:
+/// contracted operators.
+/// Test: WeisfeilerLehman.TellsNetworksOfTheSameOperatorsApart.
+LabelCounts weisfeiler_lehman(const Graph& graph, int depth);
+
+/// How often each way through a cell occurs: the operators between where the cell is entered and
+/// where it is left, in their order, contracted as above; sums and concatenations do not count, nor
+/// does what only passes its input on. Cells are the scopes of kind "cell" that are in no other; of
+/// one with more than 1000 ways, only so many count. Nothing for a network without cells. Takes the
+/// number of ways times their lengths.
+/// Source: C. White, W. Neiswanger, Y. Savani: BANANAS: Bayesian optimization with neural
+/// architectures for neural architecture search, AAAI 2021, arXiv 1910.11858, section 4.1 (path
+/// encoding). Differs from the source: counts instead of whether a path is there, and cells of any
+/// kind of network.
+/// Test: CellPaths.AreTheWaysThroughACell.
+LabelCounts cell_paths(const Graph& graph);
+
+/// Which patterns of a network's operators are features: none, the ways through its cells (of a
+/// network without cells, its Weisfeiler-Lehman labels), or these labels.
+enum class Patterns { none, paths, weisfeiler_lehman };
+
+struct EncodingOptions {
+  Patterns patterns = Patterns::paths;
+  bool costs = true;  ///< log(1 + MACs) and log(1 + params)
+  int depth = 2;      ///< iterations of the Weisfeiler-Lehman labels, >= 0
+};
+OptionTable<EncodingOptions> encoding_option_table();
+
+/// Encodes the architectures of a space; remembers up to 2^17 of them. Not synchronized.
+class Encoder {
+ public:
+  Encoder(std::shared_ptr<const SearchSpace> space, const EncodingOptions& options)
+      : space_(std::move(space)), options_(options) {}
+  /// Of valid canonical architectures, one after the other.
+  std::vector<Features> encode(std::span<const Architecture> architectures);
+
+ private:
+  std::shared_ptr<const SearchSpace> space_;
+  EncodingOptions options_;
+  std::unordered_map<Architecture, Features, ArchitectureHash> known_;
+};
+
+}  // namespace espalier

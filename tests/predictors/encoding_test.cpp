@@ -1,0 +1,142 @@
+#include "predictors/encoding.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "graph/builder.hpp"
+#include "search_spaces/catalogue.hpp"
+
+namespace espalier {
+namespace {
+
+using testing::IsEmpty;
+
+std::shared_ptr<const SearchSpace> space_of(const Json& config) {
+  return space_registry().create(config, "");
+}
+
+std::uint32_t sum(const LabelCounts& counts) {
+  std::uint32_t total = 0;
+  for (const auto& [label, count] : counts) total += count;
+  return total;
+}
+
+TEST(EncodeDecisions, NominalOrdinalAndInactive) {
+  const auto cell = space_of({{"type", "nasbench201"}});
+  const std::vector<double> numbers = encode_decisions(
+      *cell, cell->parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"));
+  ASSERT_EQ(numbers.size(), 30u);
+  EXPECT_EQ(std::accumulate(numbers.begin(), numbers.end(), 0.0), 6);
+  EXPECT_EQ(numbers[0 * 5 + 3], 1);
+  EXPECT_EQ(numbers[3 * 5 + 1], 1);
+  const auto widths = space_of({{"type", "nats_bench_size"}});
+  const Decision& first = widths->decisions()[0];
+  ASSERT_TRUE(first.ordinal);
+  Architecture a{std::vector<std::uint32_t>(widths->decisions().size(), 0)};
+  a.choices[0] = 3;
+  EXPECT_EQ(encode_decisions(*widths, a)[1], 3.0 / static_cast<double>(first.options.size() - 1));
+  const auto darts = space_of({{"type", "darts"}});
+  Architecture b{std::vector<std::uint32_t>(darts->decisions().size(), 0)};
+  for (DecisionId d = 0; d < b.choices.size(); ++d) {
+    if (darts->decisions()[d].pick != 2) continue;
+    const std::vector<double> its = encode_decisions(*darts, b);
+    EXPECT_EQ(std::ranges::count(its, 0.5) % 2, 0);
+    EXPECT_GT(std::ranges::count(its, 0.5), 0);
+    break;
+  }
+}
+
+// x -> conv -> [relu] -> conv, and so on: `middle` adds what lies between.
+template <class Middle>
+Graph chain(Middle middle) {
+  GraphBuilder builder;
+  NodeId x = builder.input(3, 8, 8);
+  x = builder.conv(x, 3, {.kernel = 3});
+  x = middle(builder, x);
+  x = builder.conv(x, 3);
+  builder.output(x);
+  return builder.build();
+}
+
+TEST(WeisfeilerLehman, TellsNetworksOfTheSameOperatorsApart) {
+  const auto cell = space_of({{"type", "nasbench201"}});
+  const auto labels = [&](const char* arch, int depth) {
+    return weisfeiler_lehman(cell->build(cell->parse(arch)), depth);
+  };
+  const char* one = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|avg_pool_3x3~2|";
+  const char* other = "|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|avg_pool_3x3~2|";
+  EXPECT_EQ(labels(one, 0), labels(other, 0));
+  EXPECT_NE(labels(one, 1), labels(other, 1));
+  EXPECT_EQ(labels(one, 2), labels(one, 2));
+  EXPECT_EQ(sum(labels(one, 2)), 3 * sum(labels(one, 0)));
+}
+
+TEST(WeisfeilerLehman, ContractedOperatorsAreKindsOfEdges) {
+  const auto plain = chain([](GraphBuilder&, NodeId x) { return x; });
+  const auto relu =
+      chain([](GraphBuilder& b, NodeId x) { return b.activation(x, ActivationKind::relu); });
+  const auto swish =
+      chain([](GraphBuilder& b, NodeId x) { return b.activation(x, ActivationKind::hard_swish); });
+  EXPECT_EQ(weisfeiler_lehman(plain, 0), weisfeiler_lehman(relu, 0));
+  EXPECT_NE(weisfeiler_lehman(plain, 1), weisfeiler_lehman(relu, 1));
+  EXPECT_NE(weisfeiler_lehman(relu, 1), weisfeiler_lehman(swish, 1));
+}
+
+TEST(CellPaths, AreTheWaysThroughACell) {
+  const auto space = space_of({{"type", "nasbench201"}, {"cells", 2}});
+  const auto paths = [&](const char* arch) { return cell_paths(space->build(space->parse(arch))); };
+  // Two cells in each of three stages, whose channels differ.
+  const LabelCounts chain =
+      paths("|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|avg_pool_3x3~2|");
+  EXPECT_EQ(chain.size(), 3u);
+  for (const auto& [label, count] : chain) EXPECT_EQ(count, 2u);
+  // A skip in the middle is no operator; the way by 3x3 and pool is that of two operators.
+  const LabelCounts short_chain =
+      paths("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|");
+  const LabelCounts same = paths("|none~0|+|nor_conv_3x3~0|none~1|+|none~0|none~1|avg_pool_3x3~2|");
+  EXPECT_EQ(short_chain, same);
+  EXPECT_NE(short_chain, chain);
+  // Ways 0-3, 0-1-3, 0-2-3 and 0-1-2-3: a pool, 3x3, 1x1, and 3x3 before 1x1. A pool has no
+  // channels, so that it is the same in all stages.
+  const LabelCounts all = paths(
+      "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|avg_pool_3x3~0|skip_connect~1|"
+      "skip_connect~2|");
+  EXPECT_EQ(sum(all), 6u * 4);
+  EXPECT_EQ(all.size(), 1u + 3u * 3);
+}
+
+TEST(CellPaths, ANetworkWithoutCellsHasNone) {
+  EXPECT_THAT(cell_paths(chain([](GraphBuilder&, NodeId x) { return x; })), IsEmpty());
+}
+
+TEST(Encoder, GivesTheFeaturesThatTheOptionsName) {
+  const auto cell = space_of({{"type", "nasbench201"}});
+  const Architecture a =
+      cell->parse("|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|avg_pool_3x3~2|");
+  const Features all = Encoder(cell, {}).encode({&a, 1})[0];
+  EXPECT_EQ(all.decisions, encode_decisions(*cell, a));
+  EXPECT_EQ(all.patterns, cell_paths(cell->build(a)));
+  EXPECT_DOUBLE_EQ(all.costs[1], std::log1p(cell->quick_cost(a).params));
+  Encoder decisions(cell, {.patterns = Patterns::none, .costs = false});
+  EXPECT_THAT(decisions.encode({&a, 1})[0].patterns, IsEmpty());
+  EXPECT_THAT(decisions.encode({&a, 1})[0].costs, IsEmpty());  // known now
+  // A chain has no cells.
+  const auto chain = space_of({{"type", "nas_bench_macro"}});
+  const Architecture b{std::vector<std::uint32_t>(8, 1)};
+  EXPECT_EQ(Encoder(chain, {.depth = 1}).encode({&b, 1})[0].patterns,
+            weisfeiler_lehman(chain->build(b), 1));
+}
+
+TEST(EncodingOptionTable, ReadsAndChecks) {
+  const auto table = encoding_option_table();
+  EXPECT_EQ(table.read({{"patterns", "none"}}, "").patterns, Patterns::none);
+  EXPECT_THROW(table.read({{"patterns", "tree"}}, ""), ConfigError);
+  EXPECT_THROW(table.read({{"depth", -1}}, ""), ConfigError);
+}
+
+}  // namespace
+}  // namespace espalier
