@@ -39,6 +39,21 @@ std::vector<double> normal_scores(const std::vector<double>& values) {
   return scores;
 }
 
+// The cost whose normal score is `score`, between those of the told ones on a straight line, beyond
+// them on one through the first and the last.
+double cost_at(const std::vector<std::pair<double, double>>& knots, double score) {
+  const auto& [first_score, first_cost] = knots.front();
+  const auto& [last_score, last_cost] = knots.back();
+  if (first_score == last_score) return first_cost;
+  const double slope = (last_cost - first_cost) / (last_score - first_score);
+  if (score <= first_score) return first_cost + slope * (score - first_score);
+  if (score >= last_score) return last_cost + slope * (score - last_score);
+  const auto right = std::ranges::upper_bound(knots, score, {}, &std::pair<double, double>::first);
+  const auto left = std::prev(right);
+  const double share = (score - left->first) / (right->first - left->first);
+  return left->second + share * (right->second - left->second);
+}
+
 double expected_improvement(const Prediction& prediction, double best) {
   const double deviation = std::sqrt(prediction.variance);
   if (deviation < 1e-300) return std::max(0.0, best - prediction.mean);
@@ -148,19 +163,33 @@ void Bayesian::fit() {
   for (std::size_t i = 0; i < told_.size(); ++i) {
     if (told_[i].individual.violation > 0) continue;
     if (objectives == 1) best_cost_ = std::min(best_cost_.value_or(infinity), values[0][i]);
-    for (std::size_t m = 0; m < objectives; ++m) points.push_back(values[m][i]);
+    for (std::size_t m = 0; m < objectives; ++m) points.push_back(cost_of(told_[i].individual, m));
   }
   if (objectives == 1) return;
+  knots_.assign(objectives, {});
+  for (std::size_t m = 0; m < objectives; ++m) {
+    for (std::size_t i = 0; i < told_.size(); ++i) {
+      knots_[m].emplace_back(values[m][i], told_[i].individual.costs[m]);
+    }
+    std::ranges::sort(knots_[m]);
+    const auto same = std::ranges::unique(knots_[m], {}, &std::pair<double, double>::first);
+    knots_[m].erase(same.begin(), same.end());
+  }
   if (points.empty()) return;
   const PointsView view{points, objectives};
   const std::vector<std::uint32_t> ranks = non_dominated_ranks(view);
-  reference_.assign(objectives, -infinity);
+  std::vector<double> low(objectives, infinity), high(objectives, -infinity);
   for (std::size_t i = 0; i < view.size(); ++i) {
     if (ranks[i] > 0) continue;
     front_.insert(front_.end(), view[i].begin(), view[i].end());
     for (std::size_t m = 0; m < objectives; ++m) {
-      reference_[m] = std::max(reference_[m], view[i][m] + 0.1);
+      low[m] = std::min(low[m], view[i][m]);
+      high[m] = std::max(high[m], view[i][m]);
     }
+  }
+  reference_.clear();
+  for (std::size_t m = 0; m < objectives; ++m) {
+    reference_.push_back(high[m] + (high[m] > low[m] ? 0.1 * (high[m] - low[m]) : 1));
   }
 }
 
@@ -188,7 +217,7 @@ std::vector<double> Bayesian::improvement(const std::vector<Architecture>& candi
       std::vector<double> with = front_;
       for (std::size_t m = 0; m < objectives; ++m) {
         const Prediction& p = predictions[m][i];
-        with.push_back(p.mean + std::sqrt(p.variance) * draw.normal());
+        with.push_back(cost_at(knots_[m], p.mean + std::sqrt(p.variance) * draw.normal()));
       }
       promises.push_back(probability * (hypervolume({with, objectives}, reference_) - volume));
     }

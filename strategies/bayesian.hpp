@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "predictors/encoding.hpp"
@@ -30,9 +31,9 @@ OptionTable<BayesianOptions> bayesian_option_table();
 /// so far, half of each, of which the best climb to better neighbours until there are none. While
 /// nothing keeps the constraints, that probability alone counts.
 ///
-/// With several objectives, each candidate's costs are drawn from the predictions, all independent,
-/// and what counts is by how much the hypervolume of the front so far grows with them, towards a
-/// point 0.1 beyond the worst of the front.
+/// With several objectives, each candidate's scores are drawn from the predictions, all
+/// independent, and what counts is by how much the hypervolume of the front so far grows with the
+/// costs that have these scores, towards a point a tenth of the front's range beyond its worst.
 ///
 /// The processes of objectives are fitted to normal scores, the quantiles of the normal
 /// distribution at the ranks of the costs: a few networks that hardly learn would otherwise be all
@@ -88,7 +89,8 @@ class Bayesian : public Strategy {
   std::vector<std::unique_ptr<Predictor>> models_;  // of objectives, then of constraints
   // Of the present ask:
   std::optional<double> best_cost_;  // with one objective, where something keeps the constraints
-  std::vector<double> front_, reference_;  // with several
+  std::vector<double> front_, reference_;                      // with several
+  std::vector<std::vector<std::pair<double, double>>> knots_;  // normal scores and their costs
   Rng draws_{0};
 };
 

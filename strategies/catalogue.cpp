@@ -8,6 +8,7 @@
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
 #include "strategies/simulated_annealing.hpp"
+#include "strategies/tpe.hpp"
 
 namespace espalier {
 
@@ -49,6 +50,9 @@ StrategyRegistry strategy_registry() {
                [](const BayesianOptions& options, const RunContext& context) {
                  return std::make_unique<Bayesian>(context, options);
                });
+  registry.add("tpe", tpe_option_table(), [](const TpeOptions& options, const RunContext& context) {
+    return std::make_unique<Tpe>(context, options);
+  });
   return registry;
 }
 

@@ -8,6 +8,7 @@
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
 #include "strategies/simulated_annealing.hpp"
+#include "strategies/tpe.hpp"
 
 namespace espalier {
 namespace {
@@ -98,6 +99,8 @@ INSTANTIATE_TEST_SUITE_P(
         StrategyCase{"simulated_annealing", maker<SimulatedAnnealing>(SimulatedAnnealingOptions())},
         StrategyCase{"simulated_annealing_two_goals",
                      maker<SimulatedAnnealing>(SimulatedAnnealingOptions()), two_goals()},
+        StrategyCase{"tpe", maker<Tpe>(TpeOptions())},
+        StrategyCase{"tpe_two_goals", maker<Tpe>(TpeOptions()), two_goals()},
         StrategyCase{"bayesian", maker<Bayesian>(bayesian_options()), one_goal(), 80},
         StrategyCase{"bayesian_two_goals", maker<Bayesian>(bayesian_options()), two_goals(), 80}),
     [](const auto& test) { return test.param.name; });
