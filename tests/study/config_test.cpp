@@ -30,7 +30,7 @@ std::vector<Json> good_configs() {
   std::vector<Json> configs;
   for (const auto& entry :
        std::filesystem::directory_iterator(std::string(ESPALIER_SOURCE_DIR) + "/configs")) {
-    configs.push_back(read_json_file(entry.path()));
+    if (entry.is_regular_file()) configs.push_back(read_json_file(entry.path()));
   }
   configs.push_back(small_config());
   Json full = small_config();

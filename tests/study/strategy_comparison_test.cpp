@@ -170,6 +170,22 @@ TEST(StrategyComparison, RefusesWhatCannotBeCompared) {
               HasSubstr("/objectives: several objectives"));
 }
 
+TEST(StrategyComparison, TheShippedProblemsAreGood) {
+  int problems = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(ESPALIER_SOURCE_DIR) + "/configs/compare")) {
+    Json json = read_json_file(entry.path());
+    Json& file = json["evaluator"]["file"];
+    file = std::string(ESPALIER_SOURCE_DIR) + "/" + file.get<std::string>();
+    json["budget"]["trials"] = 3;
+    const Problem problem = read_problem(json, entry.path().stem(), catalogue());
+    const auto comparison = compare_strategies(problem, catalogue(), {.seeds = 1});
+    EXPECT_EQ(comparison->strategies.size(), problem.strategies.size());
+    ++problems;
+  }
+  EXPECT_GE(problems, 7);
+}
+
 TEST(StrategyComparison, APageHasAChartOfEachProblem) {
   const StrategyComparison comparison = compare(problem_json(), {.seeds = 4});
   const std::string page = comparison_html({comparison, comparison});
