@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -50,7 +51,8 @@ std::vector<double> reported_at(const StrategySearches& searches, std::uint64_t 
                                 std::size_t metric) {
   std::vector<double> values;
   for (const auto& search : searches.seeds) {
-    if (const auto* step = StrategyComparison::step_at(search, trials)) {
+    const auto* step = StrategyComparison::step_at(search, trials);
+    if (step != nullptr && std::isfinite(step->reported[metric])) {
       values.push_back(step->reported[metric]);
     }
   }
@@ -89,9 +91,17 @@ double deviation(const std::vector<double>& values) {
   return values.size() > 1 ? standard_deviation(values) : 0;
 }
 
+// Mean and standard deviation, and of how many seeds where it is not all.
+std::string cell(const std::vector<double>& values, std::size_t seeds) {
+  std::string text = fmt::format("{:.3f}+-{:.3f}", mean(values), deviation(values));
+  if (values.size() < seeds) text += fmt::format(" ({})", values.size());
+  return text;
+}
+
 Json summary(const std::vector<double>& values) {
   if (values.empty()) return nullptr;
-  return {{"mean", mean(values)},
+  return {{"seeds", values.size()},
+          {"mean", mean(values)},
           {"standard_deviation", deviation(values)},
           {"quartiles", {quantile(values, 0.25), quantile(values, 0.5), quantile(values, 0.75)}}};
 }
@@ -100,7 +110,8 @@ std::vector<std::uint64_t> checkpoints(const Arguments& arguments,
                                        const StrategyComparison& comparison) {
   if (arguments.at.empty()) return usual_checkpoints(comparison.budget);
   std::vector<std::uint64_t> at = arguments.at;
-  std::erase_if(at, [&](std::uint64_t trials) { return trials > comparison.budget; });
+  for (std::uint64_t& trials : at) trials = std::min(trials, comparison.budget);
+  at.erase(std::ranges::unique(at).begin(), at.end());
   return at;
 }
 
@@ -159,8 +170,8 @@ std::string to_csv(const std::vector<StrategyComparison>& comparisons, const Arg
       for (const std::uint64_t trials : checkpoints(arguments, comparison)) {
         const auto add = [&](const std::string& metric, const std::vector<double>& values,
                              const std::string& at_optimum) {
-          csv += fmt::format("{},{},{},{},{}", comparison.problem, searches.name, trials, metric,
-                             values.size());
+          csv += fmt::format("\"{}\",{},{},\"{}\",{}", comparison.problem, searches.name, trials,
+                             metric, values.size());
           if (values.empty()) {
             csv += ",,,,,";
           } else {
@@ -211,8 +222,7 @@ std::string to_text(const StrategyComparison& comparison, const Arguments& argum
     for (const std::uint64_t trials : at) {
       const auto values = reports ? reported_at(searches, trials, 0) : values_at(searches, trials);
       text += values.empty() ? fmt::format("{:>15}", "-")
-                             : fmt::format("{:>15}", fmt::format("{:.3f}+-{:.3f}", mean(values),
-                                                                 deviation(values)));
+                             : fmt::format("{:>15}", cell(values, searches.seeds.size()));
     }
     if (comparison.optimum) {
       const Effort trials = effort(comparison, s, arguments.within);
@@ -255,6 +265,17 @@ int compare(const Arguments& arguments, const Catalogue& catalogue) {
       log_warning(arguments.out.empty() ? "stopped; with --out, what is done would be kept"
                                         : "stopped; the same command continues");
       return exit_interrupted;
+    }
+    for (const StrategySearches& searches : comparison->strategies) {
+      if (searches.failed == 0) continue;
+      log_warning(fmt::format("{}, {}: {} trials failed, for example: {}", comparison->problem,
+                              searches.name, searches.failed, searches.first_error));
+    }
+    if (!comparison->optimum && arguments.within > 0) {
+      log_warning(
+          fmt::format("{}: --within counts only where the optimum is known, which is where "
+                      "the evaluator is a table",
+                      comparison->problem));
     }
     if (!arguments.json) print(to_text(*comparison, arguments) + "\n");
     comparisons.push_back(*std::move(comparison));

@@ -4,10 +4,14 @@
 #include <time.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <span>
+#include <stdexcept>
 #include <utility>
 
 #include "core/error.hpp"
@@ -20,6 +24,8 @@
 #include "search_spaces/mixed_radix.hpp"
 #include "search_spaces/sampling.hpp"
 #include "study/chart.hpp"
+#include "study/environment.hpp"
+#include "study/json_difference.hpp"
 #include "study/metric_layout.hpp"
 #include "study/run_parts.hpp"
 #include "study/study.hpp"
@@ -51,47 +57,67 @@ double thread_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-// What a whole space holds.
+// What a whole space holds, of what keeps the constraints.
 struct Truth {
-  std::optional<double> best;     // cost of the first objective
-  std::vector<double> reference;  // the worst of each cost
-  double hypervolume = 0;
+  double best = 0;                // cost of the first objective
+  std::vector<double> reference;  // beyond the worst of each cost
+  double hypervolume = 0;         // of the front, with several objectives
 };
 
+// Nothing where it cannot be known, and when it was stopped.
 std::optional<Truth> truth_of(const RunConfig& config, const RunParts& parts, Evaluator& evaluator,
                               const std::vector<Objective>& objectives,
-                              const std::vector<Constraint>& constraints) {
+                              const std::vector<Constraint>& constraints,
+                              const std::function<bool()>& stop_requested) {
   if (config.evaluator.at("type") != "table") return std::nullopt;
   if (!MixedRadix::of(*parts.space, enumeration_limit)) return std::nullopt;
   const detail::MetricLayout layout(evaluator.metrics(), parts.network_metrics, objectives,
                                     constraints);
   const Goals& goals = layout.goals();
-  Truth truth;
-  std::vector<double> all;
-  enumerate(*parts.space, [&](const Architecture& a) {
+  ParetoArchive front(goals.size());
+  std::vector<double> low, high;
+  std::uint64_t id = 0;
+  const auto values_of = [&](const Architecture& a) -> std::optional<std::vector<double>> {
     const Network network(*parts.space, a);
     Rng rng(0);
-    std::vector<double> measured;
     try {
-      measured = evaluator.evaluate({.architecture = a}, network, rng);
-    } catch (const InvalidArchitecture&) {
-      return true;  // the table has no row or an empty field: a trial of it fails, too
+      std::vector<double> measured = evaluator.evaluate({.architecture = a}, network, rng);
+      std::vector<double> needed;
+      for (const NetworkMetric& metric : layout.network()) needed.push_back(metric.value(network));
+      return layout.arrange(std::move(measured), needed);
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::logic_error&) {
+      throw;
+    } catch (const std::exception&) {
+      return std::nullopt;  // a trial of it fails, too
     }
-    std::vector<double> needed;
-    for (const NetworkMetric& metric : layout.network()) needed.push_back(metric.value(network));
-    const Metrics metrics(layout.table(), layout.arrange(std::move(measured), needed));
-    if (goals.violation(metrics) > 0) return true;
+  };
+  bool stopped = false;
+  enumerate(*parts.space, [&](const Architecture& a) {
+    stopped = id++ % 1024 == 0 && stop_requested && stop_requested();
+    std::optional<std::vector<double>> values = values_of(a);
+    if (!values) return !stopped;
+    const auto searched = std::span(*values).first(layout.search_table()->size());
+    if (!std::ranges::all_of(searched, [](double v) { return std::isfinite(v); })) return !stopped;
+    const Metrics metrics(layout.table(), *std::move(values));
+    if (goals.violation(metrics) > 0) return !stopped;
     const std::vector<double> costs = goals.costs(metrics);
-    truth.best = std::min(truth.best.value_or(costs[0]), costs[0]);
-    if (truth.reference.empty()) truth.reference = costs;
+    if (low.empty()) low = high = costs;
     for (std::size_t d = 0; d < costs.size(); ++d) {
-      truth.reference[d] = std::max(truth.reference[d], costs[d]);
+      low[d] = std::min(low[d], costs[d]);
+      high[d] = std::max(high[d], costs[d]);
     }
-    if (costs.size() > 1) all.insert(all.end(), costs.begin(), costs.end());
-    return true;
+    front.insert(id, costs);
+    return !stopped;
   });
-  if (!all.empty()) {
-    truth.hypervolume = hypervolume({all, truth.reference.size()}, truth.reference);
+  if (stopped || low.empty()) return std::nullopt;
+  Truth truth{.best = low[0], .reference = {}};
+  for (std::size_t d = 0; d < low.size(); ++d) {
+    truth.reference.push_back(high[d] + (high[d] > low[d] ? 0.1 * (high[d] - low[d]) : 1));
+  }
+  if (low.size() > 1) {
+    truth.hypervolume = hypervolume({front.costs(), low.size()}, truth.reference);
   }
   return truth;
 }
@@ -109,7 +135,7 @@ std::vector<SearchStep> steps_of(const std::vector<Trial>& trials, const Goals& 
     if (goals.size() > 1) {
       if (!front.insert(trial.candidate.trial_id, goals.costs(trial.metrics))) continue;
       const double volume = hypervolume({front.costs(), goals.size()}, truth->reference);
-      const double share = truth->hypervolume > 0 ? volume / truth->hypervolume : 1;
+      const double share = volume / truth->hypervolume;
       if (steps.empty() || share > steps.back().value) {
         steps.push_back({.trials = count, .value = share, .reported = {}});
       }
@@ -128,41 +154,100 @@ std::vector<SearchStep> steps_of(const std::vector<Trial>& trials, const Goals& 
 
 // --- Kept searches
 
-Json to_json(const StrategySearches& searches) {
+// The searches of a strategy; those that are not done are empty.
+struct Searches {
+  std::vector<std::optional<std::vector<SearchStep>>> seeds;
+  double seconds = 0;
+  std::uint64_t failed = 0;
+  std::string first_error;
+};
+
+Json to_json(const Searches& searches) {
   Json seeds = Json::array();
   for (const auto& search : searches.seeds) {
+    if (!search) {
+      seeds.push_back(nullptr);
+      continue;
+    }
     Json steps = Json::array();
-    for (const SearchStep& step : search) {
-      steps.push_back({step.trials, step.value, step.reported});
+    for (const SearchStep& step : *search) {
+      steps.push_back({step.trials, step.value, step.reported});  // NaN becomes null
     }
     seeds.push_back(std::move(steps));
   }
-  return {{"seconds", searches.seconds}, {"seeds", std::move(seeds)}};
+  return {{"seconds", searches.seconds},
+          {"failed", searches.failed},
+          {"first_error", searches.first_error},
+          {"seeds", std::move(seeds)}};
 }
 
-StrategySearches searches_from_json(const Json& json, const std::string& name) {
-  StrategySearches searches{.name = name, .seeds = {}, .seconds = json.at("seconds").get<double>()};
+Searches searches_from_json(const Json& json) {
+  Searches searches{.seeds = {},
+                    .seconds = json.at("seconds").get<double>(),
+                    .failed = json.at("failed").get<std::uint64_t>(),
+                    .first_error = json.at("first_error").get<std::string>()};
   for (const Json& seed : json.at("seeds")) {
     auto& search = searches.seeds.emplace_back();
+    if (seed.is_null()) continue;
+    search.emplace();
     for (const Json& step : seed) {
-      search.push_back({.trials = step.at(0).get<std::uint64_t>(),
-                        .value = step.at(1).get<double>(),
-                        .reported = step.at(2).get<std::vector<double>>()});
+      SearchStep& added = search->emplace_back();
+      added.trials = step.at(0).get<std::uint64_t>();
+      added.value = step.at(1).get<double>();
+      for (const Json& value : step.at(2)) {
+        added.reported.push_back(value.is_null() ? std::numeric_limits<double>::quiet_NaN()
+                                                 : value.get<double>());
+      }
     }
   }
   return searches;
 }
 
-// The searches of a file, if they are those that `identity` says.
-std::optional<StrategySearches> kept_searches(const std::filesystem::path& path,
-                                              const Json& identity, const std::string& name) {
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  const Json json = read_json_file(path.string());
-  if (!json.is_object() || json.value("of", Json()) != identity) return std::nullopt;
-  try {
-    return searches_from_json(json.at("searches"), name);
-  } catch (const Json::exception& error) {
-    throw IoError(path.string(), std::string("is no record of searches: ") + error.what());
+// The searches of a file, of `seeds` seeds or more; empty ones where there is no file.
+Searches kept_searches(const std::filesystem::path& path, const Json& identity, std::size_t seeds) {
+  Searches searches;
+  if (!path.empty() && std::filesystem::exists(path)) {
+    const Json json = read_json_file(path.string());
+    try {
+      if (const auto difference = first_difference(json.at("of"), identity)) {
+        throw IoError(
+            path.string(),
+            fmt::format("holds searches of another problem ({} was {} and is {} now); "
+                        "choose another directory, or remove the file",
+                        difference->pointer, brief(difference->before), brief(difference->after)));
+      }
+      searches = searches_from_json(json.at("searches"));
+    } catch (const Json::exception& error) {
+      throw IoError(path.string(), std::string("is no record of searches: ") + error.what());
+    }
+  }
+  searches.seeds.resize(std::max(seeds, searches.seeds.size()));
+  return searches;
+}
+
+// What searches depend on, and nothing else.
+Json identity_of(RunConfig config, const Json& strategy, const std::optional<Truth>& truth,
+                 const Catalogue& catalogue) {
+  config.strategy = strategy;
+  config.schema.reset();
+  config.baseline.reset();
+  config.final = {};
+  config.budget.minutes.reset();
+  Json identity = {{"espalier", environment().at("espalier")},
+                   {"config", write_config(config, catalogue)}};
+  if (truth) identity["best"] = {truth->best, truth->hypervolume};
+  return identity;
+}
+
+void require_file_name(const std::string& name, const std::string& pointer) {
+  const auto good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  };
+  if (name.empty() || name.size() > 100 || name[0] == '.' || !std::ranges::all_of(name, good)) {
+    throw ConfigError(pointer,
+                      "names a strategy and a file: write letters, digits, \"_\", \"-\" or "
+                      "\".\", no \".\" first, at most 100");
   }
 }
 
@@ -172,8 +257,9 @@ Problem read_problem(const Json& json, const std::string& name, const Catalogue&
   Problem problem{.name = name, .config = {}, .strategies = {}};
   if (!json.is_object() || !json.contains("strategies")) {
     problem.config = read_config(json, catalogue);
-    problem.strategies.emplace_back(problem.config.strategy.at("type").get<std::string>(),
-                                    problem.config.strategy);
+    problem.strategies.push_back({.name = problem.config.strategy.at("type").get<std::string>(),
+                                  .config = problem.config.strategy,
+                                  .pointer = "/strategy"});
     return problem;
   }
   if (json.contains("strategy")) {
@@ -184,17 +270,19 @@ Problem read_problem(const Json& json, const std::string& name, const Catalogue&
     throw ConfigError("/strategies", "expected an object, {name: strategy, ...}");
   }
   for (const auto& [key, strategy] : strategies.items()) {
+    const std::string place = pointer_to("/strategies", key);
+    require_file_name(key, place);
     Json config = json;
     config.erase("strategies");
     config["strategy"] = strategy;
     try {
       RunConfig read = read_config(config, catalogue);
-      problem.strategies.emplace_back(key, read.strategy);
+      problem.strategies.push_back({.name = key, .config = read.strategy, .pointer = place});
       if (problem.strategies.size() == 1) problem.config = std::move(read);
     } catch (const ConfigError& error) {
       const std::string& pointer = error.pointer();
       if (!pointer.starts_with("/strategy")) throw;
-      throw ConfigError(pointer_to("/strategies", key) + pointer.substr(9), error.message());
+      throw ConfigError(place + pointer.substr(9), error.message());
     }
   }
   return problem;
@@ -223,18 +311,48 @@ std::optional<std::uint64_t> StrategyComparison::trials_to(const std::vector<Sea
 std::optional<StrategyComparison> compare_strategies(const Problem& problem,
                                                      const Catalogue& catalogue,
                                                      const StrategyComparisonOptions& options) {
-  const RunConfig& config = problem.config;
+  RunConfig config = problem.config;
   if (!config.budget.trials) {
     throw ConfigError("/budget/trials", "is missing: strategies are compared by trials");
   }
+  // As in a run; searches run beside each other, so that their screens do not.
+  if (!config.compute.prepare_threads) config.compute.prepare_threads = all_threads(config.compute);
+  config.compute.workers = 1;
+  const auto stopping = [&] { return options.stop_requested && options.stop_requested(); };
   const RunParts parts = make_run_parts(config, catalogue);
   const std::vector<Objective> goals = objectives(config, parts);
   const std::vector<Constraint> bounds = constraints(config);
-  parts.evaluator->prepare(prepare_context(config.seed, {}, options.stop_requested));
-  if (options.stop_requested && options.stop_requested()) return std::nullopt;
   const auto evaluator = std::make_shared<Prepared>(parts.evaluator);
-  const std::optional<Truth> truth = truth_of(config, parts, *evaluator, goals, bounds);
-  if (goals.size() > 1 && !(truth && truth->best)) {
+  const auto make_study = [&](const ComparedStrategy& strategy, std::uint64_t seed) {
+    RunConfig seeded = config;
+    seeded.seed = seed;
+    return std::make_unique<Study>(
+        parts.space,
+        [&](const RunContext& context) {
+          return catalogue.strategies.create(strategy.config, strategy.pointer, context);
+        },
+        evaluator, goals, bounds,
+        StudyOptions{.seed = seed,
+                     .budget = {.trials = config.budget.trials},
+                     .batch = static_cast<std::size_t>(config.compute.batch),
+                     .threads_per_trial = config.compute.threads_per_trial,
+                     .network_metrics = parts.network_metrics,
+                     .screen =
+                         [seeded, &catalogue, &parts](const std::string& metric) {
+                           return proxy_screen(metric, seeded, catalogue, parts);
+                         },
+                     .stop_requested = options.stop_requested});
+  };
+  // What does not fit is said before anything runs.
+  for (const ComparedStrategy& strategy : problem.strategies) make_study(strategy, 1);
+  const std::filesystem::path directory =
+      options.out.empty() ? std::filesystem::path() : options.out / problem.name;
+  if (!directory.empty()) make_directories(directory);
+
+  const std::optional<Truth> truth =
+      truth_of(config, parts, *evaluator, goals, bounds, options.stop_requested);
+  if (stopping()) return std::nullopt;
+  if (goals.size() > 1 && !truth) {
     throw ConfigError("/objectives",
                       "several objectives are compared by the share of the true front's "
                       "hypervolume, which only a table of a space of up to 2^20 choices gives, if "
@@ -247,77 +365,95 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
     comparison.optimum = 1;
   } else {
     comparison.higher_is_better = goals[0].direction == Direction::maximize;
-    if (truth && truth->best) {
-      comparison.optimum = comparison.higher_is_better ? -*truth->best : *truth->best;
-    }
+    if (truth) comparison.optimum = comparison.higher_is_better ? -truth->best : truth->best;
     for (const MetricInfo& metric : evaluator->metrics()) {
       if (metric.report_only) comparison.reported.push_back(metric.name);
     }
   }
+
   const std::size_t threads = evaluator->thread_safe() ? options.threads : 1;
   std::unique_ptr<Progress> progress;
   if (options.progress) {
     progress = std::make_unique<Progress>(problem.name, problem.strategies.size() * options.seeds);
   }
-  std::mutex mutex;
+  bool prepared = false;
   std::uint64_t done = 0;
-  for (const auto& [name, strategy] : problem.strategies) {
-    RunConfig with = config;
-    with.strategy = strategy;
-    Json identity = {{"config", write_config(with, catalogue)}, {"seeds", options.seeds}};
-    std::filesystem::path path;
-    if (!options.out.empty()) {
-      path = options.out / problem.name / (name + ".json");
-      if (auto kept = kept_searches(path, identity, name)) {
-        comparison.strategies.push_back(*std::move(kept));
-        done += options.seeds;
-        if (progress) progress->update(done, name);
-        continue;
-      }
+  for (const ComparedStrategy& strategy : problem.strategies) {
+    const std::filesystem::path path =
+        directory.empty() ? directory : directory / (strategy.name + ".json");
+    const Json identity = identity_of(config, strategy.config, truth, catalogue);
+    Searches searches = kept_searches(path, identity, options.seeds);
+    std::vector<std::size_t> missing;
+    for (std::size_t i = 0; i < options.seeds; ++i) {
+      if (!searches.seeds[i]) missing.push_back(i);
     }
-    StrategySearches searches{.name = name, .seeds = {}};
-    searches.seeds.resize(options.seeds);
+    done += options.seeds - missing.size();
+    if (!missing.empty() && !prepared) {
+      parts.evaluator->prepare(prepare_context(config.seed, directory, options.stop_requested));
+      prepared = true;
+      if (stopping()) return std::nullopt;
+    }
+    std::mutex mutex;
     bool stopped = false;
-    parallel_for(options.seeds, threads, [&, &strategy = strategy, &name = name](std::size_t i) {
-      if (options.stop_requested && options.stop_requested()) {
+    const auto keep = [&] {
+      if (path.empty()) return;
+      write_file_atomically(path,
+                            Json{{"of", identity}, {"searches", to_json(searches)}}.dump() + "\n");
+    };
+    auto kept_at = std::chrono::steady_clock::now();
+    const auto search = [&](std::size_t i) {
+      const std::uint64_t seed = missing[i] + 1;
+      if (stopping()) {
         const std::lock_guard lock(mutex);
         stopped = true;
         return;
       }
       const double begin = thread_seconds();
-      RunConfig seeded = config;
-      seeded.seed = i + 1;
-      Study study(parts.space,
-                  [&](const RunContext& context) {
-                    return catalogue.strategies.create(strategy, "/strategies/" + name, context);
-                  },
-                  evaluator, goals, bounds,
-                  {.seed = seeded.seed,
-                   .budget = {.trials = config.budget.trials},
-                   .batch = static_cast<std::size_t>(config.compute.batch),
-                   .threads_per_trial = config.compute.threads_per_trial,
-                   .network_metrics = parts.network_metrics,
-                   .screen =
-                       [&](const std::string& metric) {
-                         return proxy_screen(metric, seeded, catalogue, parts);
-                       },
-                   .stop_requested = options.stop_requested});
-      const std::vector<Trial> trials = study.run();
-      searches.seeds[i] = steps_of(trials, study.goals(), comparison.reported, truth);
+      const std::unique_ptr<Study> study = make_study(strategy, seed);
+      std::vector<Trial> trials;
+      try {
+        trials = study->run();
+      } catch (const Error& error) {
+        throw Error(fmt::format("strategy {}, seed {}: {}", strategy.name, seed, error.what()));
+      }
+      std::vector<SearchStep> steps = steps_of(trials, study->goals(), comparison.reported, truth);
       const double seconds = thread_seconds() - begin;
       const std::lock_guard lock(mutex);
+      if (study->interrupted()) {
+        stopped = true;
+        return;
+      }
+      searches.seeds[missing[i]] = std::move(steps);
       searches.seconds += seconds;
-      stopped = stopped || study.interrupted();
+      for (const Trial& trial : trials) {
+        if (trial.state != TrialState::failed) continue;
+        ++searches.failed;
+        if (searches.first_error.empty()) searches.first_error = trial.error;
+      }
       ++done;
-      if (progress) progress->update(done, name);
-    });
-    if (stopped) return std::nullopt;
-    if (!path.empty()) {
-      make_directories(path.parent_path());
-      write_file_atomically(path,
-                            Json{{"of", identity}, {"searches", to_json(searches)}}.dump() + "\n");
+      if (progress) progress->update(done, strategy.name);
+      const auto now = std::chrono::steady_clock::now();
+      if (now - kept_at > std::chrono::seconds(5)) {
+        keep();
+        kept_at = now;
+      }
+    };
+    try {
+      parallel_for(missing.size(), threads, search);
+    } catch (...) {
+      keep();
+      throw;
     }
-    comparison.strategies.push_back(std::move(searches));
+    if (!missing.empty()) keep();
+    if (stopped) return std::nullopt;
+    StrategySearches& result = comparison.strategies.emplace_back();
+    result.name = strategy.name;
+    result.seconds = searches.seconds;
+    result.failed = searches.failed;
+    result.first_error = searches.first_error;
+    for (std::size_t i = 0; i < options.seeds; ++i) {
+      result.seeds.push_back(*std::move(searches.seeds[i]));
+    }
   }
   return comparison;
 }
@@ -350,7 +486,7 @@ std::string comparison_html(const std::vector<StrategyComparison>& comparisons) 
     }
     points.push_back(comparison.budget);
     std::vector<ChartSeries> bands, lines;
-    // Zero has no place on a logarithmic axis: distances end at the least one above it.
+    // Zero has no place on a logarithmic axis: it is drawn below the least distance above it.
     double least = std::numeric_limits<double>::infinity();
     const auto shown = [&](double value) {
       if (!comparison.optimum) return value;
@@ -383,14 +519,16 @@ std::string comparison_html(const std::vector<StrategyComparison>& comparisons) 
     for (auto* group : {&bands, &lines}) {
       for (ChartSeries& series : *group) {
         for (ChartPoint& point : series.points) {
-          if (comparison.optimum) point.y = std::max(point.y, std::isfinite(least) ? least : 1);
+          if (!comparison.optimum) continue;
+          point.y = std::max(point.y, std::isfinite(least) ? least / 3 : 1e-9);
         }
         chart.series.push_back(std::move(series));
       }
     }
-    html += fmt::format("<h2>{}</h2>\n<p>Median and quartiles of {} seeds.</p>\n{}",
+    html += fmt::format("<h2>{}</h2>\n<p>Median and quartiles of {} seeds{}.</p>\n{}",
                         escape_html(comparison.problem),
                         comparison.strategies.empty() ? 0 : comparison.strategies[0].seeds.size(),
+                        comparison.optimum ? "; the lowest line is the optimum itself" : "",
                         to_svg(chart));
   }
   return html_page("Strategies", html);

@@ -17,11 +17,19 @@
 
 namespace espalier {
 
-/// A run's config without its strategy, and strategies that search it.
+/// One of the strategies that are compared.
+struct ComparedStrategy {
+  std::string name;     ///< letters, digits, "_", "-" and "."
+  Json config;          ///< resolved
+  std::string pointer;  ///< where the config has it
+};
+
+/// A run's config without its strategy, and strategies that search it. What a config says of the
+/// end of a run does not count here: minutes, baseline, final.
 struct Problem {
   std::string name;
-  RunConfig config;                                      ///< with the first strategy
-  std::vector<std::pair<std::string, Json>> strategies;  ///< name, resolved config
+  RunConfig config;  ///< with the first strategy
+  std::vector<ComparedStrategy> strategies;
 };
 
 /// Reads a run's config that has "strategies", {name: strategy, ...}, in the place of "strategy". A
@@ -32,22 +40,25 @@ Problem read_problem(const Json& json, const std::string& name, const Catalogue&
 struct SearchStep {
   std::uint64_t trials = 0;      ///< >= 1
   double value = 0;              ///< see StrategyComparison::value
-  std::vector<double> reported;  ///< of that trial, with one objective
+  std::vector<double> reported;  ///< of that trial, with one objective; NaN where it has none
+  friend bool operator==(const SearchStep&, const SearchStep&) = default;
 };
 
 /// All searches of one strategy.
 struct StrategySearches {
   std::string name;
   std::vector<std::vector<SearchStep>> seeds;  ///< for each seed, those that found something
-  double seconds = 0;                          ///< of one processor, in all
+  double seconds = 0;                          ///< of the threads that ran them, in all
+  std::uint64_t failed = 0;                    ///< trials
+  std::string first_error;                     ///< of a failed trial; "" where there is none
 };
 
 /// What came of a problem.
 struct StrategyComparison {
   std::string problem;
   /// With one objective its metric: the best value that keeps the constraints. With several,
-  /// "hypervolume": of what was found, as a share of that of the true front, towards the worst
-  /// values of the whole space.
+  /// "hypervolume": of what was found, as a share of that of the true front, towards a point a
+  /// tenth of the range beyond the worst values of all that keep the constraints.
   std::string value;
   bool higher_is_better = true;
   std::optional<double> optimum = {};      ///< the best value of the space, where it is known
@@ -77,10 +88,13 @@ struct StrategyComparisonOptions {
 /// all of that space gives the optimum and the true front. Nothing when it was stopped.
 ///
 /// In `out`, problem/strategy.json holds the searches of a strategy that are done; a later call
-/// with the same problem, strategy and seeds reads it. A function of the problem and the seeds.
+/// goes on from there, with as many seeds as it asks for. A file of another problem or strategy, or
+/// of another version of the program, is refused; that a file that the config names has changed is
+/// seen only where it changes the optimum. A function of the problem and the seeds.
 ///
 /// Throws ConfigError as make_run_parts() and Study do, for a budget without "trials", for several
-/// objectives where the true front is not known, and IoError.
+/// objectives where the true front is not known, and IoError; what ends a search names the strategy
+/// and the seed.
 std::optional<StrategyComparison> compare_strategies(const Problem& problem,
                                                      const Catalogue& catalogue,
                                                      const StrategyComparisonOptions& options);
@@ -89,7 +103,8 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
 std::vector<std::uint64_t> usual_checkpoints(std::uint64_t budget);
 
 /// A page with the chart of each problem: the median and the quartiles of the distance from the
-/// optimum (of the value where that is not known) against trials.
+/// optimum (of the value where that is not known) against trials. On the logarithmic axis, the
+/// optimum itself lies at a third of the least distance above 0.
 std::string comparison_html(const std::vector<StrategyComparison>& comparisons);
 
 }  // namespace espalier

@@ -668,7 +668,7 @@ TEST(Compare, ShowsStrategiesBesideEachOther) {
   EXPECT_TRUE(std::filesystem::exists(out + "/comparison.html"));
   std::stringstream csv;
   csv << std::ifstream(out + "/comparison.csv").rdbuf();
-  EXPECT_THAT(csv.str(), HasSubstr("\ncells,climb,200,test_accuracy,10,"));
+  EXPECT_THAT(csv.str(), HasSubstr("\n\"cells\",climb,200,\"test_accuracy\",10,"));
   auto with_json = command;
   with_json.push_back("--json");
   const Json json = espalier(with_json).json();

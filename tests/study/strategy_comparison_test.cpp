@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
+#include <cmath>
+#include <filesystem>
 #include <fstream>
 
 #include "core/error.hpp"
+#include "study/results.hpp"
+#include "study/search.hpp"
 #include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 
@@ -45,15 +48,13 @@ StrategyComparison compare(const Json& json, const StrategyComparisonOptions& op
   return *compare_strategies(read_problem(json, "cells", catalogue()), catalogue(), options);
 }
 
-std::vector<std::vector<std::uint64_t>> trials_of(const StrategyComparison& comparison) {
-  std::vector<std::vector<std::uint64_t>> trials;
+using Found = std::vector<std::pair<std::string, std::vector<std::vector<SearchStep>>>>;
+Found found(const StrategyComparison& comparison) {
+  Found result;
   for (const StrategySearches& searches : comparison.strategies) {
-    for (const auto& search : searches.seeds) {
-      auto& its = trials.emplace_back();
-      for (const SearchStep& step : search) its.push_back(step.trials);
-    }
+    result.emplace_back(searches.name, searches.seeds);
   }
-  return trials;
+  return result;
 }
 
 TEST(StrategyComparison, IsWhatRunsOfTheSeedsFind) {
@@ -68,22 +69,23 @@ TEST(StrategyComparison, IsWhatRunsOfTheSeedsFind) {
   run.erase("strategies");
   run["strategy"] = json["strategies"]["climb"];
   const Problem one = read_problem(run, "one", catalogue());
-  EXPECT_EQ(one.strategies[0].first, "local_search");
+  EXPECT_EQ(one.strategies[0].name, "local_search");
+  // The run of seed 2, from its record.
+  run["seed"] = 2;
   const TemporaryDirectory directory;
-  const auto& search = comparison.strategies[1].seeds[1];
-  for (std::size_t i = 1; i < search.size(); ++i) {
-    EXPECT_GT(search[i].value, search[i - 1].value);
-    EXPECT_GT(search[i].trials, search[i - 1].trials);
+  run_search(read_config(run, catalogue()), catalogue(), {.directory = directory.path() / "run"});
+  std::vector<SearchStep> expected;
+  for (const Trial& trial : read_results(directory.path() / "run", catalogue()).trials) {
+    const double value = trial.metrics.at("accuracy");
+    if (!expected.empty() && value <= expected.back().value) continue;
+    expected.push_back({trial.candidate.trial_id + 1, value, {trial.metrics.at("test_accuracy")}});
   }
-  const auto alone = compare(run, {.seeds = 2}).strategies[0].seeds[1];
-  ASSERT_EQ(alone.size(), search.size());
-  EXPECT_EQ(alone.back().value, search.back().value);
-  EXPECT_EQ(alone.back().reported, search.back().reported);
+  EXPECT_EQ(comparison.strategies[1].seeds[1], expected);
 }
 
 TEST(StrategyComparison, DoesNotDependOnThreads) {
-  EXPECT_EQ(trials_of(compare(problem_json(), {.seeds = 6, .threads = 1})),
-            trials_of(compare(problem_json(), {.seeds = 6, .threads = 3})));
+  EXPECT_EQ(found(compare(problem_json(), {.seeds = 6, .threads = 1})),
+            found(compare(problem_json(), {.seeds = 6, .threads = 3})));
 }
 
 TEST(StrategyComparison, StepsAreFoundByTrials) {
@@ -113,40 +115,87 @@ TEST(StrategyComparison, SeveralObjectivesAreSharesOfTheTrueFront) {
   EXPECT_EQ(comparison.optimum, 1);
   for (const auto& search : comparison.strategies[0].seeds) {
     EXPECT_GT(search.back().value, 0.8);
-    EXPECT_LE(search.back().value, 1);
+    EXPECT_LE(search.back().value, 1 + 1e-9);
   }
+  // All of the space has all of it.
+  json["budget"]["trials"] = 15625;
+  json["strategies"] = {{"random", {{"type", "random"}}}};
+  const auto all = compare(json, {.seeds = 1});
+  EXPECT_NEAR(all.strategies[0].seeds[0].back().value, 1, 1e-9);
 }
 
 TEST(StrategyComparison, GoesOnWhereItWasStopped) {
   const TemporaryDirectory directory;
-  std::atomic<int> polls = 0;
   const auto problem = read_problem(problem_json(), "cells", catalogue());
-  // Stopped in the second strategy.
-  const auto stopped = compare_strategies(
-      problem, catalogue(),
-      {.seeds = 2, .out = directory.path(), .stop_requested = [&] { return ++polls > 180; }});
-  EXPECT_FALSE(stopped);
   const auto kept = directory.path() / "cells" / "random.json";
+  // Stopped when the first strategy is kept.
+  const auto stopped = compare_strategies(
+      problem, catalogue(), {.seeds = 2, .out = directory.path(), .stop_requested = [&] {
+                               return std::filesystem::exists(kept);
+                             }});
+  EXPECT_FALSE(stopped);
   ASSERT_TRUE(std::filesystem::exists(kept));
-  EXPECT_FALSE(std::filesystem::exists(directory.path() / "cells" / "climb.json"));
   const auto whole =
       compare_strategies(problem, catalogue(), {.seeds = 2, .out = directory.path()});
-  EXPECT_EQ(trials_of(*whole), trials_of(compare(problem_json(), {.seeds = 2})));
-  // What is kept is read, and only for the same config and seeds.
-  std::string text = read_json_file(kept.string()).dump();
-  Json changed = Json::parse(text);
-  changed["searches"]["seeds"] = Json::array({Json::array(), Json::array()});
+  EXPECT_EQ(found(*whole), found(compare(problem_json(), {.seeds = 2})));
+  // More seeds go on from what is kept, fewer leave it.
+  Json changed = read_json_file(kept.string());
+  changed["searches"]["seeds"][0] = Json::array();
   std::ofstream(kept) << changed.dump();
-  EXPECT_THAT(compare(problem_json(), {.seeds = 2, .out = directory.path()}).strategies[0].seeds,
-              ElementsAre(IsEmpty(), IsEmpty()));
-  EXPECT_THAT(compare(problem_json(), {.seeds = 1, .out = directory.path()}).strategies[0].seeds,
-              ElementsAre(Not(IsEmpty())));
-  changed["searches"]["seeds"] = 3;
-  changed["of"]["seeds"] = 1;
-  std::ofstream(kept) << changed.dump();
+  const auto more = compare(problem_json(), {.seeds = 3, .out = directory.path()});
+  EXPECT_THAT(more.strategies[0].seeds, ElementsAre(IsEmpty(), Not(IsEmpty()), Not(IsEmpty())));
+  EXPECT_EQ(
+      compare(problem_json(), {.seeds = 1, .out = directory.path()}).strategies[0].seeds.size(),
+      1u);
+  EXPECT_EQ(read_json_file(kept.string())["searches"]["seeds"].size(), 3u);
+}
+
+TEST(StrategyComparison, KeptSearchesOfSomethingElseAreRefused) {
+  const TemporaryDirectory directory;
+  compare(problem_json(), {.seeds = 1, .out = directory.path()});
+  Json other = problem_json();
+  other["budget"]["trials"] = 50;
+  EXPECT_THAT(throws<IoError>([&] { compare(other, {.seeds = 1, .out = directory.path()}); }),
+              HasSubstr("/config/budget/trials was 60 and is 50 now"));
+  // What no search depends on may change.
+  other = problem_json();
+  other["budget"]["minutes"] = 5;
+  other["final"] = {{"export", {"dot"}}};
+  compare(other, {.seeds = 1, .out = directory.path()});
+  const auto kept = directory.path() / "cells" / "random.json";
+  Json broken = read_json_file(kept.string());
+  broken["searches"]["seeds"] = 3;
+  std::ofstream(kept) << broken.dump();
   EXPECT_THAT(
       throws<IoError>([&] { compare(problem_json(), {.seeds = 1, .out = directory.path()}); }),
       HasSubstr("random.json: is no record of searches"));
+}
+
+TEST(StrategyComparison, AReportMayHaveGaps) {
+  const TemporaryDirectory directory;
+  // Two cells are worth something, of which the better one has no test accuracy.
+  const std::string good = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+                    better = "|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|none~2|";
+  const auto table = directory.path() / "table.csv";
+  std::ofstream(table) << "arch,valid,test\n" << good << ",50,49\n" << better << ",60,\n";
+  Json json = problem_json();
+  json["evaluator"] = {{"type", "table"},
+                       {"file", table.string()},
+                       {"key", "arch"},
+                       {"metrics", {{"accuracy", "valid"}}},
+                       {"report", {{"test_accuracy", "test"}}}};
+  json["strategies"] = {{"random", {{"type", "random"}, {"initial", {good, better}}}}};
+  json["budget"]["trials"] = 5;
+  for (int time = 0; time < 2; ++time) {  // run, then kept
+    const auto comparison = compare(json, {.seeds = 1, .out = directory.path() / "out"});
+    const auto& search = comparison.strategies[0].seeds[0];
+    ASSERT_EQ(search.size(), 2u);
+    EXPECT_EQ(search[0].reported[0], 49);
+    EXPECT_TRUE(std::isnan(search[1].reported[0]));
+    EXPECT_EQ(comparison.optimum, 60);
+    EXPECT_EQ(comparison.strategies[0].failed, 3u);
+    EXPECT_THAT(comparison.strategies[0].first_error, HasSubstr("has no row"));
+  }
 }
 
 TEST(StrategyComparison, RefusesWhatCannotBeCompared) {
@@ -159,6 +208,13 @@ TEST(StrategyComparison, RefusesWhatCannotBeCompared) {
   EXPECT_THAT(throws<ConfigError>(read), HasSubstr("/strategies: expected an object"));
   json["strategies"]["a"] = {{"type", "nsga2"}, {"population", 0}};
   EXPECT_THAT(throws<ConfigError>(read), HasSubstr("/strategies/a/population: "));
+  json["strategies"] = {{"../a", {{"type", "random"}}}};
+  EXPECT_THAT(throws<ConfigError>(read),
+              HasSubstr("/strategies/..~1a: names a strategy and a file"));
+  json["strategies"] = {{"a", {{"type", "random"}}},
+                        {"b", {{"type", "random"}, {"screen", {{"metric", "mcas"}}}}}};
+  EXPECT_THAT(throws<ConfigError>([&] { compare(json, {}); }),
+              HasSubstr("/strategies/b/screen/metric: unknown metric"));
   json = problem_json();
   json["budget"] = {{"minutes", 1}};
   EXPECT_THAT(throws<ConfigError>([&] { compare(json, {}); }),
