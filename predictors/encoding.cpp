@@ -99,7 +99,7 @@ Contracted contract(const Graph& graph) {
   std::vector<bool> alive(graph.size());
   alive[graph.output()] = true;
   for (NodeId i = static_cast<NodeId>(graph.size()); i-- > 0;) {
-    if (!alive[i]) continue;
+    if (!alive[i] || std::holds_alternative<op::Zero>(graph.node(i).op)) continue;
     for (const NodeId input : graph.inputs(i)) alive[input] = true;
   }
   for (NodeId i = 0; i < graph.size(); ++i) {
@@ -227,7 +227,11 @@ std::vector<Features> Encoder::encode(std::span<const Architecture> architecture
     if (options_.patterns != Patterns::none) {
       const Graph graph = space_->build(a);
       if (options_.patterns == Patterns::paths) its.patterns = cell_paths(graph);
-      if (its.patterns.empty()) its.patterns = weisfeiler_lehman(graph, options_.depth);
+      const bool cells = std::ranges::any_of(
+          graph.scopes(), [](const Scope& scope) { return scope.kind == "cell"; });
+      if (options_.patterns == Patterns::weisfeiler_lehman || !cells) {
+        its.patterns = weisfeiler_lehman(graph, options_.depth);
+      }
     }
     if (options_.costs) {
       const Cost cost = space_->quick_cost(a);

@@ -136,7 +136,7 @@ struct GaussianProcess::Implementation {
     }
   }
 
-  void fit(std::span<const Features> networks, std::span<const double> values) {
+  void fit(std::span<const Features> networks, std::span<const double> values, bool may_seek) {
     check_fit_arguments(networks, values);
     decision_count = networks[0].decisions.size();
     cost_count = networks[0].costs.size();
@@ -147,7 +147,7 @@ struct GaussianProcess::Implementation {
       }
     }
     size = networks.size();
-    const bool seeks = size >= 3 && 10 * size >= 11 * sought_at;
+    const bool seeks = may_seek && size >= 3 && 10 * size >= 11 * sought_at;
     if (seeks || !cost_scale.defined()) {
       cost_scale = at::ones({static_cast<std::int64_t>(cost_count)}, at::kDouble);
       if (size > 1) cost_scale = at::clamp_min(rows_of(networks).costs.std(0), 1e-6);
@@ -217,7 +217,11 @@ GaussianProcess::GaussianProcess() : implementation_(std::make_unique<Implementa
 GaussianProcess::~GaussianProcess() = default;
 
 void GaussianProcess::fit(std::span<const Features> networks, std::span<const double> values) {
-  implementation_->fit(networks, values);
+  implementation_->fit(networks, values, true);
+}
+void GaussianProcess::fit_again(std::span<const Features> networks,
+                                std::span<const double> values) {
+  implementation_->fit(networks, values, false);
 }
 std::vector<Prediction> GaussianProcess::predict(std::span<const Features> networks) const {
   return implementation_->predict(networks);

@@ -12,7 +12,6 @@
 #include "core/stats.hpp"
 #include "objectives/dominance.hpp"
 #include "objectives/hypervolume.hpp"
-#include "predictors/gaussian_process.hpp"
 #include "search_spaces/sampling.hpp"
 
 namespace espalier {
@@ -64,8 +63,13 @@ double expected_improvement(const Prediction& prediction, double best) {
 double probability_within(const Prediction& prediction, const Constraint& constraint) {
   const double deviation = std::sqrt(prediction.variance);
   if (deviation < 1e-300) return violation(constraint, prediction.mean) == 0 ? 1 : 0;
-  return normal_probability((constraint.upper - prediction.mean) / deviation) -
-         normal_probability((constraint.lower - prediction.mean) / deviation);
+  const double low = (constraint.lower - prediction.mean) / deviation;
+  const double high = (constraint.upper - prediction.mean) / deviation;
+  // Equal bounds: the density, of which a constant factor does not matter.
+  if (low == high) return normal_density(low);
+  // In the tail that has digits left.
+  return low > 0 ? normal_probability(-low) - normal_probability(-high)
+                 : normal_probability(high) - normal_probability(low);
 }
 
 }  // namespace
@@ -154,7 +158,7 @@ void Bayesian::fit() {
     for (const Prediction& prediction : models_[m]->predict(pending)) {
       values[m].push_back(prediction.mean);
     }
-    models_[m]->fit(all, values[m]);
+    models_[m]->fit_again(all, values[m]);
   }
   best_cost_.reset();
   front_.clear();
@@ -189,7 +193,10 @@ void Bayesian::fit() {
   }
   reference_.clear();
   for (std::size_t m = 0; m < objectives; ++m) {
-    reference_.push_back(high[m] + (high[m] > low[m] ? 0.1 * (high[m] - low[m]) : 1));
+    // Of a front of one point, the range of all.
+    double range = high[m] - low[m];
+    if (range == 0) range = knots_[m].back().second - knots_[m].front().second;
+    reference_.push_back(high[m] + (range > 0 ? 0.1 * range : 1));
   }
 }
 

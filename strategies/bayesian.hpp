@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "predictors/encoding.hpp"
-#include "predictors/predictor.hpp"
+#include "predictors/gaussian_process.hpp"
 #include "strategies/asked_architectures.hpp"
 #include "strategies/individual.hpp"
 #include "strategies/start.hpp"
@@ -28,7 +28,7 @@ OptionTable<BayesianOptions> bayesian_option_table();
 /// Gaussian processes are fitted to each objective and to each metric that a constraint bounds, and
 /// the architecture is asked for whose expected improvement is the largest, times the probability
 /// that it keeps the constraints: the best of random new architectures and of mutations of the best
-/// so far, half of each, of which the best climb to better neighbours until there are none. While
+/// so far, half of each, of which the best climb to better neighbours, at most 30 times. While
 /// nothing keeps the constraints, that probability alone counts.
 ///
 /// With several objectives, each candidate's scores are drawn from the predictions, all
@@ -86,7 +86,7 @@ class Bayesian : public Strategy {
 
   std::vector<Told> told_;  // those that did not fail
   std::deque<Architecture> in_flight_;
-  std::vector<std::unique_ptr<Predictor>> models_;  // of objectives, then of constraints
+  std::vector<std::unique_ptr<GaussianProcess>> models_;  // of objectives, then of constraints
   // Of the present ask:
   std::optional<double> best_cost_;  // with one objective, where something keeps the constraints
   std::vector<double> front_, reference_;                      // with several

@@ -24,7 +24,7 @@ struct Survivors {
   std::vector<std::array<double, 2>> keys;
 };
 
-/// Chooses `count` survivors of a pool of more, none of which failed.
+/// Chooses `count` survivors of a pool of as many or more, none of which failed.
 class Survival {
  public:
   virtual ~Survival() = default;

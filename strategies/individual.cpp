@@ -1,5 +1,6 @@
 #include "strategies/individual.hpp"
 
+#include <algorithm>
 #include <tuple>
 
 #include "objectives/crowding.hpp"
@@ -24,17 +25,31 @@ bool better(const Individual& a, const Individual& b) {
   return constrained_dominates(a.costs, a.violation, b.costs, b.violation);
 }
 
+bool as_good(const Individual& a, const Individual& b) {
+  return a.violation == b.violation && a.cost == b.cost && a.costs == b.costs;
+}
+
 std::vector<std::array<double, 2>> rank_and_crowding(std::span<const Individual* const> pool) {
+  if (!pool.empty() && pool[0]->costs.empty()) {
+    std::vector<std::array<double, 2>> order;
+    for (const Individual* individual : pool) {
+      order.push_back({individual->violation, individual->cost});
+    }
+    std::ranges::sort(order);
+    std::vector<std::array<double, 2>> keys;
+    for (const Individual* individual : pool) {
+      const std::array place{individual->violation, individual->cost};
+      keys.push_back(
+          {static_cast<double>(std::ranges::lower_bound(order, place) - order.begin()), 0});
+    }
+    return keys;
+  }
   std::vector<double> costs, violations;
   std::size_t objectives = 1;
   for (const Individual* individual : pool) {
     violations.push_back(individual->violation);
-    if (individual->costs.empty()) {
-      costs.push_back(individual->cost);
-    } else {
-      objectives = individual->costs.size();
-      costs.insert(costs.end(), individual->costs.begin(), individual->costs.end());
-    }
+    objectives = individual->costs.size();
+    costs.insert(costs.end(), individual->costs.begin(), individual->costs.end());
   }
   const PointsView points{costs, objectives};
   const std::vector<std::uint32_t> ranks = non_dominated_ranks(points, violations);

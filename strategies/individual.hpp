@@ -24,15 +24,21 @@ struct Individual {
   static Individual of(const Trial& trial, const Goals& goals);
 };
 
-/// Whether `a` is surely better than `b`: it did not fail and `b` did, or it is better under the
-/// constraints, as constrained_dominates() says, which for one objective is an order.
+/// Whether `a` is surely better than `b`: it did not fail and `b` did; or else, with one objective,
+/// it breaks the constraints less, or as much and has the lower cost; with several,
+/// constrained_dominates().
 bool better(const Individual& a, const Individual& b);
+
+/// Whether both keep or break the constraints as much and have the same costs; neither failed.
+bool as_good(const Individual& a, const Individual& b);
 
 /// Of each individual, none of which failed, {its constrained non-domination rank, minus its
 /// crowding distance within the rank}: the smaller in lexicographic order the better. With one
-/// objective, ranks are the order of violation and cost. Pointers are not null. Source: K. Deb et
-/// al.: A fast and elitist multiobjective genetic algorithm: NSGA-II, IEEE TEVC 2002, section
-/// III-C. Test: RankAndCrowding.IsTheSelectionOfNsga2.
+/// objective, the rank is the place in the order of violation and cost, which equal ones share.
+/// Pointers are not null.
+/// Source: K. Deb et al.: A fast and elitist multiobjective genetic algorithm: NSGA-II, IEEE TEVC
+/// 2002, section III-C.
+/// Test: RankAndCrowding.IsTheSelectionOfNsga2.
 std::vector<std::array<double, 2>> rank_and_crowding(std::span<const Individual* const> pool);
 
 }  // namespace espalier

@@ -7,14 +7,6 @@
 #include "search_spaces/sampling.hpp"
 
 namespace espalier {
-namespace {
-
-// No better and no worse.
-bool equal(const Individual& a, const Individual& b) {
-  return a.violation == b.violation && a.cost == b.cost && a.costs == b.costs;
-}
-
-}  // namespace
 
 OptionTable<LocalSearchOptions> local_search_option_table() {
   using Options = LocalSearchOptions;
@@ -74,7 +66,7 @@ void LocalSearch::offer(std::uint64_t id) {
   if (offered.failed) return;
   for (const Member& member : front_) {
     const Individual& other = told_[member.id];
-    if (better(other, offered) || equal(other, offered)) return;
+    if (better(other, offered) || as_good(other, offered)) return;
   }
   std::erase_if(front_, [&](const Member& member) { return better(offered, told_[member.id]); });
   front_.push_back({.id = id});
@@ -82,6 +74,7 @@ void LocalSearch::offer(std::uint64_t id) {
 
 // Goes on to other neighbours, or ends the climb, where that does not depend on trials in flight.
 void LocalSearch::advance() {
+  if (told_.size() < start_.known_count()) return;  // the first climb starts at the best of these
   const bool in_flight = told_.size() < next_id_;
   while (true) {
     if (exploring_) {

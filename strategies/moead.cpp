@@ -26,9 +26,14 @@ std::vector<std::size_t> nearest(const std::vector<std::vector<double>>& weights
     }
     return sum;
   };
-  std::vector<std::size_t> order(weights.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::swap(order[0], order[to]);  // itself first, also among equals
+  // Itself first, and of equals, as all are with one objective, those whose places are the nearest
+  // in a ring.
+  std::vector<std::size_t> order{to};
+  for (std::size_t step = 1; order.size() < weights.size(); ++step) {
+    order.push_back((to + step) % weights.size());
+    if (order.size() == weights.size()) break;
+    order.push_back((to + weights.size() - step) % weights.size());
+  }
   std::ranges::stable_sort(order, {}, distance);
   return order;
 }
@@ -105,17 +110,23 @@ std::optional<Candidate> Moead::child(Flight& flight) {
   for (int i = 0; i < max_known_children; ++i) {
     flight.local = rng_.bernoulli(options_.locality);
     const std::vector<std::size_t>& neighbours = neighbours_[flight.subproblem];
-    const auto parent = [&]() -> const Individual& {
-      return individuals_[flight.local ? neighbours[rng_.below(neighbours.size())]
-                                       : rng_.below(individuals_.size())];
+    // A failed one is no parent where another can be had.
+    const auto parent = [&]() -> const Individual* {
+      for (int draw = 0; draw < max_known_children; ++draw) {
+        const Individual& individual =
+            individuals_[flight.local ? neighbours[rng_.below(neighbours.size())]
+                                      : rng_.below(individuals_.size())];
+        if (!individual.failed) return &individual;
+      }
+      return nullptr;
     };
-    const Individual& a = parent();
-    const Individual& b = parent();
+    const Individual *a = parent(), *b = parent();
+    if (a == nullptr || b == nullptr) continue;
     Candidate candidate{
         .architecture =
-            vary(*space_, a.architecture, b.architecture,
+            vary(*space_, a->architecture, b->architecture,
                  {.crossover = options_.crossover, .mutations = options_.mutations}, rng_),
-        .parent = a.trial_id};
+        .parent = a->trial_id};
     if (!asked_.contains(candidate.architecture)) return candidate;
   }
   flight.local = false;

@@ -39,7 +39,7 @@ OptionTable<MoeadOptions> moead_option_table();
 /// IEEE TEVC 2007, section III-B, equation 6 for the scale; `locality` and `replaced`: H. Li,
 /// Q. Zhang: Multiobjective optimization problems with complicated Pareto sets, IEEE TEVC 2009,
 /// section II-C. Differs from the sources: decisions, constraints, candidates in flight; weights of
-/// 0 count as 1e-6.
+/// 0 count as 1e-6, and a child that is only as good replaces nothing.
 /// Test: Moead.AChildReplacesOnlyNeighboursThatItIsBetterFor.
 class Moead : public Strategy {
  public:

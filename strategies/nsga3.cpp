@@ -113,13 +113,15 @@ Survivors NichesOfDirections::choose(std::span<const Individual> pool, std::size
   std::vector<double> costs, violations;
   for (const Individual& individual : pool) {
     const Point point = costs_of(individual);
-    if (ideal_.empty()) ideal_ = point;
-    for (std::size_t i = 0; i < point.size(); ++i) ideal_[i] = std::min(ideal_[i], point[i]);
+    if (individual.violation == 0) {
+      if (ideal_.empty()) ideal_ = point;
+      for (std::size_t i = 0; i < point.size(); ++i) ideal_[i] = std::min(ideal_[i], point[i]);
+    }
     costs.insert(costs.end(), point.begin(), point.end());
     violations.push_back(individual.violation);
   }
   const std::vector<std::uint32_t> ranks =
-      non_dominated_ranks(PointsView{costs, ideal_.size()}, violations);
+      non_dominated_ranks(PointsView{costs, costs.size() / pool.size()}, violations);
   std::vector<std::size_t> order(pool.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, {}, [&](std::size_t i) { return ranks[i]; });

@@ -9,11 +9,12 @@ namespace espalier {
 
 /// Whole fronts live on, the best first; of the one that does not fit, those that keep the
 /// survivors spread over reference directions: costs are scaled by the ideal point of all that ever
-/// were in a pool and by the intercepts of the plane through the extreme points (where there is no
-/// such plane, by the front's range); each belongs to the direction whose line is nearest; and one
-/// after the other is taken for the direction that has the fewest, at random among equals: the
-/// nearest to its line when it has none, else any. Where constraints are broken, those that break
-/// them least live on, and a tournament is won by who breaks them less, at random among equals.
+/// kept the constraints and by the intercepts of the plane through the extreme points (where there
+/// is no such plane, by the front's range); each belongs to the direction whose line is nearest;
+/// and one after the other is taken for the direction that has the fewest, at random among equals:
+/// the nearest to its line when it has none, else any. Where constraints are broken, those that
+/// break them least live on, and a tournament is won by who breaks them less, at random among
+/// equals.
 ///
 /// Source: K. Deb, H. Jain: An evolutionary many-objective optimization algorithm using
 /// reference-point-based nondominated sorting approach, part I, IEEE TEVC 2014, algorithms 1 to 4;

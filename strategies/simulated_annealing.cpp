@@ -77,6 +77,7 @@ void SimulatedAnnealing::tell(const Trial& trial) {
   told_.push_back(Individual::of(trial, goals_));
   if (!told_[id].costs.empty()) add_to_front(id);
   if (told_.size() < first_count_) return;
+  if (!deviation_) measure_deviation();
   if (current_) {
     step(id);
   } else {
@@ -84,18 +85,24 @@ void SimulatedAnnealing::tell(const Trial& trial) {
   }
 }
 
-// Makes the best so far the current one.
-void SimulatedAnnealing::begin() {
+// Of the costs so far, where two of them differ.
+void SimulatedAnnealing::measure_deviation() {
   std::vector<double> costs;
-  for (std::uint64_t id = 0; id < told_.size(); ++id) {
-    if (told_[id].failed) continue;
-    if (!current_ || better(told_[id], told_[*current_])) current_ = id;
-    costs.push_back(told_[id].cost);
+  for (const Individual& individual : told_) {
+    if (!individual.failed) costs.push_back(individual.cost);
   }
   double mean = 0, square = 0;
   for (const double cost : costs) mean += cost / static_cast<double>(costs.size());
   for (const double cost : costs) square += (cost - mean) * (cost - mean);
   if (square > 0) deviation_ = std::sqrt(square / static_cast<double>(costs.size()));
+}
+
+// Makes the best so far the current one.
+void SimulatedAnnealing::begin() {
+  for (std::uint64_t id = 0; id < told_.size(); ++id) {
+    if (told_[id].failed) continue;
+    if (!current_ || better(told_[id], told_[*current_])) current_ = id;
+  }
 }
 
 void SimulatedAnnealing::step(std::uint64_t id) {
@@ -109,7 +116,7 @@ double SimulatedAnnealing::worse_by(const Individual& proposed, const Individual
     const bool is_worse = proposed.failed || proposed.violation > current.violation;
     return is_worse ? std::numeric_limits<double>::infinity() : -1;
   }
-  if (proposed.costs.empty()) return (proposed.cost - current.cost) / deviation_;
+  if (proposed.costs.empty()) return (proposed.cost - current.cost) / deviation_.value_or(1);
   // The two count where the front does not contain them already.
   double difference = 0, size = static_cast<double>(front_.size());
   for (const std::uint64_t id : front_) {
@@ -128,7 +135,7 @@ double SimulatedAnnealing::worse_by(const Individual& proposed, const Individual
 void SimulatedAnnealing::add_to_front(std::uint64_t id) {
   const Individual& added = told_[id];
   for (const std::uint64_t other : front_) {
-    if (better(told_[other], added) || told_[other].costs == added.costs) return;
+    if (better(told_[other], added) || as_good(told_[other], added)) return;
   }
   std::erase_if(front_, [&](std::uint64_t other) { return better(added, told_[other]); });
   front_.push_back(id);

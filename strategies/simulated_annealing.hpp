@@ -26,7 +26,8 @@ OptionTable<SimulatedAnnealingOptions> simulated_annealing_option_table();
 /// it is worse, T the temperature. What was evaluated before is a step that costs no trial; after
 /// 100 such steps in a row the proposal is a random new architecture.
 ///
-/// d is the difference of costs in standard deviations of the first candidates. With several
+/// d is the difference of costs in standard deviations of the first
+/// candidates, or of all until two of them differ. With several
 /// objectives it is how many more of the front so far, and of the two, dominate the proposal than
 /// the current one, as a share. What breaks the constraints more, and a failed trial, is never
 /// accepted. Candidates in flight are neighbours of the architecture that was current when they
@@ -53,6 +54,7 @@ class SimulatedAnnealing : public Strategy {
  private:
   std::optional<Candidate> first();
   std::optional<Candidate> proposal();
+  void measure_deviation();
   void begin();
   void step(std::uint64_t id);
   double worse_by(const Individual& proposed, const Individual& current) const;
@@ -70,7 +72,7 @@ class SimulatedAnnealing : public Strategy {
   std::unordered_map<Architecture, std::uint64_t, ArchitectureHash> told_ids_;
   std::optional<std::uint64_t> current_;
   double temperature_, cooling_;
-  double deviation_ = 1;
+  std::optional<double> deviation_;
   std::vector<std::uint64_t> front_;  // with several objectives
 };
 

@@ -25,8 +25,8 @@ class Strategy {
   virtual void tell(const Trial& trial) = 0;
   /// True when it will never propose again (an exhausted space).
   virtual bool finished() const { return false; }
-  /// Writes a snapshot into the directory and returns true when the strategy trains or fits
-  /// anything in ask(); the others are replayed and return false.
+  /// Writes a snapshot into the directory and returns true when what ask() does takes too long to
+  /// be done again, training above all; the others are replayed and return false.
   virtual bool save(const std::filesystem::path&) const { return false; }
   virtual void load(const std::filesystem::path&) {}
 };

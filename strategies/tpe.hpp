@@ -43,7 +43,7 @@ OptionTable<TpeOptions> tpe_option_table();
 /// after 20 rounds of candidates that were all asked for, a random new architecture takes their
 /// place.
 ///
-/// An ask takes O(n) for n trials, with several objectives O(n log n) and more.
+/// An ask takes O(n log n) for n trials, with several objectives more.
 ///
 /// Source: as parzen_estimate(), sections 4 and 4.1; several objectives: Y. Ozaki et al.:
 /// Multiobjective tree-structured Parzen estimator, JAIR 2022, which cuts the last front by

@@ -10,7 +10,7 @@ namespace espalier {
 /// How a child is made of two parents.
 struct VariationOptions {
   double crossover = 0.9;  ///< share of children that are crossed, in [0, 1]; others copy a parent
-  double mutations = 1;    ///< expected number of mutations of a child, >= 0
+  double mutations = 1;    ///< expected mutations of a child, at most one a decision
 };
 
 /// A child: with probability `crossover` that of crossover(), else the first parent; then mutate()

@@ -88,7 +88,7 @@ TEST(Bayesian, CandidatesInFlightSpreadOut) {
 TEST(Bayesian, FindsWhatKeepsTightConstraints) {
   // 35 of 4096 architectures keep it.
   const Goals goals(*test_metrics(), {{"score", Direction::maximize}},
-                    {{.metric = "size", .lower = 4, .upper = 4.5}});
+                    {{.metric = "size", .lower = 4, .upper = 4}});
   const auto space = test_space({8, 8, 8, 8});
   Bayesian strategy(test_context(space, 1, goals), options_of(10, 100));
   double best = 0;

@@ -136,6 +136,21 @@ TEST(LocalSearch, TheFirstClimbStartsAtTheBestKnownArchitecture) {
   EXPECT_EQ(trials[3].candidate.parent, 1u);
 }
 
+TEST(LocalSearch, KnownArchitecturesThatAreNeighboursAreAskedForOnce) {
+  for (const Improvement improvement : {Improvement::first, Improvement::best}) {
+    LocalSearchOptions options;
+    options.improvement = improvement;
+    options.initial = {"d1=1,d2=0", "d1=0,d2=0", "d1=4,d2=4"};
+    LocalSearch strategy(test_context(test_space({5, 5})), options);
+    const auto trials = drive(strategy, 100);
+    EXPECT_EQ(trials.size(), 25u);
+    EXPECT_EQ(trials[3].candidate.parent, 2u);
+    std::set<Architecture> asked;
+    for (const Trial& trial : trials) asked.insert(trial.candidate.architecture);
+    EXPECT_EQ(asked.size(), 25u);
+  }
+}
+
 TEST(LocalSearch, AFailedStartIsFollowedByAnother) {
   LocalSearch strategy(test_context(test_space({5, 5, 5})), {});
   const auto trials = drive(strategy, 10, 1, [](const Candidate& c) {
