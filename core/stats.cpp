@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <numbers>
 #include <numeric>
 #include <utility>
 
@@ -111,6 +112,8 @@ double quantile(std::span<const double> values, double p) {
   const std::size_t above = std::min(below + 1, sorted.size() - 1);
   return std::lerp(sorted[below], sorted[above], place - static_cast<double>(below));
 }
+
+double normal_probability(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 
 std::vector<double> ranks(std::span<const double> values) {
   check_values(values, 0);

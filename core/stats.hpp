@@ -20,6 +20,9 @@ double standard_deviation(std::span<const double> values);
 /// 1996, definition 7.
 double quantile(std::span<const double> values, double p);
 
+/// The standard normal distribution function: the probability of a number up to x.
+double normal_probability(double x);
+
 /// The rank of each value, 1 for the smallest; equal values share the average of their ranks.
 /// O(n log n).
 std::vector<double> ranks(std::span<const double> values);

@@ -31,26 +31,6 @@ Hash128 hash_zeros(const Shape& shape) {
   return hash;
 }
 
-Hash128 hash_node(const Node& node) {
-  Hash128 hash = combine(Hash128{}, op_name(node.op));
-  for_each_attribute(node.op, [&](std::string_view, const auto& member) {
-    using T = std::remove_cvref_t<decltype(member)>;
-    if constexpr (std::is_same_v<T, Dim>) {
-      hash = hash_dim(hash, member);
-    } else if constexpr (std::is_same_v<T, Extent>) {
-      hash = hash_dim(hash_dim(hash, member.h), member.w);
-    } else if constexpr (std::is_same_v<T, float>) {
-      hash = combine(hash, static_cast<double>(member));
-    } else {
-      hash = combine(hash, static_cast<std::uint64_t>(member));
-    }
-  });
-  if (const auto& q = node.compression.quantization) {
-    hash = hash_dim(hash_dim(hash, q->weight_bits), q->activation_bits);
-  }
-  return hash;  // shapes follow from the operators
-}
-
 /// The graph as flat arrays, without what is only read by zeros.
 class Refinement {
  public:
@@ -74,7 +54,7 @@ class Refinement {
       } else {
         const auto inputs = graph.inputs(i);
         const bool commutative = is_commutative(node.op);
-        Hash128 colour = hash_node(node);
+        Hash128 colour = operator_hash(node);
         for (NodeId input : inputs) ++seen[input];
         for (std::size_t slot = 0; slot < inputs.size(); ++slot) {
           // Of a commutative reader, the label is how often it reads this node.
@@ -192,6 +172,26 @@ class Refinement {
 };
 
 }  // namespace
+
+Hash128 operator_hash(const Node& node) {
+  Hash128 hash = combine(Hash128{}, op_name(node.op));
+  for_each_attribute(node.op, [&](std::string_view, const auto& member) {
+    using T = std::remove_cvref_t<decltype(member)>;
+    if constexpr (std::is_same_v<T, Dim>) {
+      hash = hash_dim(hash, member);
+    } else if constexpr (std::is_same_v<T, Extent>) {
+      hash = hash_dim(hash_dim(hash, member.h), member.w);
+    } else if constexpr (std::is_same_v<T, float>) {
+      hash = combine(hash, static_cast<double>(member));
+    } else {
+      hash = combine(hash, static_cast<std::uint64_t>(member));
+    }
+  });
+  if (const auto& q = node.compression.quantization) {
+    hash = hash_dim(hash_dim(hash, q->weight_bits), q->activation_bits);
+  }
+  return hash;  // shapes follow from the operators
+}
 
 Hash128 fingerprint(const Graph& graph) {
   if (!graph.concrete()) {

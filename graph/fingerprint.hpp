@@ -26,4 +26,8 @@ namespace espalier {
 /// Test: Fingerprint.TellsAllSmallGraphsApartExactly.
 Hash128 fingerprint(const Graph& graph);
 
+/// A hash of an operator with its attributes and bits, equal on every machine; its name, its scope
+/// and its inputs do not count. Throws InvalidArchitecture where an attribute is open.
+Hash128 operator_hash(const Node& node);
+
 }  // namespace espalier

@@ -5,11 +5,10 @@
 #include <functional>
 #include <map>
 #include <ranges>
-#include <string_view>
-#include <type_traits>
 #include <variant>
 
 #include "core/hash.hpp"
+#include "graph/fingerprint.hpp"
 
 namespace espalier {
 namespace {
@@ -20,28 +19,6 @@ bool contracted(const Op& op) {
   return std::holds_alternative<op::Activation>(op) ||
          std::holds_alternative<op::BatchNorm2d>(op) || std::holds_alternative<op::LayerNorm>(op) ||
          std::holds_alternative<op::Dropout>(op);
-}
-
-Hash128 label_of(const Node& node) {
-  Hash128 hash = combine(Hash128{}, op_name(node.op));
-  for_each_attribute(node.op, [&](std::string_view, const auto& member) {
-    using T = std::remove_cvref_t<decltype(member)>;
-    if constexpr (std::is_same_v<T, Dim>) {
-      hash = combine(hash, static_cast<std::uint64_t>(member.value()));
-    } else if constexpr (std::is_same_v<T, Extent>) {
-      hash = combine(hash, static_cast<std::uint64_t>(member.h.value()));
-      hash = combine(hash, static_cast<std::uint64_t>(member.w.value()));
-    } else if constexpr (std::is_same_v<T, float>) {
-      hash = combine(hash, static_cast<double>(member));
-    } else {
-      hash = combine(hash, static_cast<std::uint64_t>(member));
-    }
-  });
-  if (const auto& q = node.compression.quantization) {
-    hash = combine(hash, static_cast<std::uint64_t>(q->weight_bits.value()));
-    hash = combine(hash, static_cast<std::uint64_t>(q->activation_bits.value()));
-  }
-  return hash;
 }
 
 }  // namespace
@@ -104,7 +81,7 @@ Contracted contract(const Graph& graph) {
   }
   for (NodeId i = 0; i < graph.size(); ++i) {
     const Node& node = graph.node(i);
-    result.label[i] = label_of(node);
+    result.label[i] = operator_hash(node);
     result.source[i] = i;
     result.reached[i] = std::holds_alternative<op::Input>(node.op);
     if (!std::holds_alternative<op::Zero>(node.op)) {

@@ -23,7 +23,6 @@ constexpr int most_climbs = 30;
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
 double normal_density(double x) { return std::exp(-0.5 * x * x) / std::sqrt(2 * std::numbers::pi); }
-double normal_probability(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 
 double cost_of(const Individual& individual, std::size_t objective) {
   return individual.costs.empty() ? individual.cost : individual.costs[objective];
@@ -105,7 +104,8 @@ std::vector<Candidate> Bayesian::ask(std::size_t max_count) {
   while (candidates.size() < max_count && !finished_) {
     const bool can_fit = told_.size() >= 2;
     if (next_id_ >= first_count_ && !can_fit && !in_flight_.empty()) break;
-    std::optional<Candidate> candidate = next_id_ < first_count_ || !can_fit ? first() : proposal();
+    std::optional<Candidate> candidate =
+        next_id_ < first_count_ || !can_fit ? start_.next_new(asked_, rng_) : proposal();
     if (!candidate) {
       finished_ = true;
       break;
@@ -116,13 +116,6 @@ std::vector<Candidate> Bayesian::ask(std::size_t max_count) {
     candidates.push_back(*std::move(candidate));
   }
   return candidates;
-}
-
-std::optional<Candidate> Bayesian::first() {
-  std::optional<Architecture> a = start_.next_known();
-  if (!a) a = start_.draw_screened([this] { return asked_.draw_other(rng_); });
-  if (!a) return std::nullopt;
-  return Candidate{.architecture = *std::move(a)};
 }
 
 void Bayesian::tell(const Trial& trial) {

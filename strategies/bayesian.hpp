@@ -67,7 +67,6 @@ class Bayesian : public Strategy {
     Individual individual;
     std::vector<double> bounded;  // the metrics that constraints bound
   };
-  std::optional<Candidate> first();
   std::optional<Candidate> proposal();
   void fit();
   std::vector<Individual> best_told() const;

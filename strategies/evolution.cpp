@@ -39,7 +39,8 @@ Evolution::Evolution(const RunContext& context, const StartOptions& start,
 std::vector<Candidate> Evolution::ask(std::size_t max_count) {
   std::vector<Candidate> candidates;
   while (candidates.size() < max_count && next_id_ < generation_end_ && !finished_) {
-    std::optional<Candidate> candidate = population_.empty() ? first() : child();
+    std::optional<Candidate> candidate =
+        population_.empty() ? start_.next_new(asked_, rng_) : child();
     if (!candidate) {
       finished_ = true;
       break;
@@ -51,13 +52,6 @@ std::vector<Candidate> Evolution::ask(std::size_t max_count) {
   return candidates;
 }
 
-std::optional<Candidate> Evolution::first() {
-  std::optional<Architecture> a = start_.next_known();
-  if (!a) a = start_.draw_screened([this] { return asked_.draw_other(rng_); });
-  if (!a) return std::nullopt;
-  return Candidate{.architecture = *std::move(a)};
-}
-
 std::optional<Candidate> Evolution::child() {
   for (int i = 0; i < max_known_children; ++i) {
     const Individual& a = population_[winner()];
@@ -67,7 +61,7 @@ std::optional<Candidate> Evolution::child() {
         .parent = a.trial_id};
     if (!asked_.contains(candidate.architecture)) return candidate;
   }
-  return first();
+  return start_.next_new(asked_, rng_);
 }
 
 std::size_t Evolution::winner() {

@@ -68,7 +68,6 @@ class Evolution : public Strategy {
   const std::vector<Individual>& population() const { return population_; }
 
  private:
-  std::optional<Candidate> first();
   std::optional<Candidate> child();
   std::size_t winner();
 

@@ -20,6 +20,9 @@ struct Individual {
   double cost = 0;                 ///< of the first objective
   std::vector<double> costs = {};  ///< of all objectives, where there are several
 
+  /// Of all objectives, however many there are.
+  std::vector<double> all_costs() const { return costs.empty() ? std::vector{cost} : costs; }
+
   /// Of a trial that was told.
   static Individual of(const Trial& trial, const Goals& goals);
 };

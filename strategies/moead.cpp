@@ -13,10 +13,6 @@ namespace {
 
 constexpr int max_known_children = 20;
 
-std::vector<double> costs_of(const Individual& individual) {
-  return individual.costs.empty() ? std::vector<double>{individual.cost} : individual.costs;
-}
-
 // The indices of all subproblems, those with the nearest weights first.
 std::vector<std::size_t> nearest(const std::vector<std::vector<double>>& weights, std::size_t to) {
   const auto distance = [&](std::size_t i) {
@@ -83,7 +79,8 @@ std::vector<Candidate> Moead::ask(std::size_t max_count) {
   while (candidates.size() < max_count && !finished_) {
     if (next_id_ >= first_count_ && individuals_.empty()) break;
     Flight flight{.subproblem = turn_};
-    std::optional<Candidate> candidate = individuals_.empty() ? first() : child(flight);
+    std::optional<Candidate> candidate =
+        individuals_.empty() ? start_.next_new(asked_, rng_) : child(flight);
     if (!candidate) {
       finished_ = true;
       break;
@@ -97,13 +94,6 @@ std::vector<Candidate> Moead::ask(std::size_t max_count) {
     candidates.push_back(*std::move(candidate));
   }
   return candidates;
-}
-
-std::optional<Candidate> Moead::first() {
-  std::optional<Architecture> a = start_.next_known();
-  if (!a) a = start_.draw_screened([this] { return asked_.draw_other(rng_); });
-  if (!a) return std::nullopt;
-  return Candidate{.architecture = *std::move(a)};
 }
 
 std::optional<Candidate> Moead::child(Flight& flight) {
@@ -130,7 +120,7 @@ std::optional<Candidate> Moead::child(Flight& flight) {
     if (!asked_.contains(candidate.architecture)) return candidate;
   }
   flight.local = false;
-  return first();
+  return start_.next_new(asked_, rng_);
 }
 
 void Moead::tell(const Trial& trial) {
@@ -162,7 +152,7 @@ void Moead::measure_scale() {
   std::vector<double> high = ideal_;
   for (const Individual& individual : individuals_) {
     if (individual.failed) continue;
-    const std::vector<double> costs = costs_of(individual);
+    const std::vector<double> costs = individual.all_costs();
     for (std::size_t d = 0; d < costs.size(); ++d) high[d] = std::max(high[d], costs[d]);
   }
   range_.clear();
@@ -177,18 +167,18 @@ bool Moead::better_for(std::size_t subproblem, const Individual& a, const Indivi
   const auto distance = [&](const Individual& individual) {
     std::vector<double> weights = weights_[subproblem];
     for (std::size_t d = 0; d < weights.size(); ++d) weights[d] /= range_[d];
-    return tchebycheff(costs_of(individual), weights, ideal_);
+    return tchebycheff(individual.all_costs(), weights, ideal_);
   };
   return distance(a) < distance(b);
 }
 
 void Moead::replace(const Individual& child, const Flight& flight) {
-  const std::vector<double> costs = costs_of(child);
+  const std::vector<double> costs = child.all_costs();
   if (ideal_.empty()) {
     ideal_ = costs;
     for (const Individual& individual : individuals_) {
       if (individual.failed) continue;
-      const std::vector<double> its = costs_of(individual);
+      const std::vector<double> its = individual.all_costs();
       for (std::size_t d = 0; d < its.size(); ++d) ideal_[d] = std::min(ideal_[d], its[d]);
     }
   }

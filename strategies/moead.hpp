@@ -60,7 +60,6 @@ class Moead : public Strategy {
     std::size_t subproblem = 0;
     bool local = true;
   };
-  std::optional<Candidate> first();
   std::optional<Candidate> child(Flight& flight);
   void assign();
   void replace(const Individual& child, const Flight& flight);

@@ -77,10 +77,6 @@ double line_distance(const Point& point, const Point& direction) {
   return square - along * along / length;
 }
 
-const Point costs_of(const Individual& individual) {
-  return individual.costs.empty() ? Point{individual.cost} : individual.costs;
-}
-
 }  // namespace
 
 // Costs less the ideal point, in units of the intercepts. The first `first_front` are not
@@ -112,7 +108,7 @@ Survivors NichesOfDirections::choose(std::span<const Individual> pool, std::size
                                      Rng& rng) {
   std::vector<double> costs, violations;
   for (const Individual& individual : pool) {
-    const Point point = costs_of(individual);
+    const Point point = individual.all_costs();
     if (individual.violation == 0) {
       if (ideal_.empty()) ideal_ = point;
       for (std::size_t i = 0; i < point.size(); ++i) ideal_[i] = std::min(ideal_[i], point[i]);
@@ -137,7 +133,7 @@ Survivors NichesOfDirections::choose(std::span<const Individual> pool, std::size
   if (end > count && violations[order[whole]] == 0) {
     order.resize(end);
     std::vector<Point> points;
-    for (const std::size_t i : order) points.push_back(costs_of(pool[i]));
+    for (const std::size_t i : order) points.push_back(pool[i].all_costs());
     points = normalized(points, std::min(end_of(0), end));
     std::vector<std::size_t> niche(end);
     std::vector<double> distance(end, infinity);

@@ -42,7 +42,7 @@ std::vector<Candidate> SimulatedAnnealing::ask(std::size_t max_count) {
   std::vector<Candidate> candidates;
   while (candidates.size() < max_count && !finished_) {
     if (next_id_ >= first_count_ && told_.size() < first_count_) break;
-    std::optional<Candidate> candidate = current_ ? proposal() : first();
+    std::optional<Candidate> candidate = current_ ? proposal() : start_.next_new(asked_, rng_);
     if (!candidate) {
       finished_ = true;
       break;
@@ -54,20 +54,13 @@ std::vector<Candidate> SimulatedAnnealing::ask(std::size_t max_count) {
   return candidates;
 }
 
-std::optional<Candidate> SimulatedAnnealing::first() {
-  std::optional<Architecture> a = start_.next_known();
-  if (!a) a = start_.draw_screened([this] { return asked_.draw_other(rng_); });
-  if (!a) return std::nullopt;
-  return Candidate{.architecture = *std::move(a)};
-}
-
 std::optional<Candidate> SimulatedAnnealing::proposal() {
   for (int i = 0; i < max_known_steps; ++i) {
     Architecture a = mutate(*space_, told_[*current_].architecture, rng_);
     if (!asked_.contains(a)) return Candidate{.architecture = std::move(a), .parent = current_};
     if (const auto found = told_ids_.find(a); found != told_ids_.end()) step(found->second);
   }
-  return first();
+  return start_.next_new(asked_, rng_);
 }
 
 void SimulatedAnnealing::tell(const Trial& trial) {

@@ -26,12 +26,11 @@ OptionTable<SimulatedAnnealingOptions> simulated_annealing_option_table();
 /// it is worse, T the temperature. What was evaluated before is a step that costs no trial; after
 /// 100 such steps in a row the proposal is a random new architecture.
 ///
-/// d is the difference of costs in standard deviations of the first
-/// candidates, or of all until two of them differ. With several
-/// objectives it is how many more of the front so far, and of the two, dominate the proposal than
-/// the current one, as a share. What breaks the constraints more, and a failed trial, is never
-/// accepted. Candidates in flight are neighbours of the architecture that was current when they
-/// were asked for.
+/// d is the difference of costs in standard deviations of the first candidates, or of all until two
+/// of them differ. With several objectives it is how many more of the front so far, and of the two,
+/// dominate the proposal than the current one, as a share. What breaks the constraints more, and a
+/// failed trial, is never accepted. Candidates in flight are neighbours of the architecture that
+/// was current when they were asked for.
 ///
 /// Source: S. Kirkpatrick, C. Gelatt, M. Vecchi: Optimization by simulated annealing, Science 1983;
 /// the scale of the temperature: S. White: Concepts of scale in simulated annealing, ICCD 1984;
@@ -52,7 +51,6 @@ class SimulatedAnnealing : public Strategy {
   std::optional<std::uint64_t> current() const { return current_; }
 
  private:
-  std::optional<Candidate> first();
   std::optional<Candidate> proposal();
   void measure_deviation();
   void begin();

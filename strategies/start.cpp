@@ -55,6 +55,13 @@ Start::Start(const RunContext& context, const StartOptions& options) {
   samples_ = options.screen->samples;
 }
 
+std::optional<Candidate> Start::next_new(AskedArchitectures& asked, Rng& rng) {
+  std::optional<Architecture> a = next_known();
+  if (!a) a = draw_screened([&] { return asked.draw_other(rng); });
+  if (!a) return std::nullopt;
+  return Candidate{.architecture = *std::move(a)};
+}
+
 std::size_t Start::best_of(std::span<const Architecture> drawn) const {
   const std::vector<double> values = screen_.score(drawn);
   assert(values.size() == drawn.size());

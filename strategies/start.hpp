@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "core/options.hpp"
+#include "objectives/candidate.hpp"
+#include "strategies/asked_architectures.hpp"
 #include "strategies/run_context.hpp"
 
 namespace espalier {
@@ -59,6 +61,11 @@ class Start {
     if (next_ == known_.size()) return std::nullopt;
     return known_[next_++];
   }
+
+  /// The next candidate of a strategy that asks for nothing twice and has learned nothing yet: a
+  /// known architecture, or else a random one that was not asked for, screened. Nothing where
+  /// none is left.
+  std::optional<Candidate> next_new(AskedArchitectures& asked, Rng& rng);
 
   /// An architecture from `draw`, which returns an optional one: without a screen its first result,
   /// with one the best of several (the first of equals). Nothing when `draw` gives nothing.

@@ -3,19 +3,16 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <numbers>
 #include <numeric>
 #include <set>
 #include <utility>
 
-#include "search_spaces/sampling.hpp"
+#include "core/stats.hpp"
 
 namespace espalier {
 namespace {
 
 constexpr int most_rounds = 20;
-
-double normal_probability(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 
 }  // namespace
 
@@ -72,7 +69,7 @@ std::vector<Candidate> Tpe::ask(std::size_t max_count) {
   while (candidates.size() < max_count && !finished_) {
     if (next_id_ >= first_count_ && told_count_ == 0) break;
     std::optional<Candidate> candidate =
-        next_id_ < first_count_ || told_.size() < 2 ? first() : proposal();
+        next_id_ < first_count_ || told_.size() < 2 ? start_.next_new(asked_, rng_) : proposal();
     if (!candidate) {
       finished_ = true;
       break;
@@ -82,13 +79,6 @@ std::vector<Candidate> Tpe::ask(std::size_t max_count) {
     candidates.push_back(*std::move(candidate));
   }
   return candidates;
-}
-
-std::optional<Candidate> Tpe::first() {
-  std::optional<Architecture> a = start_.next_known();
-  if (!a) a = start_.draw_screened([this] { return asked_.draw_other(rng_); });
-  if (!a) return std::nullopt;
-  return Candidate{.architecture = *std::move(a)};
 }
 
 void Tpe::tell(const Trial& trial) {
@@ -154,7 +144,7 @@ std::optional<Candidate> Tpe::proposal() {
     }
     if (best) return Candidate{.architecture = *std::move(best)};
   }
-  return first();
+  return start_.next_new(asked_, rng_);
 }
 
 }  // namespace espalier

@@ -59,7 +59,6 @@ class Tpe : public Strategy {
   bool finished() const override { return finished_; }
 
  private:
-  std::optional<Candidate> first();
   std::optional<Candidate> proposal();
   void estimate();
 
