@@ -18,7 +18,7 @@ case ${1:-} in
   '') ;;
   --tests)
     packages+=(
-      libgtest-dev libgmock-dev libbenchmark-dev python3-jsonschema sqlite3 ca-certificates
+      libgtest-dev libgmock-dev libbenchmark-dev libpagmo-dev python3-jsonschema sqlite3 ca-certificates
     )
     commands+=(python3 nodejs:node npm)
     ;;
