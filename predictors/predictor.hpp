@@ -16,6 +16,7 @@ struct Features {
   std::vector<double> decisions = {};  ///< as many for all networks
   LabelCounts patterns = {};           ///< of its operators
   std::vector<double> costs = {};      ///< their logarithms; as many for all networks
+  std::vector<double> scores = {};     ///< such as zero-cost ones, NaN where there is none; as many
 };
 
 struct Prediction {
@@ -37,5 +38,7 @@ class Predictor {
 
 /// Throws what Predictor::fit() promises.
 void check_fit_arguments(std::span<const Features> networks, std::span<const double> values);
+/// Throws what Predictor::predict() promises.
+void check_fitted(bool fitted);
 
 }  // namespace espalier
