@@ -1,11 +1,9 @@
 #include "predictors/mlp.hpp"
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <unordered_map>
 #include <vector>
 
+#include "predictors/dense_features.hpp"
 #include "predictors/score_network.hpp"
 
 namespace espalier {
@@ -14,12 +12,7 @@ namespace {
 class MlpNetwork : public ScoreNetwork {
  public:
   MlpNetwork(const MlpOptions& options, std::span<const Features> networks, Rng rng)
-      : weights_(rng), decisions_(networks[0].decisions.size()), costs_(networks[0].costs.size()) {
-    for (const Features& network : networks) {
-      for (const auto& [label, count] : network.patterns) {
-        columns_.try_emplace(label, columns_.size());
-      }
-    }
+      : weights_(rng), features_(networks) {
     const at::Tensor known = numbers(networks);
     center_ = known.mean(0);
     const at::Tensor deviation = known.std(0, /*unbiased=*/false);
@@ -41,26 +34,13 @@ class MlpNetwork : public ScoreNetwork {
 
  private:
   at::Tensor numbers(std::span<const Features> networks) const {
-    const std::size_t width = decisions_ + columns_.size() + costs_;
-    at::Tensor result =
-        at::zeros({static_cast<std::int64_t>(networks.size()), static_cast<std::int64_t>(width)},
-                  at::kDouble);
-    double* row = result.data_ptr<double>();
-    for (const Features& network : networks) {
-      std::ranges::copy(network.decisions, row);
-      for (const auto& [label, count] : network.patterns) {
-        const auto column = columns_.find(label);
-        if (column != columns_.end()) row[decisions_ + column->second] = std::log1p(count);
-      }
-      std::ranges::copy(network.costs, row + decisions_ + columns_.size());
-      row += width;
-    }
-    return result;
+    return at::tensor(at::ArrayRef<double>(features_.rows(networks)), at::kDouble)
+        .view({static_cast<std::int64_t>(networks.size()),
+               static_cast<std::int64_t>(features_.width())});
   }
 
   Weights weights_;
-  std::size_t decisions_, costs_;                           // numbers of each
-  std::unordered_map<std::uint64_t, std::size_t> columns_;  // of the patterns
+  DenseFeatures features_;
   at::Tensor center_, factor_;
   Layers layers_;
 };

@@ -14,14 +14,13 @@ struct MlpOptions {
 };
 OptionTable<MlpOptions> mlp_option_table();
 
-/// A network of linear layers and ReLUs on the numbers of a network: its decisions, how often each
-/// pattern occurs that occurred in fit() (log(1 + count)), and its costs; each number in standard
-/// deviations from its mean in fit().
+/// A network of linear layers and ReLUs on the numbers of a network (DenseFeatures), each in
+/// standard deviations from its mean in fit().
 ///
 /// Source: C. White, W. Neiswanger, Y. Savani: BANANAS: Bayesian optimization with neural
 /// architectures for neural architecture search, AAAI 2021, arXiv 1910.11858, section 4.2 (a
 /// feed-forward network on the paths of a cell). Differs from the source: 3 layers of 128 in place
-/// of 10 of 20; decisions and costs beside the paths, which are counted; an order is learned unless
+/// of 10 of 20; all features beside the paths, which are counted; an order is learned unless
 /// told otherwise; dropout.
 /// Test: Mlp.ReadsEachKindOfFeature.
 class MlpPredictor : public NeuralPredictor {

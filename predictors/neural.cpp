@@ -6,8 +6,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "core/error.hpp"
-#include "core/stats.hpp"
 #include "predictors/score_network.hpp"
 
 namespace espalier {
@@ -122,7 +120,7 @@ void NeuralPredictor::fit(std::span<const Features> networks, std::span<const do
 }
 
 std::vector<Prediction> NeuralPredictor::predict(std::span<const Features> networks) const {
-  if (!network_) throw Error("a predictor was asked before it was fitted");
+  check_fitted(network_ != nullptr);
   const OneThread one_thread;
   std::vector<Prediction> predictions;
   predictions.reserve(networks.size());

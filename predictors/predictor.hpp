@@ -40,6 +40,7 @@ struct Features {
   std::vector<double> decisions = {};  ///< as many for all networks
   LabelCounts patterns = {};           ///< of its operators
   std::vector<double> costs = {};      ///< their logarithms; as many for all networks
+  std::vector<double> scores = {};     ///< such as zero-cost ones, NaN where there is none; as many
   /// Of each decision 0 where it is not active, else its choice plus 1; as many for all networks.
   std::vector<std::uint32_t> choices = {};
   /// Its parts that differ, and how often it has each.
@@ -65,5 +66,7 @@ class Predictor {
 
 /// Throws what Predictor::fit() promises.
 void check_fit_arguments(std::span<const Features> networks, std::span<const double> values);
+/// Throws what Predictor::predict() promises.
+void check_fitted(bool fitted);
 
 }  // namespace espalier
