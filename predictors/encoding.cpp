@@ -21,6 +21,23 @@ bool contracted(const Op& op) {
          std::holds_alternative<op::Dropout>(op);
 }
 
+bool has_cells(const Graph& graph) {
+  return std::ranges::any_of(graph.scopes(),
+                             [](const Scope& scope) { return scope.kind == "cell"; });
+}
+
+bool joins(const Op& op) {
+  return std::holds_alternative<op::Add>(op) || std::holds_alternative<op::Concat>(op);
+}
+
+// Whether the value of an operator is the sum of what it reads, as far as ways go.
+bool passes(const Op& op) {
+  return contracted(op) || joins(op) || std::holds_alternative<op::Slice>(op) ||
+         std::holds_alternative<op::ChannelShuffle>(op) ||
+         std::holds_alternative<op::Flatten>(op) || std::holds_alternative<op::Tokens>(op) ||
+         std::holds_alternative<op::Output>(op);
+}
+
 }  // namespace
 
 std::vector<double> encode_decisions(const SearchSpace& space, const Architecture& a) {
@@ -143,10 +160,6 @@ LabelCounts cell_paths(const Graph& graph) {
       if (cell_of[graph.node(i).scope] != cell_of[graph.node(from).scope]) leaves[from] = true;
     }
   }
-  const auto joins = [&](NodeId i) {
-    const Op& op = graph.node(i).op;
-    return std::holds_alternative<op::Add>(op) || std::holds_alternative<op::Concat>(op);
-  };
   std::map<std::uint64_t, std::uint32_t> counts;
   std::map<ScopeId, std::size_t> ways;
   std::vector<NodeId> path;  // from where it leaves, backwards
@@ -162,7 +175,7 @@ LabelCounts cell_paths(const Graph& graph) {
       }
       Hash128 hash;
       for (const NodeId on : std::views::reverse(path)) {
-        if (!joins(on)) hash = combine(hash, label[on]);
+        if (!joins(graph.node(on).op)) hash = combine(hash, label[on]);
       }
       ++counts[hash.low];
       ++ways[cell];
@@ -175,6 +188,208 @@ LabelCounts cell_paths(const Graph& graph) {
   return {counts.begin(), counts.end()};
 }
 
+namespace {
+
+using Vertex = OperatorGraph::Vertex;
+
+// Which operators the input reaches, and which reach the output.
+struct Reach {
+  explicit Reach(const Graph& graph) : alive(graph.size()), reached(graph.size()) {
+    alive[graph.output()] = true;
+    for (NodeId i = static_cast<NodeId>(graph.size()); i-- > 0;) {
+      if (!alive[i] || std::holds_alternative<op::Zero>(graph.node(i).op)) continue;
+      for (const NodeId input : graph.inputs(i)) alive[input] = true;
+    }
+    for (NodeId i = 0; i < graph.size(); ++i) {
+      const Op& op = graph.node(i).op;
+      reached[i] = std::holds_alternative<op::Input>(op);
+      if (std::holds_alternative<op::Zero>(op)) continue;
+      for (const NodeId input : graph.inputs(i)) reached[i] = reached[i] || reached[input];
+    }
+  }
+  bool counts(NodeId i) const { return alive[i] && reached[i]; }
+  std::vector<bool> alive, reached;
+};
+
+// The part of each scope; no_scope for those that are in none.
+std::vector<ScopeId> parts_of(const Graph& graph) {
+  const bool cells = has_cells(graph);
+  std::vector<ScopeId> part(graph.scopes().size(), no_scope);
+  for (ScopeId s = 1; s < part.size(); ++s) {
+    const Scope& scope = graph.scope(s);
+    part[s] = part[scope.parent];
+    if (part[s] != no_scope) continue;
+    if (cells ? scope.kind == "cell" : scope.kind != "stage") part[s] = s;
+  }
+  return part;
+}
+
+float log_of(std::int64_t value) {
+  return std::log2(static_cast<float>(std::max<std::int64_t>(value, 1)));
+}
+
+float width_of(const Shape& shape) {
+  if (shape.rank == 3) return log_of(shape[0].value()) + log_of(shape[1].value());
+  return log_of(shape[shape.rank - 1].value());
+}
+
+// What an operator is but for its widths.
+Vertex vertex_of(const Node& node) {
+  Node narrow = node;
+  Vertex vertex{.attributes = {width_of(node.shape), 0, 0}};
+  std::visit(
+      [&](auto& op) {
+        using T = std::remove_cvref_t<decltype(op)>;
+        if constexpr (std::is_same_v<T, op::Conv2d> || std::is_same_v<T, op::DeformConv2d> ||
+                      std::is_same_v<T, op::Pool2d>) {
+          vertex.attributes[1] = log_of(std::max(op.kernel.h.value(), op.kernel.w.value()));
+          vertex.attributes[2] = log_of(std::max(op.stride.h.value(), op.stride.w.value()));
+        }
+        if constexpr (std::is_same_v<T, op::Conv2d> || std::is_same_v<T, op::DeformConv2d>) {
+          op.out_channels = 0;
+          vertex.role = Vertex::Role::weighted;
+        } else if constexpr (std::is_same_v<T, op::Linear>) {
+          op.out_features = 0;
+          vertex.role = Vertex::Role::weighted;
+        } else if constexpr (std::is_same_v<T, op::PositionEmbedding> ||
+                             std::is_same_v<T, op::ClassToken> || std::is_same_v<T, op::Scale>) {
+          vertex.role = Vertex::Role::weighted;
+        }
+      },
+      narrow.op);
+  vertex.kind = operator_hash(narrow).low;
+  return vertex;
+}
+
+// A part while it is read: what its values are sums of.
+struct Part {
+  using Flow = std::vector<std::pair<std::uint32_t, float>>;  // vertices, ascending, and ways
+  std::vector<Vertex> entrances, operators;
+  std::vector<Flow> reads;                            // of each operator
+  std::unordered_map<NodeId, std::uint32_t> entered;  // by values of other parts
+  Flow exit;
+};
+
+// Entrances are counted from 0, operators from here.
+constexpr std::uint32_t first_operator = std::uint32_t{1} << 31;
+
+void add_flow(Part::Flow& sum, const Part::Flow& flow) {
+  Part::Flow result;
+  auto a = sum.begin();
+  auto b = flow.begin();
+  while (a != sum.end() || b != flow.end()) {
+    if (b == flow.end() || (a != sum.end() && a->first < b->first)) {
+      result.push_back(*a++);
+    } else if (a == sum.end() || b->first < a->first) {
+      result.push_back(*b++);
+    } else {
+      result.emplace_back(a->first, a->second + b->second);
+      ++a, ++b;
+    }
+  }
+  sum = std::move(result);
+}
+
+OperatorGraph graph_of(Part&& part) {
+  OperatorGraph graph;
+  const auto entrances = static_cast<std::uint32_t>(part.entrances.size());
+  const auto add_edges = [&](const Part::Flow& flow, std::uint32_t to) {
+    for (const auto& [from, ways] : flow) {
+      const std::uint32_t vertex = from < first_operator ? from : from - first_operator + entrances;
+      graph.edges.push_back({.from = vertex, .to = to, .ways = ways});
+    }
+  };
+  graph.vertices = std::move(part.entrances);
+  for (std::size_t i = 0; i < part.operators.size(); ++i) {
+    add_edges(part.reads[i], static_cast<std::uint32_t>(graph.vertices.size()));
+    graph.vertices.push_back(part.operators[i]);
+  }
+  add_edges(part.exit, static_cast<std::uint32_t>(graph.vertices.size()));
+  graph.vertices.push_back({.role = Vertex::Role::exit});
+  return graph;
+}
+
+}  // namespace
+
+std::vector<std::pair<OperatorGraph, std::uint32_t>> operator_graphs(const Graph& graph) {
+  const Reach reach(graph);
+  const std::vector<ScopeId> part_of = parts_of(graph);
+  const bool cells = has_cells(graph);
+  const auto part_at = [&](NodeId i) { return part_of[graph.node(i).scope]; };
+
+  std::vector<bool> leaves(graph.size());
+  for (NodeId i = 0; i < graph.size(); ++i) {
+    if (!reach.counts(i)) continue;
+    if (std::holds_alternative<op::Output>(graph.node(i).op)) leaves[i] = true;
+    for (const NodeId input : graph.inputs(i)) {
+      if (part_at(input) != part_at(i)) leaves[input] = true;
+    }
+  }
+  constexpr auto none = static_cast<std::size_t>(-1);
+  std::vector<Part> parts;  // in the order of the network
+  std::vector<std::size_t> index(graph.scopes().size(), none);
+  std::vector<Part::Flow> flows(graph.size());  // what a value is the sum of, in its own part
+  std::vector<std::uint64_t> activated(graph.size());  // by which activations since then
+  for (NodeId i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.node(i);
+    const ScopeId its = part_at(i);
+    if (!reach.counts(i) || (cells && its == no_scope)) continue;
+    if (index[its] == none) {
+      index[its] = parts.size();
+      parts.emplace_back();
+    }
+    Part& part = parts[index[its]];
+    Part::Flow read;
+    std::uint64_t activations = 0;
+    if (std::holds_alternative<op::Input>(node.op)) {
+      read = {{static_cast<std::uint32_t>(part.entrances.size()), 1.0f}};
+      part.entrances.push_back(
+          {.attributes = {width_of(node.shape), 0, 0}, .role = Vertex::Role::entrance});
+    }
+    for (const NodeId input : graph.inputs(i)) {
+      if (!reach.reached[input]) continue;
+      if (part_at(input) == its) {
+        add_flow(read, flows[input]);
+        activations += activated[input];
+        continue;
+      }
+      const auto [entrance, added] =
+          part.entered.try_emplace(input, static_cast<std::uint32_t>(part.entrances.size()));
+      if (added) {
+        part.entrances.push_back({.attributes = {width_of(graph.node(input).shape), 0, 0},
+                                  .role = Vertex::Role::entrance});
+      }
+      add_flow(read, {{entrance->second, 1.0f}});
+    }
+    if (const auto* activation = std::get_if<op::Activation>(&node.op)) {
+      activations += mix(static_cast<std::uint64_t>(activation->kind) + 1);
+    }
+    if (passes(node.op) || std::holds_alternative<op::Input>(node.op)) {
+      flows[i] = std::move(read);
+      if (!joins(node.op)) activated[i] = activations;
+    } else {
+      Vertex vertex = vertex_of(node);
+      vertex.kind = combine(Hash128{vertex.kind, activations}, std::uint64_t{1}).low;
+      flows[i] = {{first_operator + static_cast<std::uint32_t>(part.operators.size()), 1.0f}};
+      part.operators.push_back(vertex);
+      part.reads.push_back(std::move(read));
+    }
+    if (leaves[i]) add_flow(part.exit, flows[i]);
+  }
+  std::vector<std::pair<OperatorGraph, std::uint32_t>> graphs;
+  for (Part& part : parts) {
+    OperatorGraph next = graph_of(std::move(part));
+    const auto known = std::ranges::find(graphs, next, [](const auto& g) { return g.first; });
+    if (known == graphs.end()) {
+      graphs.emplace_back(std::move(next), 1);
+    } else {
+      ++known->second;
+    }
+  }
+  if (graphs.empty()) graphs.emplace_back(graph_of({}), 1);
+  return graphs;
+}
+
 OptionTable<EncodingOptions> encoding_option_table() {
   using Options = EncodingOptions;
   return OptionTable<Options>("what a model compares networks by, beside their decisions")
@@ -185,6 +400,7 @@ OptionTable<EncodingOptions> encoding_option_table() {
                             {"paths", Patterns::paths},
                             {"weisfeiler_lehman", Patterns::weisfeiler_lehman}}))
       .add("costs", &Options::costs, "whether MACs and params count")
+      .add("graphs", &Options::graphs, "whether graphs of its operators are made")
       .add("depth", &Options::depth,
            "of the labels: how many operators in a row are seen together, less one",
            between(0, 10));
@@ -201,12 +417,16 @@ std::vector<Features> Encoder::encode(std::span<const Architecture> architecture
       continue;
     }
     Features its{.decisions = encode_decisions(*space_, a)};
-    if (options_.patterns != Patterns::none) {
+    for (DecisionId d = 0; d < a.choices.size(); ++d) {
+      its.choices.push_back(space_->active(a, d) ? a.choices[d] + 1 : 0);
+    }
+    if (options_.patterns != Patterns::none || options_.graphs) {
       const Graph graph = space_->build(a);
+      if (options_.graphs) its.graphs = operator_graphs(graph);
       if (options_.patterns == Patterns::paths) its.patterns = cell_paths(graph);
-      const bool cells = std::ranges::any_of(
-          graph.scopes(), [](const Scope& scope) { return scope.kind == "cell"; });
-      if (options_.patterns == Patterns::weisfeiler_lehman || !cells) {
+      const bool cells = has_cells(graph);
+      if (options_.patterns == Patterns::weisfeiler_lehman ||
+          (options_.patterns == Patterns::paths && !cells)) {
         its.patterns = weisfeiler_lehman(graph, options_.depth);
       }
     }

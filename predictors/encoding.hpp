@@ -44,14 +44,33 @@ LabelCounts weisfeiler_lehman(const Graph& graph, int depth);
 /// Test: CellPaths.AreTheWaysThroughACell.
 LabelCounts cell_paths(const Graph& graph);
 
+/// A network's parts as graphs of operators, those that are equal once, with how often they occur,
+/// in the order of the network. Parts are its cells, the outermost scopes of kind "cell"; of a
+/// network without cells, its outermost scopes but for those of kind "stage", whose own scopes are
+/// taken; and all operators outside of these together.
+///
+/// Operators that the input does not reach, or from which it does not reach the output, do not
+/// count. Activations count as a part of the operator that reads them. Sums, concatenations and
+/// what only passes its input on (normalizations, dropout, slices, shuffles, flattening) are no
+/// vertices: an edge says by how many ways through them one operator reads another. So a cell with
+/// operators on its edges (as of NAS-Bench-201 and DARTS) becomes one with operators on its
+/// vertices, with the same paths. Each value that a part reads of others is an entrance, in the
+/// order of the network. What is left over of a network whose input does not reach its output is
+/// one graph of an exit.
+///
+/// Widths stand in the attributes as channels times height, since usual networks double the one as
+/// they halve the other: their repeated cells are equal. O(vertices x edges) a part.
+std::vector<std::pair<OperatorGraph, std::uint32_t>> operator_graphs(const Graph& graph);
+
 /// Which patterns of a network's operators are features: none, the ways through its cells (of a
 /// network without cells, its Weisfeiler-Lehman labels), or these labels.
 enum class Patterns { none, paths, weisfeiler_lehman };
 
 struct EncodingOptions {
   Patterns patterns = Patterns::paths;
-  bool costs = true;  ///< log(1 + MACs) and log(1 + params)
-  int depth = 2;      ///< iterations of the Weisfeiler-Lehman labels, >= 0
+  bool costs = true;    ///< log(1 + MACs) and log(1 + params)
+  bool graphs = false;  ///< operator_graphs()
+  int depth = 2;        ///< iterations of the Weisfeiler-Lehman labels, >= 0
 };
 OptionTable<EncodingOptions> encoding_option_table();
 

@@ -187,7 +187,7 @@ struct GaussianProcess::Implementation {
   }
 
   std::vector<Prediction> predict(std::span<const Features> networks) const {
-    if (size == 0) throw Error("a predictor was asked before it was fitted");
+    check_fitted(size > 0);
     std::vector<Prediction> predictions(networks.size());
     if (networks.empty()) return predictions;
     const at::Tensor cross = kernel_matrix(distances(rows_of(networks), known_rows), kernel);

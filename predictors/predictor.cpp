@@ -22,4 +22,8 @@ void check_fit_arguments(std::span<const Features> networks, std::span<const dou
   }
 }
 
+void check_fitted(bool fitted) {
+  if (!fitted) throw Error("a predictor was asked before it was fitted");
+}
+
 }  // namespace espalier

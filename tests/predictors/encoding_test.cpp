@@ -9,6 +9,7 @@
 
 #include "graph/builder.hpp"
 #include "search_spaces/catalogue.hpp"
+#include "search_spaces/sampling.hpp"
 
 namespace espalier {
 namespace {
@@ -113,6 +114,134 @@ TEST(CellPaths, ANetworkWithoutCellsHasNone) {
   EXPECT_THAT(cell_paths(chain([](GraphBuilder&, NodeId x) { return x; })), IsEmpty());
 }
 
+using Role = OperatorGraph::Vertex::Role;
+using Edge = OperatorGraph::Edge;
+
+TEST(OperatorGraphs, AreThePartsOfACell) {
+  const auto space = space_of({{"type", "nasbench201"}, {"cells", 2}});
+  const auto graphs = [&](const char* arch) {
+    return operator_graphs(space->build(space->parse(arch)));
+  };
+  // Cells of stages differ in channels and height, not in their product.
+  const auto cell = graphs(
+      "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|skip_connect~2|");
+  ASSERT_EQ(cell.size(), 1u);
+  EXPECT_EQ(cell[0].second, 6u);
+  const OperatorGraph& graph = cell[0].first;
+  ASSERT_EQ(graph.vertices.size(), 5u);  // entrance, 3x3, 1x1, pool, exit
+  EXPECT_EQ(graph.vertices[0].role, Role::entrance);
+  EXPECT_EQ(graph.vertices[1].role, Role::weighted);
+  EXPECT_EQ(graph.vertices[2].role, Role::weighted);
+  EXPECT_EQ(graph.vertices[3].role, Role::plain);
+  EXPECT_EQ(graph.vertices[4].role, Role::exit);
+  EXPECT_NE(graph.vertices[1].kind, graph.vertices[2].kind);
+  EXPECT_FLOAT_EQ(graph.vertices[1].attributes[0], std::log2(16 * 32));
+  EXPECT_FLOAT_EQ(graph.vertices[1].attributes[1], std::log2(3));
+  EXPECT_EQ(graph.vertices[1].attributes[2], 0);
+  EXPECT_EQ(graph.edges, (std::vector<Edge>{{.from = 0, .to = 1},
+                                            {.from = 1, .to = 2},
+                                            {.from = 0, .to = 3},
+                                            {.from = 0, .to = 4},
+                                            {.from = 2, .to = 4},
+                                            {.from = 3, .to = 4}}));
+  // Two ways by skips alone; a convolution whose readers are none is not there.
+  const auto twice =
+      graphs("|skip_connect~0|+|skip_connect~0|skip_connect~1|+|none~0|none~1|nor_conv_3x3~2|");
+  EXPECT_EQ(twice[0].first.edges,
+            (std::vector<Edge>{{.from = 0, .to = 1, .ways = 2}, {.from = 1, .to = 2}}));
+  const auto dead =
+      graphs("|nor_conv_1x1~0|+|skip_connect~0|none~1|+|none~0|none~1|nor_conv_3x3~2|");
+  EXPECT_EQ(dead[0].first.vertices.size(), 3u);
+  EXPECT_EQ(dead[0].first.vertices[1], twice[0].first.vertices[1]);
+  // What the input does not reach.
+  const auto nothing = graphs("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|");
+  ASSERT_EQ(nothing.size(), 1u);
+  EXPECT_EQ(nothing[0].first, (OperatorGraph{.vertices = {{.role = Role::exit}}}));
+}
+
+TEST(OperatorGraphs, SumsOfPathsAreThoseOfOperatorsOnEdges) {
+  const auto space = space_of({{"type", "nasbench201"}, {"cells", 1}});
+  // What an operator multiplies by: 3x3 by 3, 1x1 by 5, pooling by 7.
+  const auto factor = [](const OperatorGraph::Vertex& v) {
+    return v.role == Role::plain ? 7.0 : v.attributes[1] > 0 ? 3.0 : 5.0;
+  };
+  const std::vector<double> on_edge{0, 1, 5, 3, 7};  // none, skip, 1x1, 3x3, pooling
+  for (std::uint32_t index = 0; index < 15625; index += 41) {
+    Architecture a{std::vector<std::uint32_t>(6)};
+    std::uint32_t rest = index;
+    for (std::uint32_t& choice : a.choices) choice = rest % 5, rest /= 5;
+    std::vector<double> node{1, 0, 0, 0};
+    std::size_t edge = 0;
+    for (std::size_t to = 1; to < 4; ++to) {
+      for (std::size_t from = 0; from < to; ++from) {
+        node[to] += on_edge[a.choices[edge++]] * node[from];
+      }
+    }
+    const auto graphs = operator_graphs(space->build(a));
+    ASSERT_EQ(graphs.size(), 1u);
+    const OperatorGraph& graph = graphs[0].first;
+    std::vector<double> value(graph.vertices.size());
+    for (std::size_t v = 0; v < value.size(); ++v) {
+      if (graph.vertices[v].role == Role::entrance) value[v] = 1;
+      for (const Edge& e : graph.edges) {
+        if (e.to != v) continue;
+        EXPECT_LT(e.from, e.to);
+        value[v] += e.ways * value[e.from];
+      }
+      if (graph.vertices[v].role != Role::entrance && graph.vertices[v].role != Role::exit) {
+        value[v] *= factor(graph.vertices[v]);
+      }
+    }
+    EXPECT_EQ(value.back(), node[3]) << space->to_string(a);
+  }
+}
+
+TEST(OperatorGraphs, ActivationsArePartOfTheirReader) {
+  const auto kinds = [](auto middle) {
+    std::vector<std::uint64_t> result;
+    for (const auto& v : operator_graphs(chain(middle))[0].first.vertices) {
+      if (v.role == Role::weighted) result.push_back(v.kind);
+    }
+    return result;
+  };
+  const auto plain = kinds([](GraphBuilder&, NodeId x) { return x; });
+  const auto normed = kinds([](GraphBuilder& b, NodeId x) { return b.batch_norm(x); });
+  const auto relu =
+      kinds([](GraphBuilder& b, NodeId x) { return b.activation(x, ActivationKind::relu); });
+  ASSERT_EQ(plain.size(), 2u);
+  EXPECT_EQ(plain, normed);
+  EXPECT_EQ(plain[0], relu[0]);
+  EXPECT_NE(plain[1], relu[1]);
+}
+
+TEST(OperatorGraphs, OfNetworksWithoutCellsAreTheirBlocks) {
+  // A chain outside of all scopes is one graph; input, two convolutions, exit.
+  const auto one = operator_graphs(chain([](GraphBuilder&, NodeId x) { return x; }));
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0].first.vertices.size(), 4u);
+  for (const char* type : {"mobilenet_v3", "darts", "nasbench101", "regnet", "autoformer"}) {
+    const auto space = space_of({{"type", type}});
+    Rng rng(1);
+    for (int i = 0; i < 3; ++i) {
+      const auto graphs = operator_graphs(space->build(sample_uniform(*space, rng)));
+      EXPECT_GT(graphs.size(), 2u) << type;
+      for (const auto& [graph, count] : graphs) {
+        EXPECT_GE(count, 1u);
+        ASSERT_GE(graph.vertices.size(), 2u) << type;
+        EXPECT_EQ(graph.vertices.front().role, Role::entrance);
+        EXPECT_EQ(graph.vertices.back().role, Role::exit);
+        // Everything is read, and what is no entrance reads.
+        std::vector<int> read(graph.vertices.size()), reads(graph.vertices.size());
+        for (const Edge& e : graph.edges) ++read[e.from], ++reads[e.to];
+        for (std::size_t v = 0; v < read.size(); ++v) {
+          EXPECT_EQ(read[v] > 0, graph.vertices[v].role != Role::exit) << type;
+          EXPECT_EQ(reads[v] > 0, graph.vertices[v].role != Role::entrance) << type;
+        }
+      }
+    }
+  }
+}
+
 TEST(Encoder, GivesTheFeaturesThatTheOptionsName) {
   const auto cell = space_of({{"type", "nasbench201"}});
   const Architecture a =
@@ -121,6 +250,10 @@ TEST(Encoder, GivesTheFeaturesThatTheOptionsName) {
   EXPECT_EQ(all.decisions, encode_decisions(*cell, a));
   EXPECT_EQ(all.patterns, cell_paths(cell->build(a)));
   EXPECT_DOUBLE_EQ(all.costs[1], std::log1p(cell->quick_cost(a).params));
+  EXPECT_THAT(all.graphs, IsEmpty());
+  EXPECT_EQ(all.choices, (std::vector<std::uint32_t>{4, 1, 3, 1, 1, 5}));
+  EXPECT_EQ(Encoder(cell, {.patterns = Patterns::none, .graphs = true}).encode({&a, 1})[0].graphs,
+            operator_graphs(cell->build(a)));
   Encoder decisions(cell, {.patterns = Patterns::none, .costs = false});
   EXPECT_THAT(decisions.encode({&a, 1})[0].patterns, IsEmpty());
   EXPECT_THAT(decisions.encode({&a, 1})[0].costs, IsEmpty());  // known now
