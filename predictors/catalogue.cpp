@@ -3,7 +3,11 @@
 #include <utility>
 
 #include "predictors/ensemble.hpp"
+#include "predictors/gates.hpp"
 #include "predictors/gaussian_process.hpp"
+#include "predictors/gcn.hpp"
+#include "predictors/lstm.hpp"
+#include "predictors/mlp.hpp"
 #include "predictors/normal_scores.hpp"
 #include "predictors/random_forest.hpp"
 
@@ -35,6 +39,26 @@ PredictorRegistry predictor_registry() {
   registry.add("random_forest", random_forest_option_table(),
                [](const RandomForestOptions& options, const PredictorContext& context) {
                  return std::make_unique<RandomForest>(options, context.rng);
+               });
+  registry.add("mlp", mlp_option_table(),
+               [](const MlpOptions& options, const PredictorContext& context) {
+                 return std::make_unique<MlpPredictor>(options, context.rng);
+               });
+  registry.add("lstm", lstm_option_table(),
+               [](const LstmOptions& options, const PredictorContext& context) {
+                 return std::make_unique<LstmPredictor>(options, context.rng);
+               });
+  registry.add("gcn", gcn_option_table(),
+               [](const GcnOptions& options, const PredictorContext& context) {
+                 return std::make_unique<GcnPredictor>(options, context.rng);
+               });
+  registry.add("gates", gates_option_table(),
+               [](const GatesOptions& options, const PredictorContext& context) {
+                 return std::make_unique<GatesPredictor>(options, context.rng);
+               });
+  registry.add("ta_gates", ta_gates_option_table(),
+               [](const TaGatesOptions& options, const PredictorContext& context) {
+                 return std::make_unique<TaGatesPredictor>(options, context.rng);
                });
   registry.add_to_all(
       OptionTable<SharedOptions>("what every predictor takes")

@@ -28,7 +28,7 @@ class GaussianProcess : public Predictor {
   void fit(std::span<const Features> networks, std::span<const double> values) override;
   std::vector<Prediction> predict(std::span<const Features> networks) const override;
   /// As fit(), with the lengths and the noise of the last fit().
-  void fit_again(std::span<const Features> networks, std::span<const double> values);
+  void fit_again(std::span<const Features> networks, std::span<const double> values) override;
 
   /// What was found: lengths in units of the median distance of the first values.
   struct Kernel {

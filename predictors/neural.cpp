@@ -1,7 +1,5 @@
 #include "predictors/neural.hpp"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -12,18 +10,6 @@ namespace espalier {
 namespace {
 
 constexpr std::size_t predicted_together = 1024;
-
-// LibTorch's operators, called from this thread, use no other one until the end of the scope.
-class OneThread {
- public:
-  OneThread() : before_(at::get_num_threads()) { at::set_num_threads(1); }
-  ~OneThread() { at::set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
 
 std::vector<double> scores_of(const ScoreNetwork& network, std::span<const Features> networks) {
   const at::NoGradGuard no_gradients;
@@ -131,6 +117,9 @@ std::vector<Prediction> NeuralPredictor::predict(std::span<const Features> netwo
 }
 
 // Of score_network.hpp.
+
+OneThread::OneThread() : before_(at::get_num_threads()) { at::set_num_threads(1); }
+OneThread::~OneThread() { at::set_num_threads(before_); }
 
 at::Generator generator_of(Rng rng) { return at::make_generator<at::CPUGeneratorImpl>(rng.next()); }
 

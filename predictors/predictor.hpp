@@ -60,6 +60,10 @@ class Predictor {
   /// Learns from networks, at least 1, and as many finite values; what was learned before is
   /// replaced. Throws NumericalError for other values, Error for other numbers.
   virtual void fit(std::span<const Features> networks, std::span<const double> values) = 0;
+  /// As fit(), but may keep what the last fit() found out about itself, such as lengths.
+  virtual void fit_again(std::span<const Features> networks, std::span<const double> values) {
+    fit(networks, values);
+  }
   /// One for each network. Throws Error before the first fit().
   virtual std::vector<Prediction> predict(std::span<const Features> networks) const = 0;
 };

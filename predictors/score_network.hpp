@@ -15,6 +15,18 @@
 
 namespace espalier {
 
+/// LibTorch's operators, called from this thread, use no other one until the end of the scope.
+class OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
 /// Weights of a network, drawn one after the other from one generator.
 class Weights {
  public:

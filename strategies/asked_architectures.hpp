@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "core/rng.hpp"
@@ -28,6 +29,11 @@ class AskedArchitectures {
   /// there is none left. That is exact for spaces of up to 2^20 choices: after 10,000 draws in vain
   /// those that are left are listed. In a larger space such a row of draws counts as the end.
   std::optional<Architecture> draw_other(Rng& rng);
+
+  /// For snapshots: the list that draw_other() has made, if any, which a generator's draws depend
+  /// on; and setting it.
+  const std::optional<std::vector<Architecture>>& listed_others() const { return others_; }
+  void list_others(std::vector<Architecture> others) { others_ = std::move(others); }
 
  private:
   void list_others();

@@ -4,7 +4,9 @@
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
 #include "strategies/moead.hpp"
+#include "strategies/nao.hpp"
 #include "strategies/nsga3.hpp"
+#include "strategies/predictor_guided.hpp"
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
 #include "strategies/simulated_annealing.hpp"
@@ -48,7 +50,37 @@ StrategyRegistry strategy_registry() {
                });
   registry.add("bayesian", bayesian_option_table(),
                [](const BayesianOptions& options, const RunContext& context) {
-                 return std::make_unique<Bayesian>(context, options);
+                 return bayesian(context, options);
+               });
+  registry.add(
+      "smac", smac_option_table(),
+      [](const SmacOptions& options, const RunContext& context) { return smac(context, options); });
+  registry.add("bananas", bananas_option_table(),
+               [](const BananasOptions& options, const RunContext& context) {
+                 return bananas(context, options);
+               });
+  registry.add("npenas", npenas_option_table(),
+               [](const NpenasOptions& options, const RunContext& context) {
+                 return npenas(context, options);
+               });
+  registry.add("brp_nas", brp_nas_option_table(),
+               [](const BrpNasOptions& options, const RunContext& context) {
+                 return brp_nas(context, options);
+               });
+  registry.add("gates_evolution", gates_evolution_option_table(),
+               [](const GatesEvolutionOptions& options, const RunContext& context) {
+                 return gates_evolution(context, options);
+               });
+  registry.add("nao", nao_option_table(), [](const NaoOptions& options, const RunContext& context) {
+    return nao(context, options);
+  });
+  registry.add("semi_nas", semi_nas_option_table(),
+               [](const SemiNasOptions& options, const RunContext& context) {
+                 return nao(context, options);
+               });
+  registry.add("linas", linas_option_table(),
+               [](const LinasOptions& options, const RunContext& context) {
+                 return linas(context, options);
                });
   registry.add("tpe", tpe_option_table(), [](const TpeOptions& options, const RunContext& context) {
     return std::make_unique<Tpe>(context, options);

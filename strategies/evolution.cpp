@@ -30,7 +30,7 @@ Evolution::Evolution(const RunContext& context, const StartOptions& start,
     : space_(context.space),
       goals_(context.goals),
       rng_(context.rng),
-      start_(context, start),
+      start_(context, start, Moves::screened),
       generation_(generation),
       survival_(std::move(survival)),
       asked_(space_),
@@ -53,14 +53,18 @@ std::vector<Candidate> Evolution::ask(std::size_t max_count) {
 }
 
 std::optional<Candidate> Evolution::child() {
-  for (int i = 0; i < max_known_children; ++i) {
-    const Individual& a = population_[winner()];
-    const Individual& b = population_[winner()];
-    Candidate candidate{
-        .architecture = vary(*space_, a.architecture, b.architecture, generation_.variation, rng_),
-        .parent = a.trial_id};
-    if (!asked_.contains(candidate.architecture)) return candidate;
-  }
+  const auto new_child = [this]() -> std::optional<Candidate> {
+    for (int i = 0; i < max_known_children; ++i) {
+      const Individual& a = population_[winner()];
+      const Individual& b = population_[winner()];
+      Candidate candidate{.architecture = vary(*space_, a.architecture, b.architecture,
+                                               generation_.variation, rng_),
+                          .parent = a.trial_id};
+      if (!asked_.contains(candidate.architecture)) return candidate;
+    }
+    return std::nullopt;
+  };
+  if (auto candidate = start_.draw_move(new_child)) return candidate;
   return start_.next_new(asked_, rng_);
 }
 

@@ -21,7 +21,7 @@ LocalSearch::LocalSearch(const RunContext& context, const LocalSearchOptions& op
     : space_(context.space),
       goals_(context.goals),
       rng_(context.rng),
-      start_(context, options),
+      start_(context, options, Moves::screened),
       improvement_(options.improvement),
       asked_(space_) {}
 
@@ -109,6 +109,7 @@ void LocalSearch::explore(std::uint64_t id) {
       offer(found->second);
     }
   }
+  start_.sort_moves(neighbours_);
 }
 
 LocalSearch::Member* LocalSearch::find_member(std::uint64_t id) {

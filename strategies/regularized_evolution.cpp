@@ -21,7 +21,7 @@ RegularizedEvolution::RegularizedEvolution(const RunContext& context,
     : space_(context.space),
       goals_(context.goals),
       rng_(context.rng),
-      start_(context, options),
+      start_(context, options, Moves::screened),
       options_(options),
       first_generation_(
           std::max(static_cast<std::size_t>(options.population), start_.known_count())) {}
@@ -38,10 +38,11 @@ std::vector<Candidate> RegularizedEvolution::ask(std::size_t max_count) {
     }
     if (parent != nullptr) {
       candidate.parent = parent->trial_id;
-      candidate.architecture = mutate(*space_, parent->architecture, rng_);
-      for (int i = 1; i < options_.mutations; ++i) {
-        candidate.architecture = mutate(*space_, candidate.architecture, rng_);
-      }
+      candidate.architecture = *start_.draw_move([&] {
+        std::optional<Architecture> child = mutate(*space_, parent->architecture, rng_);
+        for (int i = 1; i < options_.mutations; ++i) child = mutate(*space_, *child, rng_);
+        return child;
+      });
     } else if (auto known = start_.next_known()) {
       candidate.architecture = *std::move(known);
     } else {

@@ -2,18 +2,26 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <unordered_set>
 
 #include "core/error.hpp"
 #include "core/json.hpp"
+#include "core/stats.hpp"
 
 namespace espalier {
 
 OptionTable<ScreenOptions> screen_option_table() {
-  return OptionTable<ScreenOptions>("screening of random candidates by a cheap metric")
-      .add("metric", &ScreenOptions::metric, "what is compared: a proxy or a cost", required())
-      .add("samples", &ScreenOptions::samples, "random draws for each candidate", at_least(2))
+  return OptionTable<ScreenOptions>("screening of candidates by cheap metrics")
+      .add("metrics", &ScreenOptions::metrics,
+           "what is compared: proxies and costs; of several, the sum of ranks", required(),
+           non_empty())
+      .add("samples", &ScreenOptions::samples, "draws for each candidate", at_least(2))
+      .add("moves", &ScreenOptions::moves,
+           "screens mutations, children and neighbours, too, not only random candidates")
       .add(
           "goal", &ScreenOptions::goal, "which values are better; by default the metric's own",
           named<Direction>({{"minimize", Direction::minimize}, {"maximize", Direction::maximize}}));
@@ -29,7 +37,7 @@ Architecture known_architecture(const SearchSpace& space, const Json& written) {
   return space.canonical(a);
 }
 
-Start::Start(const RunContext& context, const StartOptions& options) {
+Start::Start(const RunContext& context, const StartOptions& options, Moves moves) {
   const SearchSpace& space = *context.space;
   std::unordered_set<Architecture, ArchitectureHash> seen;
   for (std::size_t i = 0; i < options.initial.size(); ++i) {
@@ -44,15 +52,22 @@ Start::Start(const RunContext& context, const StartOptions& options) {
   if (!context.screen) {
     throw ConfigError("/screen", "this run has nothing to screen with; leave it out");
   }
-  screen_ = context.screen(options.screen->metric);
-  const auto direction = options.screen->goal ? options.screen->goal : screen_.direction;
-  if (!direction) {
-    throw ConfigError("/screen/goal", "the metric \"" + options.screen->metric +
-                                          "\" does not say which values are better: write "
-                                          "\"minimize\" or \"maximize\"");
+  if (options.screen->moves && moves == Moves::none) {
+    throw ConfigError("/screen/moves",
+                      "this strategy screens random candidates alone; leave it out, or take "
+                      "regularized_evolution, mu_plus_lambda, nsga2, nsga3 or local_search");
   }
-  sign_ = *direction == Direction::maximize ? -1 : 1;
+  for (const std::string& metric : options.screen->metrics) {
+    Screen& screen = screens_.emplace_back(context.screen(metric));
+    if (options.screen->goal) screen.direction = options.screen->goal;
+    if (!screen.direction) {
+      throw ConfigError("/screen/goal", "the metric \"" + metric +
+                                            "\" does not say which values are better: write "
+                                            "\"minimize\" or \"maximize\"");
+    }
+  }
   samples_ = options.screen->samples;
+  moves_ = options.screen->moves;
 }
 
 std::optional<Candidate> Start::next_new(AskedArchitectures& asked, Rng& rng) {
@@ -62,18 +77,33 @@ std::optional<Candidate> Start::next_new(AskedArchitectures& asked, Rng& rng) {
   return Candidate{.architecture = *std::move(a)};
 }
 
-std::size_t Start::best_of(std::span<const Architecture> drawn) const {
-  const std::vector<double> values = screen_.score(drawn);
-  assert(values.size() == drawn.size());
-  std::size_t best = 0;
-  double lowest = std::numeric_limits<double>::infinity();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (sign_ * values[i] < lowest) {  // false for NaN
-      best = i;
-      lowest = sign_ * values[i];
+// The better, the smaller.
+std::vector<double> Start::rank_sums(const std::vector<Architecture>& drawn) const {
+  std::vector<double> sums(drawn.size());
+  for (const Screen& screen : screens_) {
+    std::vector<double> values = screen.score(drawn);
+    assert(values.size() == drawn.size());
+    for (double& value : values) {
+      if (*screen.direction == Direction::maximize) value = -value;
+      // Ranks are of finite values.
+      constexpr double largest = std::numeric_limits<double>::max();
+      value = std::isnan(value) ? largest : std::clamp(value, -largest, largest);
     }
+    const std::vector<double> its = ranks(values);
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += its[i];
   }
-  return best;
+  return sums;
+}
+
+void Start::sort_moves(std::vector<Architecture>& moves) const {
+  if (!moves_ || moves.empty()) return;
+  const std::vector<double> sums = rank_sums(moves);
+  std::vector<std::size_t> order(moves.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, std::greater(), [&](std::size_t i) { return sums[i]; });
+  std::vector<Architecture> sorted;
+  for (const std::size_t i : order) sorted.push_back(std::move(moves[i]));
+  moves = std::move(sorted);
 }
 
 }  // namespace espalier

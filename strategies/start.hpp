@@ -1,6 +1,7 @@
 // What all strategies have in common: how they begin.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <optional>
@@ -14,11 +15,12 @@
 
 namespace espalier {
 
-/// Screening of random candidates.
+/// Screening of candidates by cheap metrics.
 struct ScreenOptions {
-  std::string metric;
-  int samples = 10;                              ///< uniform draws for each candidate, >= 2
-  std::optional<Direction> goal = std::nullopt;  ///< by default the metric's own direction
+  std::vector<std::string> metrics;
+  int samples = 10;                              ///< draws for each candidate, >= 2
+  std::optional<Direction> goal = std::nullopt;  ///< by default each metric's own direction
+  bool moves = false;  ///< also of mutations, children and neighbours, not only of random draws
 };
 
 /// The options that every strategy has: its own options derive from these.
@@ -43,16 +45,20 @@ OptionTable<T>& add_start_options(OptionTable<T>& table) {
       .add("initial", static_cast<std::vector<Json> T::*>(&StartOptions::initial),
            "known architectures, evaluated first: strings, or objects of decision: label")
       .add("screen", static_cast<std::optional<ScreenOptions> T::*>(&StartOptions::screen),
-           "makes each random candidate the best of several draws by a cheap metric",
+           "makes each random candidate the best of several draws by cheap metrics",
            screen_option_table());
 }
+
+/// Whether a strategy has moves that can be screened.
+enum class Moves { none, screened };
 
 /// Serves the common options.
 class Start {
  public:
   /// Throws ConfigError, with a pointer into the options, for an initial architecture that is not
-  /// of the space, and for a screen that the run does not have or whose direction is not known.
-  Start(const RunContext& context, const StartOptions& options);
+  /// of the space, for a screen that the run does not have or whose direction is not known, and for
+  /// one of moves where there are none.
+  Start(const RunContext& context, const StartOptions& options, Moves moves = Moves::none);
 
   /// How many known architectures there are, each canonical one counted once.
   std::size_t known_count() const { return known_.size(); }
@@ -67,29 +73,43 @@ class Start {
   /// none is left.
   std::optional<Candidate> next_new(AskedArchitectures& asked, Rng& rng);
 
-  /// An architecture from `draw`, which returns an optional one: without a screen its first result,
-  /// with one the best of several (the first of equals). Nothing when `draw` gives nothing.
+  /// What `draw` returns, an optional Architecture or Candidate: without a screen its first result,
+  /// with one the best of several. Nothing when `draw` gives nothing. The best has the least sum of
+  /// ranks by the metrics, equal values have equal ranks; it is the first of equals.
   template <class Draw>
-  std::optional<Architecture> draw_screened(Draw draw) const {
+  auto draw_screened(Draw draw) const -> decltype(draw()) {
     if (samples_ == 1) return draw();
-    std::vector<Architecture> drawn;
+    std::vector<typename decltype(draw())::value_type> drawn;
+    std::vector<Architecture> architectures;
     for (int i = 0; i < samples_; ++i) {
-      std::optional<Architecture> a = draw();
-      if (!a) break;
-      drawn.push_back(*std::move(a));
+      auto one = draw();
+      if (!one) break;
+      architectures.push_back(architecture_of(*one));
+      drawn.push_back(*std::move(one));
     }
     if (drawn.empty()) return std::nullopt;
-    return drawn[best_of(drawn)];
+    const std::vector<double> ranks = rank_sums(architectures);
+    return drawn[static_cast<std::size_t>(std::ranges::min_element(ranks) - ranks.begin())];
   }
+  /// The same for what is made of architectures that were told: screened only where the options say
+  /// so.
+  template <class Draw>
+  auto draw_move(Draw draw) const -> decltype(draw()) {
+    return moves_ ? draw_screened(draw) : draw();
+  }
+  /// Where moves are screened, puts the best last.
+  void sort_moves(std::vector<Architecture>& moves) const;
 
  private:
-  std::size_t best_of(std::span<const Architecture> drawn) const;
+  static const Architecture& architecture_of(const Architecture& a) { return a; }
+  static const Architecture& architecture_of(const Candidate& c) { return c.architecture; }
+  std::vector<double> rank_sums(const std::vector<Architecture>& drawn) const;
 
   std::vector<Architecture> known_;
   std::size_t next_ = 0;
   int samples_ = 1;
-  double sign_ = 1;  // -1: the largest value is the best
-  Screen screen_;
+  bool moves_ = false;
+  std::vector<Screen> screens_;  // whose directions are known
 };
 
 }  // namespace espalier

@@ -124,7 +124,7 @@ Screen proxy_screen(const std::string& metric, const RunConfig& config, const Ca
     std::vector<std::string> known;
     for (const auto& [name, unused] : catalogue.proxies) known.push_back(name);
     for (const NetworkMetric& m : parts.network_metrics) known.push_back(m.info.name);
-    throw ConfigError("/screen/metric",
+    throw ConfigError("/screen/metrics",
                       fmt::format("unknown metric \"{}\"{}", metric, suggestion(metric, known)));
   }
   ZeroCostOptions options{.proxies = {metric}};

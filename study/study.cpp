@@ -279,7 +279,7 @@ struct Study::Implementation {
     if (!screen.score) {
       std::vector<std::string> known;
       for (const NetworkMetric& m : options.network_metrics) known.push_back(m.info.name);
-      throw ConfigError("/screen/metric",
+      throw ConfigError("/screen/metrics",
                         fmt::format("unknown metric \"{}\"{}", metric, suggestion(metric, known)));
     }
     // What cannot win is the worst; a proxy need not be computed for it.

@@ -195,7 +195,7 @@ TEST_F(BadInput, MutatedConfigs) {
     config["evaluator"] = {{"type", "zero_cost"}, {"proxies", {"params", "macs"}}};
     config["objectives"] = {{{"metric", "params"}, {"goal", "minimize"}}, {{"metric", "macs"}}};
     config["baseline"] = {{"architecture", {{"stage1.depth", "2"}}}};
-    config["strategy"]["screen"] = {{"metric", "params"}, {"samples", 3}};
+    config["strategy"]["screen"] = {{"metrics", {"params"}}, {"samples", 3}};
     for (std::uint64_t changes = 1 + rng.below(3); changes > 0; --changes) mutate(config, rng);
     if (config.is_object()) {
       // What would only take long, or all memory.

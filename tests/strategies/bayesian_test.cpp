@@ -10,6 +10,7 @@
 #include "core/stats.hpp"
 #include "predictors/gaussian_process.hpp"
 #include "search_spaces/sampling.hpp"
+#include "strategies/surrogate.hpp"
 #include "tests/strategies/toy_search.hpp"
 
 namespace espalier {
@@ -40,10 +41,10 @@ Trial smooth_trial(const Candidate& candidate) {
 TEST(Bayesian, AsksForTheLargestExpectedImprovement) {
   // So many candidates and climbs that all 256 architectures are looked at.
   const auto space = test_space({4, 4, 4, 4});
-  Bayesian strategy(test_context(space, 2), options_of(8, 4000));
+  const auto strategy = bayesian(test_context(space, 2), options_of(8, 4000));
   GaussianProcess model;
   Encoder encoder(space, decisions_only);
-  std::vector<Trial> told = drive(strategy, 8, 1, smooth_trial);
+  std::vector<Trial> told = drive(*strategy, 8, 1, smooth_trial);
   for (int step = 0; step < 25; ++step) {
     std::vector<Architecture> known, others;
     std::vector<double> costs;
@@ -70,18 +71,18 @@ TEST(Bayesian, AsksForTheLargestExpectedImprovement) {
     };
     double largest = 0;
     for (const Architecture& a : others) largest = std::max(largest, improvement(a));
-    const Candidate candidate = strategy.ask(1).at(0);
+    const Candidate candidate = strategy->ask(1).at(0);
     EXPECT_NEAR(improvement(candidate.architecture), largest, 1e-6 * largest) << step;
     told.push_back(smooth_trial(candidate));
-    strategy.tell(told.back());
+    strategy->tell(told.back());
   }
 }
 
 TEST(Bayesian, CandidatesInFlightSpreadOut) {
-  Bayesian strategy(test_context(test_space({5, 5, 5, 5})), options_of(10, 100));
-  drive(strategy, 10, 10, smooth_trial);
+  const auto strategy = bayesian(test_context(test_space({5, 5, 5, 5})), options_of(10, 100));
+  drive(*strategy, 10, 10, smooth_trial);
   std::set<Architecture> asked;
-  for (const Candidate& candidate : strategy.ask(8)) asked.insert(candidate.architecture);
+  for (const Candidate& candidate : strategy->ask(8)) asked.insert(candidate.architecture);
   EXPECT_EQ(asked.size(), 8u);
 }
 
@@ -90,9 +91,9 @@ TEST(Bayesian, FindsWhatKeepsTightConstraints) {
   const Goals goals(*test_metrics(), {{"score", Direction::maximize}},
                     {{.metric = "size", .lower = 4, .upper = 4}});
   const auto space = test_space({8, 8, 8, 8});
-  Bayesian strategy(test_context(space, 1, goals), options_of(10, 100));
+  const auto strategy = bayesian(test_context(space, 1, goals), options_of(10, 100));
   double best = 0;
-  for (const Trial& trial : drive(strategy, 60)) {
+  for (const Trial& trial : drive(*strategy, 60)) {
     if (goals.feasible(trial)) best = std::max(best, trial.metrics[0]);
   }
   EXPECT_EQ(best, 20);  // all four on the decision of weight 5
@@ -101,9 +102,10 @@ TEST(Bayesian, FindsWhatKeepsTightConstraints) {
 TEST(Bayesian, SeveralObjectivesFindAFront) {
   const Goals goals(*test_metrics(),
                     {{"score", Direction::maximize}, {"size", Direction::minimize}});
-  Bayesian strategy(test_context(test_space({4, 4, 4, 4}), 3, goals), options_of(10, 60));
+  const auto strategy =
+      bayesian(test_context(test_space({4, 4, 4, 4}), 3, goals), options_of(10, 60));
   std::vector<double> best(13, 0), truth(13, 0);
-  for (const Trial& trial : drive(strategy, 90)) {
+  for (const Trial& trial : drive(*strategy, 90)) {
     double& its = best[static_cast<std::size_t>(trial.metrics[1])];
     its = std::max(its, trial.metrics[0]);
   }
@@ -117,9 +119,58 @@ TEST(Bayesian, SeveralObjectivesFindAFront) {
 }
 
 TEST(Bayesian, WaitsForTwoTrialsThatDidNotFail) {
-  Bayesian strategy(test_context(test_space({5, 5, 5, 5})), options_of(4, 20));
-  EXPECT_EQ(strategy.ask(10).size(), 4u);
-  EXPECT_TRUE(strategy.ask(1).empty());
+  const auto strategy = bayesian(test_context(test_space({5, 5, 5, 5})), options_of(4, 20));
+  EXPECT_EQ(strategy->ask(10).size(), 4u);
+  EXPECT_TRUE(strategy->ask(1).empty());
+}
+
+TEST(Smac, EverySecondCandidateIsRandom) {
+  // So many random candidates that all 256 architectures are looked at.
+  const auto space = test_space({4, 4, 4, 4});
+  const RunContext context = test_context(space, 2);
+  SmacOptions options;
+  options.samples = 8;
+  options.candidates = 4000;
+  options.forest.trees = 20;
+  options.features = decisions_only;
+  const auto strategy = smac(context, options);
+  Surrogate model(context, {.features = decisions_only, .make = [&](const Rng& rng) {
+                              return std::make_unique<RandomForest>(options.forest, rng);
+                            }});
+  std::set<Architecture> asked;
+  const auto step = [&] {
+    const Candidate candidate = strategy->ask(1).at(0);
+    const Trial trial = smooth_trial(candidate);
+    strategy->tell(trial);
+    model.tell(trial);
+    asked.insert(candidate.architecture);
+    return candidate.architecture;
+  };
+  for (int i = 0; i < 8; ++i) step();
+  int best_by_chance = 0;
+  for (int round = 0; round < 15; ++round) {
+    model.fit({}, context.rng.fork("fit").fork(asked.size()));
+    std::vector<Architecture> others;
+    enumerate(*space, [&](const Architecture& a) {
+      if (!asked.contains(a)) others.push_back(a);
+      return true;
+    });
+    const auto improvements = model.expected_improvements(others, Rng(0));
+    const double largest = std::ranges::max(improvements);
+    const auto improvement_of = [&](const Architecture& a) {
+      return improvements[static_cast<std::size_t>(std::ranges::find(others, a) - others.begin())];
+    };
+    EXPECT_EQ(improvement_of(step()), largest) << round;
+    best_by_chance += improvement_of(step()) > 0.9 * largest;
+  }
+  EXPECT_LT(best_by_chance, 5);
+}
+
+TEST(SmacOptionTable, ReadsAndChecks) {
+  const auto table = smac_option_table();
+  EXPECT_EQ(table.read({{"forest", {{"trees", 7}}}}, "").forest.trees, 7);
+  EXPECT_THROW(table.read({{"samples", 1}}, ""), ConfigError);
+  EXPECT_THROW(table.read({{"candidates", 0}}, ""), ConfigError);
 }
 
 TEST(BayesianOptionTable, ReadsAndChecks) {

@@ -12,10 +12,11 @@ namespace {
 
 TEST(StrategyRegistry, MakesEveryStrategyFromItsSample) {
   const StrategyRegistry registry = strategy_registry();
-  EXPECT_THAT(
-      registry.names(),
-      testing::ElementsAre("random", "regularized_evolution", "mu_plus_lambda", "nsga2", "nsga3",
-                           "moead", "local_search", "simulated_annealing", "bayesian", "tpe"));
+  EXPECT_THAT(registry.names(),
+              testing::ElementsAre("random", "regularized_evolution", "mu_plus_lambda", "nsga2",
+                                   "nsga3", "moead", "local_search", "simulated_annealing",
+                                   "bayesian", "smac", "bananas", "npenas", "brp_nas",
+                                   "gates_evolution", "nao", "semi_nas", "linas", "tpe"));
   for (const std::string& name : registry.names()) {
     const auto strategy =
         registry.create(registry.sample(name), "/strategy", test_context(test_space({3, 3})));

@@ -4,7 +4,9 @@
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
 #include "strategies/moead.hpp"
+#include "strategies/nao.hpp"
 #include "strategies/nsga3.hpp"
+#include "strategies/predictor_guided.hpp"
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
 #include "strategies/simulated_annealing.hpp"
@@ -64,13 +66,42 @@ BayesianOptions bayesian_options() {
   return options;
 }
 
-MuPlusLambdaOptions mu_plus_lambda_options(int population, int children) {
-  auto options = population_of<MuPlusLambdaOptions>(population);
-  options.children = children;
+SmacOptions smac_options() {
+  SmacOptions options;
+  options.candidates = 40;
+  options.forest.trees = 10;
+  options.features = {.patterns = Patterns::none, .costs = false};
   return options;
 }
 
-const ScreenOptions screen{.metric = "sum", .samples = 3};
+NaoOptions nao_options() {
+  NaoOptions options;
+  options.samples = 10;
+  options.batch = 10;
+  options.unlabelled = 10;
+  options.network = {.width = 12, .epochs = 20, .batch = 20, .learning_rate = 1e-2};
+  return options;
+}
+
+// With a predictor that is quickly fitted.
+template <class Options>
+Options guided_options() {
+  Options options;
+  options.predictor = {{"type", "gaussian_process"}};
+  options.features = {.patterns = Patterns::none, .costs = false};
+  return options;
+}
+
+MuPlusLambdaOptions mu_plus_lambda_options(int population, int children,
+                                           std::optional<ScreenOptions> screen = {}) {
+  auto options = population_of<MuPlusLambdaOptions>(population);
+  options.children = children;
+  options.screen = std::move(screen);
+  return options;
+}
+
+const ScreenOptions screen{.metrics = {"sum"}, .samples = 3};
+const ScreenOptions screen_of_moves{.metrics = {"sum"}, .samples = 3, .moves = true};
 
 INSTANTIATE_TEST_SUITE_P(
     All, StrategyContract,
@@ -81,10 +112,13 @@ INSTANTIATE_TEST_SUITE_P(
         StrategyCase{"random_screen", maker<RandomSearch>(random_options(false, screen)),
                      one_goal(), 0},
         StrategyCase{"evolution", maker<RegularizedEvolution>(evolution_options())},
-        StrategyCase{"evolution_screen", maker<RegularizedEvolution>(evolution_options(screen))},
+        StrategyCase{"evolution_screen",
+                     maker<RegularizedEvolution>(evolution_options(screen_of_moves))},
         StrategyCase{"evolution_two_goals", maker<RegularizedEvolution>(evolution_options()),
                      two_goals()},
         StrategyCase{"mu_plus_lambda", function(mu_plus_lambda, mu_plus_lambda_options(10, 10))},
+        StrategyCase{"mu_plus_lambda_screen",
+                     function(mu_plus_lambda, mu_plus_lambda_options(10, 10, screen_of_moves))},
         StrategyCase{"mu_plus_one", function(mu_plus_lambda, mu_plus_lambda_options(10, 1))},
         StrategyCase{"nsga2", function(nsga2, population_of<Nsga2Options>(10)), two_goals()},
         StrategyCase{"nsga3", function(nsga3, population_of<Nsga3Options>(10)), two_goals()},
@@ -93,7 +127,7 @@ INSTANTIATE_TEST_SUITE_P(
         StrategyCase{"moead_one_goal", maker<Moead>(population_of<MoeadOptions>(10))},
         StrategyCase{"local_search", maker<LocalSearch>(local_search_options(Improvement::first))},
         StrategyCase{"local_search_best",
-                     maker<LocalSearch>(local_search_options(Improvement::best, screen))},
+                     maker<LocalSearch>(local_search_options(Improvement::best, screen_of_moves))},
         StrategyCase{"local_search_two_goals",
                      maker<LocalSearch>(local_search_options(Improvement::first)), two_goals()},
         StrategyCase{"simulated_annealing", maker<SimulatedAnnealing>(SimulatedAnnealingOptions())},
@@ -101,8 +135,22 @@ INSTANTIATE_TEST_SUITE_P(
                      maker<SimulatedAnnealing>(SimulatedAnnealingOptions()), two_goals()},
         StrategyCase{"tpe", maker<Tpe>(TpeOptions())},
         StrategyCase{"tpe_two_goals", maker<Tpe>(TpeOptions()), two_goals()},
-        StrategyCase{"bayesian", maker<Bayesian>(bayesian_options()), one_goal(), 80},
-        StrategyCase{"bayesian_two_goals", maker<Bayesian>(bayesian_options()), two_goals(), 80}),
+        StrategyCase{"bayesian", function(bayesian, bayesian_options()), one_goal(), 80},
+        StrategyCase{"bayesian_two_goals", function(bayesian, bayesian_options()), two_goals(), 80},
+        StrategyCase{"smac", function(smac, smac_options()), one_goal(), 100},
+        StrategyCase{"smac_two_goals", function(smac, smac_options()), two_goals(), 100},
+        StrategyCase{"bananas", function(bananas, guided_options<BananasOptions>()), one_goal(),
+                     100},
+        StrategyCase{"npenas", function(npenas, guided_options<NpenasOptions>()), one_goal(), 100},
+        StrategyCase{"brp_nas", function(brp_nas, guided_options<BrpNasOptions>()), one_goal(),
+                     100},
+        StrategyCase{"gates_evolution",
+                     function(gates_evolution, guided_options<GatesEvolutionOptions>()), one_goal(),
+                     100},
+        StrategyCase{"nao", function(nao, nao_options()), one_goal(), 200},
+        StrategyCase{"linas", function(linas, guided_options<LinasOptions>()), one_goal(), 150},
+        StrategyCase{"linas_two_goals", function(linas, guided_options<LinasOptions>()),
+                     two_goals(), 150}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

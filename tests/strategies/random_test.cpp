@@ -111,12 +111,12 @@ TEST(RandomSearch, AScreenRaisesWhatItScreensBy) {
   // The standard deviation is 5.61; the tolerances are three standard errors.
   EXPECT_NEAR(mean_size({}), 21, 1.7);
   // The mean of the best of 10 is 1.54 standard deviations higher.
-  EXPECT_NEAR(mean_size({{.metric = "sum", .samples = 10}}), 29.6, 1.0);
+  EXPECT_NEAR(mean_size({{.metrics = {"sum"}, .samples = 10}}), 29.6, 1.0);
 }
 
 TEST(RandomSearch, AScreenDoesNotStopTheSearchOfAllArchitectures) {
   RandomOptions options;
-  options.screen = {.metric = "sum", .samples = 10};
+  options.screen = {.metrics = {"sum"}, .samples = 10};
   auto strategy = random_search(test_space({3, 4}), options);
   const auto trials = drive(strategy, 100);
   EXPECT_EQ(distinct(trials).size(), 12u);
@@ -125,7 +125,7 @@ TEST(RandomSearch, AScreenDoesNotStopTheSearchOfAllArchitectures) {
 
 TEST(RandomOptionTable, Reads) {
   const auto options = random_option_table().read(
-      {{"replacement", true}, {"initial", {"x"}}, {"screen", {{"metric", "params"}}}}, "");
+      {{"replacement", true}, {"initial", {"x"}}, {"screen", {{"metrics", {"params"}}}}}, "");
   EXPECT_TRUE(options.replacement);
   EXPECT_EQ(options.initial.size(), 1u);
   EXPECT_EQ(options.screen->samples, 10);

@@ -61,7 +61,7 @@ TEST(Start, AScreenTakesTheBestOfItsDraws) {
             .direction = direction};
   };
   StartOptions options;
-  options.screen = {.metric = "quality", .samples = 4};
+  options.screen = {.metrics = {"quality"}, .samples = 4};
   const auto choice = [&] {
     return Start(context, options).draw_screened(counting_draw())->choices[0];
   };
@@ -79,7 +79,7 @@ TEST(Start, AScreenTakesTheBestOfItsDraws) {
 
 TEST(Start, AScreenTakesWhatThereIs) {
   StartOptions options;
-  options.screen = {.metric = "sum", .samples = 4};
+  options.screen = {.metrics = {"sum"}, .samples = 4};
   const Start start(test_context(test_space({9})), options);
   EXPECT_EQ(start.draw_screened([n = 2u]() mutable -> std::optional<Architecture> {
     if (n == 0) return std::nullopt;
@@ -90,10 +90,46 @@ TEST(Start, AScreenTakesWhatThereIs) {
             std::nullopt);
 }
 
+TEST(Start, SeveralMetricsAreJoinedByRanks) {
+  RunContext context = test_context(test_space({9}));
+  context.screen = [](const std::string& metric) -> Screen {
+    return {.score =
+                [metric](std::span<const Architecture>) {
+                  return metric == "a" ? std::vector<double>{1e9, 3, 2, 0}  // ranks 4 3 2 1
+                                       : std::vector<double>{0, 5, 5, 70};  // ranks 1 2.5 2.5 4
+                },
+            .direction = metric == "a" ? Direction::minimize : Direction::maximize};
+  };
+  StartOptions options;
+  // The larger scale does not decide: sums of ranks 8, 5.5, 4.5, 2, then 4, 3, 2, 1 alone.
+  options.screen = {.metrics = {"a", "b"}, .samples = 4};
+  EXPECT_EQ(Start(context, options).draw_screened(counting_draw())->choices[0], 3u);
+  options.screen->goal = Direction::maximize;  // 1 + 4, 2 + 2.5, 3 + 2.5, 4 + 1
+  EXPECT_EQ(Start(context, options).draw_screened(counting_draw())->choices[0], 1u);
+}
+
+TEST(Start, MovesAreScreenedWhereTheOptionsSaySo) {
+  const RunContext context = test_context(test_space({9}));
+  StartOptions options;
+  options.screen = {.metrics = {"sum"}, .samples = 4};
+  std::vector<Architecture> moves{{{3}}, {{8}}, {{1}}};
+  const Start plain(context, options, Moves::screened);
+  EXPECT_EQ(plain.draw_move(counting_draw())->choices[0], 0u);
+  plain.sort_moves(moves);
+  EXPECT_EQ(moves[0].choices[0], 3u);
+  options.screen->moves = true;
+  const Start screened(context, options, Moves::screened);
+  EXPECT_EQ(screened.draw_move(counting_draw())->choices[0], 3u);
+  screened.sort_moves(moves);
+  EXPECT_EQ(moves, (std::vector<Architecture>{{{1}}, {{3}}, {{8}}}));
+  EXPECT_THAT(throws<ConfigError>([&] { Start(context, options); }),
+              HasSubstr("/screen/moves: this strategy screens random candidates alone"));
+}
+
 TEST(Start, RefusesAScreenThatCannotWork) {
   RunContext context = test_context(test_space({9}));
   StartOptions options;
-  options.screen = {.metric = "quality"};
+  options.screen = {.metrics = {"quality"}};
   context.screen = [](const std::string&) { return Screen{}; };
   EXPECT_THAT(throws<ConfigError>([&] { Start(context, options); }),
               HasSubstr("/screen/goal: the metric \"quality\" does not say"));
@@ -103,13 +139,16 @@ TEST(Start, RefusesAScreenThatCannotWork) {
 
 TEST(ScreenOptionTable, ReadsAndChecks) {
   const auto table = screen_option_table();
-  const ScreenOptions options =
-      table.read({{"metric", "synflow"}, {"samples", 20}, {"goal", "minimize"}}, "");
-  EXPECT_EQ(options.metric, "synflow");
+  const ScreenOptions options = table.read(
+      {{"metrics", {"synflow", "naswot"}}, {"samples", 20}, {"goal", "minimize"}, {"moves", true}},
+      "");
+  EXPECT_EQ(options.metrics, (std::vector<std::string>{"synflow", "naswot"}));
+  EXPECT_TRUE(options.moves);
   EXPECT_EQ(options.samples, 20);
   EXPECT_EQ(options.goal, Direction::minimize);
-  throws<ConfigError>([&] { table.read({{"metric", "synflow"}, {"samples", 1}}, ""); });
+  throws<ConfigError>([&] { table.read({{"metrics", {"synflow"}}, {"samples", 1}}, ""); });
   throws<ConfigError>([&] { table.read({{"samples", 2}}, ""); });
+  throws<ConfigError>([&] { table.read({{"metrics", Json::array()}}, ""); });
 }
 
 }  // namespace

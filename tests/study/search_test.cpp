@@ -321,7 +321,7 @@ TEST_F(Search, PartsThatDoNotFitAreFoundBeforeAnythingIsWritten) {
                                               "\"latency_ms@cortex_m7\"?"));
   config = small_run();
   config["strategy"]["screen"] = {{"metric", "synflo"}};
-  EXPECT_THAT(config_error(config), HasSubstr("/strategy/screen/metric: unknown metric \"synflo\"; "
+  EXPECT_THAT(config_error(config), HasSubstr("/strategy/screen/metrics: unknown metric \"synflo\"; "
                                               "did you mean \"synflow\"?"));
   config = small_run();
   config["strategy"]["initial"] = {"nonsense"};

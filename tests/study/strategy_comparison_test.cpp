@@ -214,7 +214,7 @@ TEST(StrategyComparison, RefusesWhatCannotBeCompared) {
   json["strategies"] = {{"a", {{"type", "random"}}},
                         {"b", {{"type", "random"}, {"screen", {{"metric", "mcas"}}}}}};
   EXPECT_THAT(throws<ConfigError>([&] { compare(json, {}); }),
-              HasSubstr("/strategies/b/screen/metric: unknown metric"));
+              HasSubstr("/strategies/b/screen/metrics: unknown metric"));
   json = problem_json();
   json["budget"] = {{"minutes", 1}};
   EXPECT_THAT(throws<ConfigError>([&] { compare(json, {}); }),

@@ -470,7 +470,7 @@ TEST(Study, KnowsItsScreens) {
     };
   };
   EXPECT_EQ(throws<ConfigError>([&] { run(with("parms"), trials(1)); }),
-            "/screen/metric: unknown metric \"parms\"; did you mean \"params\"?");
+            "/screen/metrics: unknown metric \"parms\"; did you mean \"params\"?");
   StudyOptions options = trials(3);
   int scored = 0;
   options.screen = [&](const std::string& metric) -> Screen {

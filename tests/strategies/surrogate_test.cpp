@@ -1,0 +1,150 @@
+#include "strategies/surrogate.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "core/json.hpp"
+#include "core/stats.hpp"
+#include "tests/strategies/toy_search.hpp"
+
+namespace espalier {
+namespace {
+
+constexpr EncodingOptions decisions_only{.patterns = Patterns::none, .costs = false};
+
+// Predicts of each network the sum of its numbers, and how often it was fitted as the variance.
+class Fake : public Predictor {
+ public:
+  void fit(std::span<const Features> networks, std::span<const double> values) override {
+    ++fits;
+    seen = networks.size();
+    learned.assign(values.begin(), values.end());
+  }
+  std::vector<Prediction> predict(std::span<const Features> networks) const override {
+    std::vector<Prediction> result;
+    for (const Features& f : networks) {
+      double sum = 0;
+      for (std::size_t i = 0; i < f.decisions.size(); ++i) {
+        sum += static_cast<double>(i) * f.decisions[i];
+      }
+      result.push_back({.mean = sum, .variance = static_cast<double>(fits)});
+    }
+    return result;
+  }
+  int fits = 0;
+  std::size_t seen = 0;
+  std::vector<double> learned;
+};
+
+struct FakeModels {
+  std::vector<Fake*> made;
+  SurrogateOptions options(bool anew, bool believes) {
+    return {.features = decisions_only,
+            .make =
+                [this](const Rng&) {
+                  auto fake = std::make_unique<Fake>();
+                  made.push_back(fake.get());
+                  return fake;
+                },
+            .anew = anew,
+            .believes = believes};
+  }
+};
+
+std::vector<Candidate> candidates_of(const std::vector<Architecture>& architectures) {
+  std::vector<Candidate> candidates;
+  for (const Architecture& a : architectures) {
+    candidates.push_back({.trial_id = candidates.size(), .architecture = a});
+  }
+  return candidates;
+}
+
+const std::vector<Architecture> some{{{0, 1}}, {{3, 2}}, {{1, 1}}, {{2, 0}}};
+
+TEST(Surrogate, LearnsNormalScoresOfObjectivesAndTheValuesOfBounds) {
+  FakeModels models;
+  const auto context = test_context(test_space({4, 4}), 1, two_goals());
+  Surrogate surrogate(context, models.options(true, false));
+  EXPECT_FALSE(surrogate.ready());
+  for (const Candidate& c : candidates_of(some)) surrogate.tell(complete_trial(c));
+  surrogate.tell(failed_trial({.trial_id = 4, .architecture = {{3, 3}}}));
+  EXPECT_TRUE(surrogate.ready());
+  EXPECT_EQ(surrogate.size(), 4u);
+  surrogate.fit({}, Rng(1));
+  ASSERT_EQ(models.made.size(), 3u);  // score, size, and the bound on size
+  // Scores 3, 9, 4, 2 (weights 1 and 3); sizes 1, 5, 2, 2, to be minimized.
+  const double outer = normal_quantile(0.125), inner = normal_quantile(0.375);
+  EXPECT_THAT(models.made[0]->learned,
+              testing::Pointwise(testing::DoubleNear(1e-12), {inner, -outer, -inner, outer}));
+  EXPECT_EQ(models.made[1]->learned[1], outer);
+  EXPECT_THAT(models.made[2]->learned, testing::ElementsAre(1, 5, 2, 2));
+}
+
+TEST(Surrogate, ModelsAreMadeAnewOrKept) {
+  for (const bool anew : {true, false}) {
+    FakeModels models;
+    Surrogate surrogate(test_context(test_space({4, 4})), models.options(anew, false));
+    for (const Candidate& c : candidates_of(some)) surrogate.tell(complete_trial(c));
+    for (int i = 0; i < 3; ++i) surrogate.fit({}, Rng(1));
+    EXPECT_EQ(models.made.size(), anew ? 3u : 1u);
+  }
+}
+
+TEST(Surrogate, BelievesWhatIsPredictedOfThoseInFlight) {
+  FakeModels models;
+  Surrogate surrogate(test_context(test_space({4, 4})), models.options(false, true));
+  for (const Candidate& c : candidates_of(some)) surrogate.tell(complete_trial(c));
+  const std::vector<Architecture> in_flight{{{3, 3}}};
+  surrogate.fit(in_flight, Rng(1));
+  EXPECT_EQ(models.made[0]->seen, 5u);
+  EXPECT_EQ(models.made[0]->learned.back(), 3 + 7);  // the places of the ones
+}
+
+TEST(Surrogate, PredictedIsTheMeanAndDrawnHasMeanAndVariance) {
+  FakeModels models;
+  const auto context = test_context(test_space({4, 4}), 1, two_goals());
+  Surrogate surrogate(context, models.options(true, false));
+  for (const Candidate& c : candidates_of(some)) surrogate.tell(complete_trial(c));
+  surrogate.fit({}, Rng(1));
+  const std::vector<Architecture> one{{{2, 3}}};  // predicted 2 + 7 = 9, variance 1
+  const Individual predicted = surrogate.predicted(one)[0];
+  EXPECT_THAT(predicted.costs, testing::ElementsAre(-9, -9));
+  EXPECT_EQ(predicted.violation, 0.125);  // 9 of at most 8
+  EXPECT_EQ(predicted.architecture, one[0]);
+  std::vector<double> first, second;
+  for (std::uint64_t i = 0; i < 2000; ++i) {
+    const Individual drawn = surrogate.drawn(one, Rng(2).fork(i))[0];
+    EXPECT_EQ(surrogate.drawn(one, Rng(2).fork(i))[0].costs, drawn.costs);
+    first.push_back(drawn.costs[0]);
+    second.push_back(drawn.costs[1]);
+  }
+  EXPECT_NEAR(mean(first), -9, 0.1);
+  EXPECT_NEAR(standard_deviation(first), 1, 0.05);
+  double covariance = 0;
+  for (std::size_t i = 0; i < first.size(); ++i) covariance += (first[i] + 9) * (second[i] + 9);
+  EXPECT_NEAR(covariance / 2000, 0, 0.1);  // independent
+}
+
+TEST(Surrogate, BestAreSortedAndSavedAndLoaded) {
+  FakeModels models;
+  const auto context = test_context(test_space({4, 4}));
+  Surrogate surrogate(context, models.options(true, false)),
+      other(context, models.options(true, false));
+  for (const Candidate& c : candidates_of(some)) surrogate.tell(complete_trial(c));
+  other.load(surrogate.save());
+  for (Surrogate* s : {&surrogate, &other}) {
+    const auto best = s->best(2);
+    ASSERT_EQ(best.size(), 2u);
+    EXPECT_EQ(best[0].architecture, some[1]);
+    EXPECT_EQ(best[1].architecture, some[2]);
+    EXPECT_EQ(best[1].trial_id, 2u);
+    EXPECT_EQ(s->best(9).size(), 4u);
+  }
+}
+
+}  // namespace
+}  // namespace espalier
