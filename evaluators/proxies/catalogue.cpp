@@ -1,3 +1,6 @@
+#include "evaluators/proxies/activation_proxies.hpp"
+#include "evaluators/proxies/az_nas.hpp"
+#include "evaluators/proxies/gradient_proxies.hpp"
 #include "evaluators/proxies/proxy.hpp"
 
 namespace espalier {
@@ -15,6 +18,8 @@ Proxy cost_proxy(std::string doc, std::int64_t Cost::*member) {
 }  // namespace
 
 ProxyCatalogue proxy_catalogue() {
+  Proxy complexity = cost_proxy("AZ-NAS: number of multiply-accumulates", &Cost::macs);
+  complexity.direction = Direction::maximize;
   return {
       {"params", cost_proxy("number of parameters", &Cost::params)},
       {"macs", cost_proxy("number of multiply-accumulates", &Cost::macs)},
@@ -25,6 +30,48 @@ ProxyCatalogue proxy_catalogue() {
        {.doc = "log determinant of how the rectifiers tell images apart",
         .needs_data = true,
         .score = naswot}},
+      {"epe_nas",
+       {.doc = "EPE-NAS: how the gradients at the images of one class correlate",
+        .needs_data = true,
+        .score = epe_nas}},
+      {"zen",
+       {.doc = "Zen score: how far noise moves the last feature map, batch norms compensated",
+        .score = zen}},
+      {"entropy",
+       {.doc = "MAE-DET: entropy of the last feature map of the network's linear part",
+        .score = entropy_score}},
+      {"ntk",
+       {.doc = "condition number of the neural tangent kernel",
+        .direction = Direction::minimize,
+        .needs_data = true,
+        .score = ntk}},
+      {"linear_regions",
+       {.doc = "linear regions that small images fall into, in a thin network",
+        .needs_data = true,
+        .score = linear_regions}},
+      {"zico",
+       {.doc = "ZiCo: mean gradients of two batches over their deviation",
+        .needs_data = true,
+        .score = zico}},
+      {"gradsign",
+       {.doc = "GradSign: how far images agree on the signs of gradients",
+        .needs_data = true,
+        .score = gradsign}},
+      {"meco",
+       {.doc = "MeCo: smallest eigenvalues of the correlations of channels", .score = meco}},
+      {"swap",
+       {.doc = "SWAP: number of different activation patterns over the images",
+        .needs_data = true,
+        .score = swap_score}},
+      {"az_expressivity",
+       {.doc = "AZ-NAS: entropy of the principal components of the blocks' outputs",
+        .score = az_expressivity}},
+      {"az_progressivity",
+       {.doc = "AZ-NAS: smallest step of the expressivity from block to block",
+        .score = az_progressivity}},
+      {"az_trainability",
+       {.doc = "AZ-NAS: how evenly blocks pass gradients on", .score = az_trainability}},
+      {"az_complexity", complexity},
   };
 }
 

@@ -207,7 +207,7 @@ TEST(Naswot, IsZeroWhereUnitsAreFewerThanImages) {
 
 TEST(ProxyCatalogue, SaysWhatEachNeeds) {
   const ProxyCatalogue proxies = proxy_catalogue();
-  EXPECT_THAT(proxies, testing::SizeIs(4));
+  EXPECT_THAT(proxies, testing::SizeIs(17));
   for (const auto& [name, proxy] : proxies) {
     EXPECT_FALSE(proxy.doc.empty()) << name;
     EXPECT_EQ(proxy.needs_data, name == "naswot");
