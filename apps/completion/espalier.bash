@@ -62,7 +62,7 @@ _espalier() {
     pareto | trials) options="--json --csv" ;;
     describe) options=$networks ;;
     estimate) options="$networks --hardware" ;;
-    score) options="$networks --proxy --data --batch-size --seed --threads" ;;
+    score) options="$networks --proxy --data --batch-size --seed --threads --aggregate" ;;
     compare) options="--seeds --trials --at --within --out --threads --set --json" ;;
     compare-spaces) options="$scores --level --normalize --bins" ;;
     shrink) options="$scores --space --space-file --drop --target-size --per-round" ;;

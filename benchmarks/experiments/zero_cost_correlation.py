@@ -5,8 +5,8 @@
 
 The cells are those of NAS-Bench-Suite-Zero's sample (benchmarks/tables/nasbench201_proxies.csv.gz).
 Each is scored by `espalier score` with C=16, N=5 on the first 64 images of the training split of
-CIFAR-10, whose binary version is in the directory CIFAR10 (16 images for ntk, which takes a backward
-pass for each), with seed 1; the first 100 cells with seed 2, too. All is kept in
+CIFAR-10, whose binary version is in the directory CIFAR10, with seed 1; the first 100 cells with
+seed 2, too. PROXY is a proxy's name, or NAME:IMAGES for another number of images. All is kept in
 WORK: stopped and called again, it goes on. The scores are written to zero_cost_correlation.csv beside
 this file, with those of earlier calls that are there; results are printed:
 Spearman's rank correlation of a proxy with accuracy, that of the published score of the same proxy,
@@ -28,7 +28,7 @@ OUT = HERE / "zero_cost_correlation.csv"
 PROGRAM = os.environ.get("PROGRAM", "build/release/bin/espalier")
 THREADS = os.environ.get("THREADS", "1")
 CELLS = {1: 491, 2: 100}  # with each seed
-BATCH = {"ntk": 16}  # 64 for the others
+BATCH = "64"
 CHUNK = 20  # cells a call
 
 # The published score of each proxy; the others have none on these cells.
@@ -43,10 +43,18 @@ def read_table(name):
         return list(csv.DictReader(file))
 
 
+def name_of(proxy):
+    return proxy.partition(":")[0]
+
+
+def batch_of(proxy):
+    return proxy.partition(":")[2] or BATCH
+
+
 def groups(proxies):
     """Those that one call scores: of one batch size."""
-    sizes = {BATCH.get(p, 64) for p in proxies}
-    return [[p for p in proxies if BATCH.get(p, 64) == size] for size in sorted(sizes, reverse=True)]
+    sizes = dict.fromkeys(map(batch_of, proxies))
+    return [[p for p in proxies if batch_of(p) == size] for size in sizes]
 
 
 def score(work, data, archs, proxies, seed):
@@ -58,18 +66,18 @@ def score(work, data, archs, proxies, seed):
         if not missing:
             continue
         command = [PROGRAM, "score", "--space", "nasbench201", "--data", f"cifar10:{data}",
-                   "--batch-size", str(BATCH.get(missing[0], 64)), "--seed", str(seed), "--threads", THREADS, "--json"]
+                   "--batch-size", batch_of(missing[0]), "--seed", str(seed), "--threads", THREADS, "--json"]
         for arch in archs[begin:begin + CHUNK]:
             command += ["--arch", arch]
         for proxy in missing:
-            command += ["--proxy", proxy]
+            command += ["--proxy", name_of(proxy)]
         start = time.monotonic()
         rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         print(f"seed {seed}, cells {begin}+: {', '.join(missing)}: "
               f"{(time.monotonic() - start) / len(rows):.2f} s a cell", file=sys.stderr, flush=True)
         for proxy in missing:
             part = path[proxy].with_suffix(".part")
-            part.write_text(json.dumps([row[proxy] for row in rows]))
+            part.write_text(json.dumps([row[name_of(proxy)] for row in rows]))
             part.rename(path[proxy])
     return {p: [s for begin in range(0, len(archs), CHUNK)
                 for s in json.loads((work / f"{p}-{seed}-{begin}.json").read_text())]
@@ -106,8 +114,8 @@ def show(sample, columns):
             continue
         ours, again = columns[name], columns.get(f"{proxy}_2")
         cells = [f"{spearman(ours, accuracy):9.3f}", " " * 10, " " * 8, ""]
-        if proxy in PUBLISHED:
-            theirs = [float(row[PUBLISHED[proxy]]) for row in sample]
+        if name_of(proxy) in PUBLISHED:
+            theirs = [float(row[PUBLISHED[name_of(proxy)]]) for row in sample]
             cells[1:3] = [f"{spearman(theirs, accuracy):10.3f}", f"{spearman(ours, theirs):8.3f}"]
         if again:
             cells[3] = f"{spearman(ours[:len(again)], again):8.3f}"

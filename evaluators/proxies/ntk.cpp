@@ -31,8 +31,13 @@ double ntk(const ProxyInput& input) {
     rows.push_back(torch::cat(parts));
   }
   const at::Tensor matrix = torch::stack(rows);
-  const at::Tensor kernel = torch::mm(matrix, matrix.t()).to(torch::kCPU, torch::kDouble);
-  const at::Tensor eigenvalues = torch::linalg_eigvalsh(kernel);  // ascending
+  at::Tensor kernel =
+      torch::zeros({images.size(0), images.size(0)}, matrix.options().dtype(torch::kDouble));
+  for (const at::Tensor& part : matrix.split(1 << 16, 1)) {  // float32 would lose small eigenvalues
+    const at::Tensor columns = part.to(torch::kDouble);
+    kernel.addmm_(columns, columns.t());
+  }
+  const at::Tensor eigenvalues = torch::linalg_eigvalsh(kernel.to(torch::kCPU));  // ascending
   const double smallest = eigenvalues[0].item<double>(), largest = eigenvalues[-1].item<double>();
   return smallest * largest_condition > largest ? largest / smallest : largest_condition;
 }

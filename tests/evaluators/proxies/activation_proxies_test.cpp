@@ -130,7 +130,7 @@ TEST(ConvolutionalProxies, RefuseTransformers) {
   const NodeId x = b.layer_norm(b.conv(b.input(1, 4, 4), 2));
   b.output(b.linear(b.flatten(b.global_avg_pool(x)), 4));
   const Graph graph = b.build();
-  for (const auto& [name, proxy] : {std::pair{"zen", zen}, std::pair{"entropy", entropy_score}}) {
+  for (const auto& [name, proxy] : {std::pair{"zen", &zen}, std::pair{"entropy", &entropy_score}}) {
     EXPECT_EQ(throws<UnsupportedError>([&] { score_of(proxy, graph); }),
               "the proxy \"" + std::string(name) +
                   "\" is defined for convolutional networks with batch norms, but this one has the "
@@ -253,10 +253,11 @@ TEST(LinearRegions, SaysWhereThereIsNoThinForm) {
   NodeId x = b.channel_shuffle(b.conv(b.input(1, 4, 4), 4), 2);
   x = b.activation(x, ActivationKind::relu);
   b.output(b.linear(b.flatten(b.global_avg_pool(x)), 4));
-  EXPECT_EQ(throws<UnsupportedError>(
-                [&] { score_of(linear_regions, b.build(), normal_batch(4, 4, 1, 4)); }),
-            "the proxy \"linear_regions\" scores a thin form of the network, but the operator "
-            "channel_shuffle has none");
+  const Graph graph = b.build();
+  EXPECT_EQ(
+      throws<UnsupportedError>([&] { score_of(linear_regions, graph, normal_batch(4, 4, 1, 4)); }),
+      "the proxy \"linear_regions\" scores a thin form of the network, but the operator "
+      "channel_shuffle has none");
   EXPECT_EQ(
       throws<UnsupportedError>([&] {
         score_of(linear_regions, network_without_norms(1, 3, 2), normal_batch(4, 3, 1, 4));
@@ -280,8 +281,8 @@ TEST(Meco, IsTheSumOfSmallestEigenvalues) {
       normal_images(graph, 1, Rng(proxy_seed).fork("meco"), at::kCPU).to(at::kDouble);
   // Of two channels that correlate with r, the eigenvalues are 1 + r and 1 - r.
   const auto smallest = [](const at::Tensor& map) {
-    const at::Tensor x = map[0][0] - map[0][0].mean(), y = map[0][1] - map[0][1].mean();
-    const double r = ((x * y).sum() / (x.square().sum() * y.square().sum()).sqrt()).item<double>();
+    const at::Tensor u = map[0][0] - map[0][0].mean(), v = map[0][1] - map[0][1].mean();
+    const double r = ((u * v).sum() / (u.square().sum() * v.square().sum()).sqrt()).item<double>();
     return 1 - std::abs(r);
   };
   const at::Tensor map = at::conv2d(image, module.tensor("conv.weight"), {}, 1, 1);
@@ -295,7 +296,8 @@ TEST(Meco, ConstantChannelsCorrelateWithNothing) {
   EXPECT_NEAR(score_of(meco, b.build()), 1, 1e-9);
   GraphBuilder flat;
   flat.output(flat.linear(flat.flatten(flat.input(1, 5, 5)), 4));
-  EXPECT_EQ(throws<UnsupportedError>([&] { score_of(meco, flat.build()); }),
+  const Graph graph = flat.build();
+  EXPECT_EQ(throws<UnsupportedError>([&] { score_of(meco, graph); }),
             "the proxy \"meco\" compares channels of feature maps, but the network has none behind "
             "its input");
 }

@@ -105,7 +105,7 @@ TEST(AzNas, TrainabilityIsTheSpectralNormBetweenGradients) {
     const Graph graph = linear_blocks(3, last);
     GraphModule module(graph, {.dtype = at::kDouble});
     draw_normal_weights(module, az_rng, Deviation::fan_in);
-    const double norm = module.tensor("last.weight").detach().norm().item<double>();
+    const double norm = module.tensor("block.last.weight").detach().norm().item<double>();
     EXPECT_NEAR(score_of(az_trainability, graph), 2 - norm - 1 / (norm + 1e-6), 1e-5);
   }
 }

