@@ -38,17 +38,23 @@ std::vector<bool> nodes_before(const Graph& graph, NodeId last) {
   return found;
 }
 
-// The last nodes of the scopes of one depth, as far as they are feature maps.
-std::vector<NodeId> block_ends(const Graph& graph, const std::vector<bool>& used, int depth) {
+// The last nodes of the scopes of one depth, as far as they are feature maps and the scope does not
+// go on behind `last`, as the classifier's does. `used` are the nodes that `last` depends on.
+std::vector<NodeId> block_ends(const Graph& graph, NodeId last, const std::vector<bool>& used,
+                               int depth) {
   std::map<ScopeId, NodeId> ends;
   for (NodeId id = 0; id < graph.size(); ++id) {
-    if (!used[id]) continue;
     ScopeId scope = graph.node(id).scope;
     while (depth_of(graph, scope) > depth) scope = graph.scope(scope).parent;
     while (scope != no_scope && graph.scope(scope).kind == "stage") {
       scope = graph.scope(scope).parent;
     }
-    if (depth_of(graph, scope) == depth) ends[scope] = id;
+    if (depth_of(graph, scope) != depth) continue;
+    if (id > last) {
+      ends.erase(scope);
+    } else if (used[id]) {
+      ends[scope] = id;
+    }
   }
   std::vector<NodeId> result;
   for (const auto& [scope, end] : ends) {
@@ -68,10 +74,11 @@ std::vector<at::Tensor> block_outputs(const ProxyInput& input) {
   std::map<NodeId, at::Tensor> outputs;
   int deepest = 0;
   for (const Node& node : graph.nodes()) deepest = std::max(deepest, depth_of(graph, node.scope));
-  const std::vector<bool> used = nodes_before(graph, last_feature_map(graph));
+  const NodeId last = last_feature_map(graph);
+  const std::vector<bool> used = nodes_before(graph, last);
   std::vector<NodeId> ends;
   for (int depth = 1; depth <= deepest && ends.size() < 2; ++depth) {
-    ends = block_ends(graph, used, depth);
+    ends = block_ends(graph, last, used, depth);
   }
   if (ends.size() < 2) {
     throw UnsupportedError(

@@ -14,7 +14,7 @@ namespace espalier {
 /// the covariance of the channels of a block's output over all pixels of 64 normal images.
 ///
 /// Blocks of all proxies of AZ-NAS are the parts of the network that the space names: the outermost
-/// scopes in front of the last feature map, of a stage its parts, as far as their output is a
+/// scopes that end in front of the classifier, of a stage its parts, as far as their output is a
 /// feature map; where that gives less than two, the scopes one level deeper. Weights are normal of
 /// variance 2 / fan-in, batch norms use the batch's statistics.
 ///

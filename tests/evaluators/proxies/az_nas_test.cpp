@@ -38,6 +38,7 @@ Graph three_blocks(std::vector<NodeId>* ends = nullptr) {
     found.push_back(x = conv_block(b, x, 2, "block2"));
   }
   const auto head = b.scope("head");
+  x = b.activation(b.batch_norm(x), ActivationKind::relu);
   b.output(b.linear(b.flatten(b.global_avg_pool(x)), 4));
   if (ends != nullptr) *ends = found;
   return b.build();
