@@ -1,11 +1,16 @@
 #include <fmt/format.h>
 
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "apps/stop_signals.hpp"
 #include "apps/verbs.hpp"
 #include "core/error.hpp"
+#include "core/parallel.hpp"
+#include "core/progress.hpp"
 #include "evaluators/zero_cost.hpp"
 #include "study/chart.hpp"
 
@@ -19,6 +24,7 @@ struct Arguments {
   ZeroCostOptions options;
   std::uint64_t seed = 1;
   int threads = 1;
+  int workers = static_cast<int>(hardware_threads());
   bool json = false;
 };
 
@@ -34,18 +40,31 @@ int score(const Arguments& arguments, const Catalogue& catalogue) {
   ZeroCostOptions options = arguments.options;
   options.proxies = arguments.proxies;
   ZeroCostEvaluator evaluator(context, options);
+  const std::size_t count = networks.architectures.size();
+  std::vector<std::vector<double>> scores(count);
+  const StopSignals signals;
+  {
+    std::optional<Progress> progress;
+    if (count > 1) progress.emplace("networks", count);
+    std::atomic<std::uint64_t> done = 0;
+    parallel_for(count, static_cast<std::size_t>(arguments.workers), [&](std::size_t i) {
+      if (signals.stopped()) return;
+      const Candidate candidate{.architecture = networks.architectures[i]};
+      Rng rng(arguments.seed);  // the same for all
+      scores[i] =
+          evaluator.evaluate(candidate, Network(*networks.space, candidate.architecture), rng);
+      if (progress) progress->update(++done);
+    });
+  }
+  if (signals.stopped()) return exit_interrupted;
   Json json = Json::array();
   std::string text;
-  for (std::size_t i = 0; i < networks.architectures.size(); ++i) {
-    const Candidate candidate{.architecture = networks.architectures[i]};
-    Rng rng(arguments.seed);  // the same for all
-    const std::vector<double> scores =
-        evaluator.evaluate(candidate, Network(*networks.space, networks.architectures[i]), rng);
+  for (std::size_t i = 0; i < count; ++i) {
     Json values = {{"arch", networks.names[i]}};
     text += networks.names[i] + "\n";
-    for (std::size_t p = 0; p < scores.size(); ++p) {
-      values[evaluator.metrics()[p].name] = scores[p];
-      text += fmt::format("  {:<16} {}\n", evaluator.metrics()[p].name, short_number(scores[p]));
+    for (std::size_t p = 0; p < scores[i].size(); ++p) {
+      values[evaluator.metrics()[p].name] = scores[i][p];
+      text += fmt::format("  {:<16} {}\n", evaluator.metrics()[p].name, short_number(scores[i][p]));
     }
     json.push_back(std::move(values));
   }
@@ -65,7 +84,12 @@ Verb add_score(CLI::App& app, const Catalogue& catalogue) {
   verb.add_option("--batch-size", arguments->options.batch_size, "images in the batch")
       ->check(CLI::Range(2, 1 << 20));
   verb.add_option("--seed", arguments->seed, "of the random weights");
-  verb.add_option("--threads", arguments->threads, "of LibTorch")->check(CLI::Range(1, 1024));
+  verb.add_option("--threads", arguments->threads, "of LibTorch, for each network at work")
+      ->check(CLI::Range(1, 1024));
+  verb.add_option("--workers", arguments->workers,
+                  "networks at work at once, which scores do not depend on; one a processor unless "
+                  "given")
+      ->check(CLI::Range(1, 1024));
   verb.add_flag("--json", arguments->json, "prints JSON");
   return [arguments, &catalogue] { return score(*arguments, catalogue); };
 }
