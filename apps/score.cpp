@@ -1,11 +1,16 @@
 #include <fmt/format.h>
 
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "apps/stop_signals.hpp"
 #include "apps/verbs.hpp"
 #include "core/error.hpp"
+#include "core/parallel.hpp"
+#include "core/progress.hpp"
 #include "evaluators/proxies/az_nas.hpp"
 #include "evaluators/zero_cost.hpp"
 #include "study/chart.hpp"
@@ -20,6 +25,7 @@ struct Arguments {
   ZeroCostOptions options;
   std::uint64_t seed = 1;
   int threads = 1;
+  int workers = static_cast<int>(hardware_threads());
   bool aggregate = false;
   bool json = false;
 };
@@ -58,17 +64,28 @@ int score(const Arguments& arguments, const Catalogue& catalogue) {
   options.proxies = arguments.proxies;
   ZeroCostEvaluator evaluator(context, options);
   if (arguments.aggregate) check_directions(evaluator.metrics());
-  std::vector<std::vector<double>> scores;
-  for (const Architecture& architecture : networks.architectures) {
-    Rng rng(arguments.seed);  // the same for all
-    scores.push_back(evaluator.evaluate({.architecture = architecture},
-                                        Network(*networks.space, architecture), rng));
+  const std::size_t count = networks.architectures.size();
+  std::vector<std::vector<double>> scores(count);
+  const StopSignals signals;
+  {
+    std::optional<Progress> progress;
+    if (count > 1) progress.emplace("networks", count);
+    std::atomic<std::uint64_t> done = 0;
+    parallel_for(count, static_cast<std::size_t>(arguments.workers), [&](std::size_t i) {
+      if (signals.stopped()) return;
+      const Candidate candidate{.architecture = networks.architectures[i]};
+      Rng rng(arguments.seed);  // the same for all
+      scores[i] =
+          evaluator.evaluate(candidate, Network(*networks.space, candidate.architecture), rng);
+      if (progress) progress->update(++done);
+    });
   }
+  if (signals.stopped()) return exit_interrupted;
   std::vector<double> together;
   if (arguments.aggregate) together = aggregate(scores, evaluator.metrics());
   Json json = Json::array();
   std::string text;
-  for (std::size_t i = 0; i < scores.size(); ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     Json values = {{"arch", networks.names[i]}};
     text += networks.names[i] + "\n";
     const auto add = [&](const std::string& name, double value) {
@@ -97,7 +114,12 @@ Verb add_score(CLI::App& app, const Catalogue& catalogue) {
   verb.add_option("--batch-size", arguments->options.batch_size, "images in the batch")
       ->check(CLI::Range(2, 1 << 20));
   verb.add_option("--seed", arguments->seed, "of the random weights");
-  verb.add_option("--threads", arguments->threads, "of LibTorch")->check(CLI::Range(1, 1024));
+  verb.add_option("--threads", arguments->threads, "of LibTorch, for each network at work")
+      ->check(CLI::Range(1, 1024));
+  verb.add_option("--workers", arguments->workers,
+                  "networks at work at once, which scores do not depend on; one a processor unless "
+                  "given")
+      ->check(CLI::Range(1, 1024));
   verb.add_flag("--aggregate", arguments->aggregate,
                 "adds what all scores say together of several networks: the sum of the logarithms "
                 "of a network's ranks (of the proxies az_*: AZ-NAS)");

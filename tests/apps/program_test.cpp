@@ -175,6 +175,15 @@ TEST(Score, GivesProxiesWithAndWithoutData) {
   EXPECT_EQ(score({"--proxy", "synflow", "--proxy", "params"}).json(), json);
   EXPECT_EQ(score({"--proxy", "synflow", "params"}).json(), json);
   EXPECT_NE(score({"--proxy", "synflow", "--proxy", "params", "--seed", "2"}).json(), json);
+  const Json two = score({"--proxy", "synflow", "params", "--arch", R"({"stage1.depth": "2"})",
+                          "--workers", "2"})
+                       .json();
+  ASSERT_EQ(two.size(), 2u);
+  EXPECT_THAT(two, testing::Contains(json[0]));
+  EXPECT_EQ(score({"--proxy", "synflow", "params", "--arch", R"({"stage1.depth": "2"})",
+                   "--workers", "1"})
+                .json(),
+            two);
   const Outcome without = score({"--proxy", "naswot"});
   EXPECT_EQ(without.code, 2);
   EXPECT_THAT(without.err, HasSubstr("needs images"));
