@@ -7,10 +7,12 @@ The cells are those of NAS-Bench-Suite-Zero's sample (benchmarks/tables/nasbench
 Each is scored by `espalier score` with C=16, N=5 on the first 64 images of the training split of
 CIFAR-10, whose binary version is in the directory CIFAR10, with seed 1; the first 100 cells with
 seed 2, too. PROXY is a proxy's name, or NAME:IMAGES for another number of images. All is kept in
-WORK: stopped and called again, it goes on. The scores are written to zero_cost_correlation.csv beside
-this file, with those of earlier calls that are there; results are printed:
-Spearman's rank correlation of a proxy with accuracy, that of the published score of the same proxy,
-that of both scores, and that of both seeds. Without proxies, nothing is scored. PROGRAM and THREADS are read from the environment.
+WORK: stopped and called again, it goes on; when it is stopped, it shows the cells that it has.
+
+The scores are written to zero_cost_correlation.csv beside this file, with those of other proxies
+that are there. Printed are Spearman's rank correlations: of a proxy with accuracy, of the published
+score of the same proxy with accuracy, of both scores, and of both seeds. Without proxies, nothing is
+scored. PROGRAM and FLAGS, further flags of `espalier score`, are read from the environment.
 """
 
 import csv
@@ -18,6 +20,7 @@ import gzip
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +29,7 @@ HERE = pathlib.Path(__file__).parent
 TABLES = HERE.parent / "tables"
 OUT = HERE / "zero_cost_correlation.csv"
 PROGRAM = os.environ.get("PROGRAM", "build/release/bin/espalier")
-THREADS = os.environ.get("THREADS", "1")
+FLAGS = os.environ.get("FLAGS", "--workers 1").split()
 CELLS = {1: 491, 2: 100}  # with each seed
 BATCH = "64"
 CHUNK = 20  # cells a call
@@ -58,15 +61,13 @@ def groups(proxies):
 
 
 def score(work, data, archs, proxies, seed):
-    """Scores of each proxy, in the order of the cells; one call scores all that a chunk lacks."""
-    archs = archs[:CELLS[seed]]
+    """Scores the cells with proxies of one batch size, as far as WORK lacks them."""
     for begin in range(0, len(archs), CHUNK):
-        path = {p: work / f"{p}-{seed}-{begin}.json" for p in proxies}
-        missing = [p for p in proxies if not path[p].exists()]
+        missing = [p for p in proxies if not part_of(work, p, seed, begin).exists()]
         if not missing:
             continue
         command = [PROGRAM, "score", "--space", "nasbench201", "--data", f"cifar10:{data}",
-                   "--batch-size", batch_of(missing[0]), "--seed", str(seed), "--threads", THREADS, "--json"]
+                   "--batch-size", batch_of(missing[0]), "--seed", str(seed), *FLAGS, "--json"]
         for arch in archs[begin:begin + CHUNK]:
             command += ["--arch", arch]
         for proxy in missing:
@@ -76,12 +77,25 @@ def score(work, data, archs, proxies, seed):
         print(f"seed {seed}, cells {begin}+: {', '.join(missing)}: "
               f"{(time.monotonic() - start) / len(rows):.2f} s a cell", file=sys.stderr, flush=True)
         for proxy in missing:
-            part = path[proxy].with_suffix(".part")
-            part.write_text(json.dumps([row[name_of(proxy)] for row in rows]))
-            part.rename(path[proxy])
-    return {p: [s for begin in range(0, len(archs), CHUNK)
-                for s in json.loads((work / f"{p}-{seed}-{begin}.json").read_text())]
-            for p in proxies}
+            path = part_of(work, proxy, seed, begin)
+            written = path.with_suffix(".part")
+            written.write_text(json.dumps([row[name_of(proxy)] for row in rows]))
+            written.rename(path)
+
+
+def part_of(work, proxy, seed, begin):
+    return work / f"{proxy}-{seed}-{begin}.json"
+
+
+def scores_in(work, proxy, seed):
+    """Those of the first cells, as far as they have been scored without a gap."""
+    scores = []
+    for begin in range(0, CELLS[seed], CHUNK):
+        path = part_of(work, proxy, seed, begin)
+        if not path.exists():
+            break
+        scores += json.loads(path.read_text())
+    return scores
 
 
 def ranks(values):
@@ -106,37 +120,50 @@ def spearman(x, y):
 
 
 def show(sample, columns):
-    accuracy = [float(row["val_accuracy"]) for row in sample]
-    print(f"{'':18} {'accuracy':>9} {'published':>10} {'scores':>8} {'seeds':>8}")
-    for name in columns:
+    print(f"{'':18} {'cells':>5} {'accuracy':>9} {'published':>10} {'scores':>8} {'seeds':>8}")
+    for name, ours in columns.items():
         proxy, seed = name.rsplit("_", 1)
         if seed != "1":
             continue
-        ours, again = columns[name], columns.get(f"{proxy}_2")
-        cells = [f"{spearman(ours, accuracy):9.3f}", " " * 10, " " * 8, ""]
+        cells = sample[:len(ours)]
+        accuracy = [float(row["val_accuracy"]) for row in cells]
+        figures = [f"{spearman(ours, accuracy):9.3f}", " " * 10, " " * 8, ""]
         if name_of(proxy) in PUBLISHED:
-            theirs = [float(row[PUBLISHED[name_of(proxy)]]) for row in sample]
-            cells[1:3] = [f"{spearman(theirs, accuracy):10.3f}", f"{spearman(ours, theirs):8.3f}"]
+            theirs = [float(row[PUBLISHED[name_of(proxy)]]) for row in cells]
+            figures[1:3] = [f"{spearman(theirs, accuracy):10.3f}", f"{spearman(ours, theirs):8.3f}"]
+        again = columns.get(f"{proxy}_2", [])[:len(ours)]
         if again:
-            cells[3] = f"{spearman(ours[:len(again)], again):8.3f}"
-        print(f"{proxy:18} " + " ".join(cells).rstrip())
+            figures[3] = f"{spearman(ours[:len(again)], again):8.3f}"
+        print(f"{proxy:18} {len(ours):5} " + " ".join(figures).rstrip())
+
+
+def stop(*_):
+    raise KeyboardInterrupt
 
 
 def main():
+    signal.signal(signal.SIGTERM, stop)
     work, data, proxies = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
     work.mkdir(parents=True, exist_ok=True)
     sample = read_table("nasbench201_proxies")
     arch_of = {row["index"]: row["arch"] for row in read_table("nasbench201")}
     archs = [arch_of[row["index"]] for row in sample]
+    try:
+        for seed in CELLS:
+            for group in groups(proxies):
+                score(work, data, archs[:CELLS[seed]], group, seed)
+    except KeyboardInterrupt:
+        print("stopped: the cells scored so far", file=sys.stderr)
     columns = {}
     if OUT.exists():
         with open(OUT, newline="") as file:
             rows = list(csv.DictReader(file))
         columns = {name: [float(row[name]) for row in rows if row[name]]
                    for name in rows[0] if name != "index"}
-    for seed in CELLS:
-        for group in groups(proxies):
-            for proxy, scores in score(work, data, archs, group, seed).items():
+    for proxy in proxies:
+        for seed in CELLS:
+            scores = scores_in(work, proxy, seed)
+            if scores:
                 columns[f"{proxy}_{seed}"] = scores
     with open(OUT, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
