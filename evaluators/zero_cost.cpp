@@ -7,6 +7,7 @@
 
 #include "core/error.hpp"
 #include "core/json.hpp"
+#include "evaluators/proxies/passes.hpp"
 #include "training/augmentation.hpp"
 #include "training/dataset.hpp"
 #include "training/threads.hpp"
@@ -64,6 +65,7 @@ ZeroCostEvaluator::ZeroCostEvaluator(const EvaluatorContext& context,
     }
     if (proxy.needs_data) data_ = context.data;
     proxies_.push_back(proxy);
+    passes_.insert(proxy.passes.begin(), proxy.passes.end());
     metrics_.push_back({name, proxy.unit, proxy.direction});
   }
   if (data_ != nullptr && data_->view(Split::train).size() < batch_size_) {
@@ -77,9 +79,12 @@ std::vector<double> ZeroCostEvaluator::evaluate(const Candidate&, const Network&
   const TorchThreads threads(threads_);
   const ImageBatch images =
       data_ == nullptr ? ImageBatch{} : first_images(*data_, network, batch_size_);
+  ProxyInput input{network, rng, images, device_};
+  ProxyPasses passes(input, passes_);
+  input.passes = &passes;
   std::vector<double> values;
   for (std::size_t i = 0; i < proxies_.size(); ++i) {
-    values.push_back(proxies_[i].score({network, rng, images, device_}));
+    values.push_back(proxies_[i].score(input));
     if (!std::isfinite(values.back())) {
       throw NumericalError(
           fmt::format("the proxy \"{}\" is {}, not finite", metrics_[i].name, values.back()));

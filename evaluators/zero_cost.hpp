@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,8 +18,9 @@ struct ZeroCostOptions {
 };
 OptionTable<ZeroCostOptions> zero_cost_option_table();
 
-/// Scores of untrained networks. Images are the first ones of the data's training split, the same
-/// for all candidates; weights are drawn anew from the trial's generator.
+/// Scores of untrained networks; proxies that read the same passes through a network share them
+/// (evaluators/proxies/passes.hpp). Images are the first ones of the data's training split, the
+/// same for all candidates; weights are drawn anew from the trial's generator.
 class ZeroCostEvaluator : public Evaluator {
  public:
   /// Throws ConfigError, with a pointer into the options, for a proxy that is unknown or named
@@ -32,6 +34,7 @@ class ZeroCostEvaluator : public Evaluator {
 
  private:
   std::vector<Proxy> proxies_;  // as the metrics
+  std::set<ProxyPass> passes_;  // of all of them
   std::vector<MetricInfo> metrics_;
   std::shared_ptr<const Dataset> data_;  // empty where no proxy needs it
   int batch_size_;

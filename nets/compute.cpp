@@ -43,6 +43,8 @@ bool has_bfloat16(const std::string& device) {
 #endif
 }
 
+bool Autocast::active(Place place) { return enabled(place); }
+
 Autocast::Autocast(Precision precision, Place place) : place_(place), before_(enabled(place)) {
   const bool on = precision == Precision::bfloat16;
   if (on != before_) enable(place_, on);

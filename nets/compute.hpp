@@ -23,6 +23,8 @@ class Autocast {
   enum class Place { cpu, cuda };
   Autocast(Precision precision, Place place);
   ~Autocast();
+  /// Whether it is on for the calling thread.
+  static bool active(Place place);
   Autocast(const Autocast&) = delete;
   Autocast& operator=(const Autocast&) = delete;
 

@@ -38,8 +38,9 @@ GraphModule::GraphModule(Program program, const ModuleOptions& options)
     : ModuleBase(program.graph(), weight_sizes(program.graph()), options),
       program_(std::move(program)) {}
 
-at::Tensor GraphModule::forward(const at::Tensor& x, const NodeObserver& observer) {
-  return program_.run(prepared(x), node_tensors(), mode(), observer);
+at::Tensor GraphModule::forward(const at::Tensor& x, const NodeObserver& observer,
+                                Observed observed) {
+  return program_.run(prepared(x), node_tensors(), mode(), observer, observed);
 }
 
 }  // namespace espalier

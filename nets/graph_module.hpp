@@ -19,10 +19,11 @@ class GraphModule : public ModuleBase {
   const Graph& graph() const { return program_.graph(); }
 
   /// The network's output for a batch of the graph's input shape, {N, C, H, W}; differentiable. The
-  /// observer, where one is given, sees every node's output. Throws ShapeError where x does not fit
-  /// in shape, dtype or device, and NumericalError where a batch norm would train on a single
-  /// value.
-  at::Tensor forward(const at::Tensor& x, const NodeObserver& observer = {});
+  /// observer, where one is given, sees the outputs of every node, or of those that are made.
+  /// Throws ShapeError where x does not fit in shape, dtype or device, and NumericalError where a
+  /// batch norm would train on a single value.
+  at::Tensor forward(const at::Tensor& x, const NodeObserver& observer = {},
+                     Observed observed = Observed::every_node);
 
  private:
   GraphModule(Program program, const ModuleOptions& options);

@@ -166,7 +166,7 @@ struct Runner {
       // A matrix product: a convolution's weight gradient takes up to 20 times as long here.
       return at::linear(x.flatten(1), weight.flatten(1), tensors.bias).view({x.size(0), -1, 1, 1});
     }
-    return at::conv2d(x, weight, tensors.bias, stride, padding, dilation, groups);
+    return kernels::conv2d(x, weight, tensors.bias, {stride, padding, dilation}, groups);
   }
   at::Tensor operator()(const op::BatchNorm2d& o) const {
     return normalized(o, kernels::Epilogue::none);

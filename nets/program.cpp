@@ -165,7 +165,7 @@ struct Program::Code {
   /// Runs some steps: `values` has one entry per node, with what they read.
   void run(std::size_t begin, std::size_t end, std::vector<at::Tensor>& values, const at::Tensor& x,
            std::span<const OpTensors> tensors, const RunMode& mode,
-           const NodeObserver& observer = {}) const {
+           const NodeObserver& observer = {}, Observed observed = Observed::every_node) const {
     std::vector<at::Tensor> inputs;
     for (std::size_t i = begin; i < end; ++i) {
       const Step& step = steps[i];
@@ -177,20 +177,24 @@ struct Program::Code {
         if (values[input].defined()) inputs.push_back(values[input]);
       }
       for (NodeId input : step.dead) values[input].reset();
-      if (observer) {
+      if (observer && observed == Observed::every_node) {
         value = step.copy ? inputs[0] : run_op(node, inputs, tensors[step.node], mode);
         observer(step.node, value);
         continue;
       }
-      if (step.unread_zero || value.defined()) continue;
-      if (step.copy) {
+      if (step.unread_zero) continue;
+      if (value.defined()) {
+        // by the batch norm before it
+      } else if (step.copy) {
         value = inputs[0];
       } else if (step.activation) {
         values[*step.activation] = run_batch_norm_then(graph.node(*step.activation).op, node,
                                                        inputs, tensors[step.node], mode);
+        continue;
       } else {
         value = run_op(node, inputs, tensors[step.node], mode);
       }
+      if (observer) observer(step.node, value);
     }
   }
 
@@ -346,7 +350,8 @@ Program::Program(Graph graph) {
 const Graph& Program::graph() const { return code_->graph; }
 
 at::Tensor Program::run(const at::Tensor& x, std::span<const OpTensors> tensors,
-                        const RunMode& mode, const NodeObserver& observer) const {
+                        const RunMode& mode, const NodeObserver& observer,
+                        Observed observed) const {
   const Graph& graph = code_->graph;
   const Shape& s = graph.node(graph.input()).shape;
   const std::array<std::int64_t, 3> wanted{s[0].value(), s[1].value(), s[2].value()};
@@ -359,7 +364,7 @@ at::Tensor Program::run(const at::Tensor& x, std::span<const OpTensors> tensors,
   std::vector<at::Tensor> values(graph.size());
   if (observer || !mode.training || mode.activations == Activations::kept ||
       !at::GradMode::is_enabled()) {
-    code_->run(0, code_->steps.size(), values, x, tensors, mode, observer);
+    code_->run(0, code_->steps.size(), values, x, tensors, mode, observer, observed);
   } else {
     for (const Segment& segment : make_segments(graph, code_->steps)) {
       Recomputed::run(code_, segment, values, x, tensors, mode);

@@ -15,10 +15,15 @@ namespace espalier {
 /// Called with each node and its output.
 using NodeObserver = std::function<void(NodeId, const at::Tensor&)>;
 
+/// Which nodes an observer sees: every one, or those whose outputs a run makes without one, so that
+/// it costs nothing more: not zeros that are only added, not batch norms that are one pass with
+/// their activation.
+enum class Observed { every_node, what_is_made };
+
 /// The operators of a concrete graph in the order in which they run. Nodes that the output does not
 /// depend on are left out, what several nodes compute alike is computed once, and without an
-/// observer zeros are not added and a batch norm and its activation are one pass. Copies share all
-/// of it.
+/// observer of every node zeros are not added and a batch norm and its activation are one pass.
+/// Copies share all of it.
 ///
 /// Activations that are recomputed: the operators are cut into about as many runs as the square root
 /// of their number, where few values are in use. Only the values between runs are kept; a run is
@@ -40,7 +45,7 @@ class Program {
   /// not fit the graph's input; a backward pass through what was recomputed throws UnsupportedError
   /// where its own gradients are asked for.
   at::Tensor run(const at::Tensor& x, std::span<const OpTensors> tensors, const RunMode& mode,
-                 const NodeObserver& observer = {}) const;
+                 const NodeObserver& observer = {}, Observed observed = Observed::every_node) const;
 
   struct Code;  // for program.cpp alone
 

@@ -26,7 +26,7 @@ _espalier() {
       return
       ;;
     --proxy)
-      COMPREPLY=($(compgen -W "params macs synflow naswot" -- "$word"))
+      COMPREPLY=($(compgen -W "params macs l2_norm plain grad_norm snip grasp fisher jacob_cov synflow log_synflow naswot" -- "$word"))
       return
       ;;
     --cost)
@@ -62,7 +62,7 @@ _espalier() {
     pareto | trials) options="--json --csv" ;;
     describe) options=$networks ;;
     estimate) options="$networks --hardware" ;;
-    score) options="$networks --proxy --data --batch-size --seed --threads" ;;
+    score) options="$networks --proxy --data --batch-size --seed --threads --workers --aggregate" ;;
     compare) options="--seeds --trials --at --within --out --threads --set --json" ;;
     compare-spaces) options="$scores --level --normalize --bins" ;;
     shrink) options="$scores --space --space-file --drop --target-size --per-round" ;;

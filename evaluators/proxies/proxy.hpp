@@ -22,6 +22,18 @@ struct ImageBatch {
   std::vector<std::int64_t> labels;     ///< {N}
 };
 
+/// Passes through a candidate's network that several proxies read: see ProxyPasses, whose members
+/// have these names.
+enum class ProxyPass {
+  loss_gradients,
+  channel_saliencies,
+  hessian_gradient_products,
+  input_gradients,
+  agreements,
+  synaptic_flow
+};
+class ProxyPasses;
+
 /// What a proxy sees of a candidate.
 struct ProxyInput {
   const Network& network;
@@ -30,6 +42,8 @@ struct ProxyInput {
   /// Of the network's input size; empty unless the proxy needs data.
   const ImageBatch& images;
   std::string device = "cpu";  ///< where it may compute: "cpu", "cuda:0"
+  /// Of this candidate, shared by its proxies; null where none are (evaluators/proxies/passes.hpp).
+  ProxyPasses* passes = nullptr;
 };
 
 /// A score of an untrained network.
@@ -39,6 +53,8 @@ struct Proxy {
   /// Which scores are better; empty for plain costs of the network.
   std::optional<Direction> direction = Direction::maximize;
   bool needs_data = false;
+  /// Those that it reads of the input's, so that they can be made together with those of others.
+  std::vector<ProxyPass> passes = {};
   /// A function of its input alone, called from several threads at once.
   std::function<double(const ProxyInput&)> score;
 };
@@ -46,8 +62,73 @@ struct Proxy {
 /// Proxies by name.
 using ProxyCatalogue = std::map<std::string, Proxy>;
 
-/// params, macs, synflow, naswot. A value: extend a copy with your own.
+/// params, macs and the proxies below. A value: extend a copy with your own.
 ProxyCatalogue proxy_catalogue();
+
+/// Weights below are those of convolutions and linear layers, without biases, drawn as
+/// GraphModule::reset_parameters says; the loss is the mean cross entropy of the batch, of a
+/// network in training. What does not reach the output counts 0, as in the source.
+
+/// The sum over the layers of the Euclidean norms of their weights.
+///
+/// Source: Abdelfattah et al., "Zero-cost proxies for lightweight NAS", ICLR 2021, arXiv
+/// 2101.08134, in its code alone.
+/// Test: L2Norm.IsTheSumOfTheLayersNorms.
+double l2_norm(const ProxyInput& input);
+
+/// The sum over the weights of weight x gradient of the loss, with its sign.
+///
+/// Source: Mozer & Smolensky, "Skeletonization", NIPS 1988; summed as in Abdelfattah et al., arXiv
+/// 2101.08134, in its code.
+/// Differs from the source: of weights, where the first has units.
+/// Test: LossProxies.EqualFiniteDifferences.
+double plain(const ProxyInput& input);
+
+/// The sum over the layers of the Euclidean norms of the loss's gradient at their weights.
+///
+/// Source: Abdelfattah et al., arXiv 2101.08134, section 3.2.
+/// Differs from the source: norms of layers are added, as in its code; the text has one norm.
+/// Test: LossProxies.EqualFiniteDifferences.
+double grad_norm(const ProxyInput& input);
+
+/// The sum over the weights of |weight x gradient of the loss|.
+///
+/// Source: Lee et al., "SNIP: single-shot network pruning based on connection sensitivity", ICLR
+/// 2019, arXiv 1810.02340; summed as in Abdelfattah et al., arXiv 2101.08134, section 3.2.
+/// Differs from the source: sensitivities are not divided by their sum, as in the latter.
+/// Test: LossProxies.EqualFiniteDifferences.
+double snip(const ProxyInput& input);
+
+/// The sum over the weights of -weight x (H g), with g the gradient of the loss and H its Hessian.
+///
+/// Source: Wang et al., "Picking winning tickets before training by preserving gradient flow", ICLR
+/// 2020, arXiv 2002.07376; summed as in Abdelfattah et al., arXiv 2101.08134, section 3.2.
+/// Differs from the source: one batch for g and H and outputs as they are, as in the latter's code;
+/// the first has batches of ten images a class, and divides outputs by 200.
+/// Test: Grasp.IsTheChangeOfTheGradientAlongItself.
+double grasp(const ProxyInput& input);
+
+/// The sum over the channels k of a layer's output y of half the mean over the images of (sum over
+/// places of y_k x dloss/dy_k)^2, times the weights that make the channel; over all layers.
+///
+/// Source: Theis et al., "Faster gaze prediction with dense networks and Fisher pruning", 2018,
+/// arXiv 1801.05787; Turner et al., "BlockSwap", ICLR 2020, arXiv 1906.04113; summed as in
+/// Abdelfattah et al., arXiv 2101.08134, section 3.2.
+/// Differs from the source: a channel counts once for each of its weights, as in the latter's code,
+/// and the loss is the batch's mean, so that the gradients of an image have its share.
+/// Test: Fisher.SquaresTheSumsOfImagesFoundByFiniteDifferences.
+double fisher(const ProxyInput& input);
+
+/// How little the gradients of the outputs' sum at different images correlate: with v the
+/// eigenvalues of their correlation matrix, the sum of -(log(v + k) + 1 / (v + k)), k = 1e-5.
+///
+/// Source: Mellor et al., "Neural architecture search without training", the first version of 2020,
+/// arXiv 2006.04647v1; as in Abdelfattah et al., arXiv 2101.08134, section 3.2.
+/// Differs from the source: a gradient of equal numbers (up to 1e-6 of its length), as without a
+/// path, has no correlations, and the source not a number; the score is then the lowest that there
+/// is, that of images which all correlate fully.
+/// Test: JacobCov.IsTheSumOverTheEigenvaluesOfCorrelations.
+double jacob_cov(const ProxyInput& input);
 
 /// SynFlow: the sum over the weights of convolutions and linear layers of |weight x gradient| of R,
 /// the sum of the outputs for an input of ones, where all parameters are replaced by their absolute
@@ -62,6 +143,15 @@ ProxyCatalogue proxy_catalogue();
 /// GraphModule::reset_parameters says.
 /// Test: Synflow.IsTheGradientTimesTheWeight.
 double synflow(const ProxyInput& input);
+
+/// As synflow, of |weight x log(1 + |gradient|)|: gradients explode with depth, their logarithms do
+/// not.
+///
+/// Source: Cavagnero et al., "FreeREA: training-free evolution-based architecture search", WACV
+/// 2023, arXiv 2207.05135.
+/// Differs from the source: as synflow.
+/// Test: LogSynflow.TakesTheLogarithmOfEachGradient.
+double log_synflow(const ProxyInput& input);
 
 /// NASWOT: the log determinant of K, where K[i][j] is the number of rectifier units at which images
 /// i and j agree in being positive or not; batch norms use the batch's statistics. Units are the

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "nets/compute.hpp"
+
 namespace espalier::kernels {
 namespace {
 
@@ -82,9 +84,121 @@ variable_list gradients_again(const std::function<at::Tensor(const variable_list
   return result;
 }
 
-// ---- windows
-
 using Sizes = std::vector<std::int64_t>;
+
+// ---- convolutions
+
+// <dy, conv(x, w)> is linear in each of the three, so that the gradients of a convolution and their
+// gradients are again convolutions and gradients of convolutions. LibTorch's own have kernels as
+// large as the image, which are slow.
+
+struct Convolution {
+  Sizes stride, padding, dilation;
+  std::int64_t groups = 1;
+
+  explicit Convolution(const Sizes& s)
+      : stride{s[0], s[1]}, padding{s[2], s[3]}, dilation{s[4], s[5]}, groups(s[6]) {}
+
+  at::Tensor of(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const {
+    return at::conv2d(x, weight, bias, stride, padding, dilation, groups);
+  }
+  /// {dx, dw, db} where wanted. Of x and weight, what no wanted one is computed from may be any
+  /// tensor of its shape.
+  variable_list gradients(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                          std::array<bool, 3> wanted) const {
+    const Sizes bias_size{dy.size(1)};
+    auto [dx, dw, db] = at::convolution_backward(dy, x, weight, at::OptionalIntArrayRef(bias_size),
+                                                 stride, padding, dilation, /*transposed=*/false,
+                                                 at::IntArrayRef{0, 0}, groups, wanted);
+    return {dx, dw, db};
+  }
+};
+
+Sizes packed(const Steps& steps, std::int64_t groups) {
+  return {steps.stride[0],   steps.stride[1], steps.padding[0], steps.padding[1], steps.dilation[0],
+          steps.dilation[1], groups};
+}
+
+struct Conv : torch::autograd::Function<Conv> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            const c10::optional<at::Tensor>& given_bias, const Sizes& sizes) {
+    ctx->save_for_backward({x, weight});
+    ctx->saved_data["sizes"] = sizes;
+    ctx->saved_data["bias"] = given_bias.has_value();
+    return Convolution(sizes).of(x, weight, given_bias.value_or(at::Tensor()));
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list gradients);
+};
+
+/// dx of a convolution.
+struct ConvInput : torch::autograd::Function<ConvInput> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& dy, const at::Tensor& weight,
+                            const Sizes& sizes, const Sizes& x_size) {
+    ctx->save_for_backward({dy, weight});
+    ctx->saved_data["sizes"] = sizes;
+    const at::Tensor x =
+        at::empty(x_size, dy.options(), dy.suggest_memory_format());  // its values are not read
+    return Convolution(sizes).gradients(dy, x, weight, {true, false, false})[0];
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list gradients);
+};
+
+/// dw of a convolution.
+struct ConvWeight : torch::autograd::Function<ConvWeight> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& dy, const at::Tensor& x,
+                            const Sizes& sizes, const at::Tensor& like) {
+    ctx->save_for_backward({dy, x});
+    ctx->saved_data["sizes"] = sizes;
+    return Convolution(sizes).gradients(dy, x, like, {false, true, false})[1];
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list gradients);
+};
+
+/// `like` has the weight's shape and memory order.
+at::Tensor weight_gradient(const at::Tensor& dy, const at::Tensor& x, const Sizes& sizes,
+                           const at::Tensor& like) {
+  return ConvWeight::apply(dy, x, sizes, like.detach());
+}
+
+variable_list Conv::backward(AutogradContext* ctx, variable_list gradients) {
+  const variable_list saved = ctx->get_saved_variables();
+  const at::Tensor &x = saved[0], &weight = saved[1], &dy = gradients[0];
+  const Sizes sizes = ctx->saved_data["sizes"].toIntVector();
+  const bool bias = ctx->saved_data["bias"].toBool() && ctx->needs_input_grad(2);
+  const bool input = ctx->needs_input_grad(0), kernel = ctx->needs_input_grad(1);
+  variable_list found(4);
+  if (at::GradMode::is_enabled()) {
+    if (input) found[0] = ConvInput::apply(dy, weight, sizes, x.sizes().vec());
+    if (kernel) found[1] = weight_gradient(dy, x, sizes, weight);
+    if (bias) found[2] = dy.sum({0, 2, 3});
+  } else {
+    found = Convolution(sizes).gradients(dy, x, weight, {input, kernel, bias});
+    found.emplace_back();
+  }
+  return found;
+}
+
+variable_list ConvInput::backward(AutogradContext* ctx, variable_list gradients) {
+  const variable_list saved = ctx->get_saved_variables();
+  const at::Tensor &dy = saved[0], &weight = saved[1], &v = gradients[0];
+  const Sizes sizes = ctx->saved_data["sizes"].toIntVector();
+  variable_list found(4);
+  if (ctx->needs_input_grad(0)) found[0] = Conv::apply(v, weight, c10::nullopt, sizes);
+  if (ctx->needs_input_grad(1)) found[1] = weight_gradient(dy, v, sizes, weight);
+  return found;
+}
+
+variable_list ConvWeight::backward(AutogradContext* ctx, variable_list gradients) {
+  const variable_list saved = ctx->get_saved_variables();
+  const at::Tensor &dy = saved[0], &x = saved[1], &v = gradients[0];
+  const Sizes sizes = ctx->saved_data["sizes"].toIntVector();
+  variable_list found(4);
+  if (ctx->needs_input_grad(0)) found[0] = Conv::apply(x, v, c10::nullopt, sizes);
+  if (ctx->needs_input_grad(1)) found[1] = ConvInput::apply(dy, v, sizes, x.sizes().vec());
+  return found;
+}
+
+// ---- windows
 
 Window window_of(const at::Tensor& x, Pair kernel, const Steps& steps) {
   const auto axis = [&](int i) {
@@ -129,8 +243,10 @@ std::int64_t in_row(const Window& w) { return w.w.in * w.channels; }
 std::int64_t out_row(const Window& w) { return w.w.out * w.channels; }
 
 at::Tensor conv2d_again(const Window& w, const variable_list& in) {
-  return at::conv2d(in[0], in[1], in[2], {w.h.stride, w.w.stride}, {w.h.padding, w.w.padding},
-                    {w.h.dilation, w.w.dilation}, w.channels);
+  return conv2d(
+      in[0], in[1], in[2],
+      {{w.h.stride, w.w.stride}, {w.h.padding, w.w.padding}, {w.h.dilation, w.w.dilation}},
+      w.channels);
 }
 
 /// {C,1,kh,kw} -> {kh,kw,C}
@@ -231,14 +347,13 @@ at::Tensor reciprocal_counts(const Window& window, bool count_include_pad) {
   return factors;
 }
 
+/// Average pooling and its gradient, which are each other's gradients. Neither keeps a tensor.
 struct AveragePool : torch::autograd::Function<AveragePool> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const Sizes& sizes,
                             bool count_include_pad) {
     const Window window = unpacked(sizes);
-    // x is not kept: the gradient does not need it.
     ctx->saved_data["window"] = sizes;
     ctx->saved_data["include"] = count_include_pad;
-    ctx->saved_data["images"] = x.size(0);
     const at::Tensor factors = reciprocal_counts(window, count_include_pad);
     at::Tensor y = output_of(x, window);
     share(x.size(0) * window.h.out, out_row(window), [&](std::int64_t begin, std::int64_t end) {
@@ -246,30 +361,39 @@ struct AveragePool : torch::autograd::Function<AveragePool> {
     });
     return y;
   }
+  static variable_list backward(AutogradContext* ctx, variable_list gradients);
+};
 
-  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const Window window = unpacked(ctx->saved_data["window"].toIntVector());
-    const bool include = ctx->saved_data["include"].toBool();
-    const Sizes size{ctx->saved_data["images"].toInt(), window.channels, window.h.in, window.w.in};
-    if (at::GradMode::is_enabled()) {
-      // It is linear, so any x will do.
-      const at::Tensor x = at::zeros(size, gradients[0].options()).contiguous(last);
-      return {at::avg_pool2d_backward(gradients[0], x, {window.h.kernel, window.w.kernel},
-                                      {window.h.stride, window.w.stride},
-                                      {window.h.padding, window.w.padding}, false, include,
-                                      c10::nullopt),
-              {},
-              {}};
-    }
-    const at::Tensor dy = gradients[0].contiguous(last);
-    const at::Tensor factors = reciprocal_counts(window, include);
-    at::Tensor dx = at::empty(size, dy.options(), last);
-    share(size[0] * window.h.in, in_row(window), [&](std::int64_t begin, std::int64_t end) {
+struct AveragePoolGradient : torch::autograd::Function<AveragePoolGradient> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& dy, const Sizes& sizes,
+                            bool count_include_pad) {
+    const Window window = unpacked(sizes);
+    ctx->saved_data["window"] = sizes;
+    ctx->saved_data["include"] = count_include_pad;
+    const at::Tensor factors = reciprocal_counts(window, count_include_pad);
+    at::Tensor dx =
+        at::empty({dy.size(0), window.channels, window.h.in, window.w.in}, dy.options(), last);
+    share(dx.size(0) * window.h.in, in_row(window), [&](std::int64_t begin, std::int64_t end) {
       kernels().average_pool_dx(window, data(dy), data(factors), mutable_data(dx), begin, end);
     });
-    return {dx, {}, {}};
+    return dx;
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    return {
+        AveragePool::apply(gradients[0].contiguous(last), ctx->saved_data["window"].toIntVector(),
+                           ctx->saved_data["include"].toBool()),
+        {},
+        {}};
   }
 };
+
+variable_list AveragePool::backward(AutogradContext* ctx, variable_list gradients) {
+  return {AveragePoolGradient::apply(gradients[0].contiguous(last),
+                                     ctx->saved_data["window"].toIntVector(),
+                                     ctx->saved_data["include"].toBool()),
+          {},
+          {}};
+}
 
 struct MaxPool : torch::autograd::Function<MaxPool> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const Sizes& sizes) {
@@ -345,6 +469,104 @@ struct Affine {
          const at::Tensor& bias)
       : scale(weight.defined() ? inverse_deviation * weight : inverse_deviation),
         shift(bias.defined() ? bias - mean * scale : -mean * scale) {}
+};
+
+/// The gradients {dx, dw, db} of a batch norm that trains, without an epilogue.
+struct NormGradients : torch::autograd::Function<NormGradients> {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& dy, const at::Tensor& x,
+                               const c10::optional<at::Tensor>& given_weight,
+                               const at::Tensor& mean, const at::Tensor& inverse, double eps);
+
+  /// With x^ the normalized input, s the inverse deviation and bars for means over the pixels,
+  /// dx = w s (dy - dy^- - x^ (dy x^)^-). What follows is its derivative, and those of
+  /// dw = sum dy x^ and db = sum dy, for the cotangents v, a and b.
+  static variable_list backward(AutogradContext* ctx, variable_list cotangents) {
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor dy = saved[0].contiguous(last), &x = saved[1], &weight = saved[2];
+    const at::Tensor mean = ctx->saved_data["mean"].toTensor();
+    const at::Tensor inverse = ctx->saved_data["inverse"].toTensor();
+    const double eps = ctx->saved_data["eps"].toDouble();
+    if (at::GradMode::is_enabled()) return by_libtorch(saved, cotangents, eps);
+    const std::int64_t channels = x.size(1);
+    const at::Tensor v = cotangents[0].defined() ? cotangents[0].contiguous(last)
+                                                 : at::zeros_like(x, x.options(), last);
+    const Parts parts = pixel_parts(x);
+    std::vector<float> part_sums(static_cast<std::size_t>(5 * parts.count * channels));
+    parts.run([&](std::int64_t part, std::int64_t begin, std::int64_t end) {
+      kernels().affine_sums_again(channels, data(x), data(dy), data(v), data(mean),
+                                  part_sums.data() + 5 * part * channels, begin, end);
+    });
+    std::vector<double> sums(static_cast<std::size_t>(5 * channels));
+    for (auto part = part_sums.begin(); part != part_sums.end();) {
+      for (double& sum : sums) sum += static_cast<double>(*part++);
+    }
+    at::Tensor factors = at::empty({7, channels}, x.options());
+    at::Tensor dw = at::empty_like(mean);
+    const auto count = static_cast<double>(parts.size);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const auto sum = [&](std::int64_t k) {
+        return sums[static_cast<std::size_t>(k * channels + c)] / count;
+      };
+      const auto value = [c](const at::Tensor& t, double without) {
+        return t.defined() ? static_cast<double>(data(t)[c]) : without;
+      };
+      const double s = value(inverse, 0), w = value(weight, 1);
+      const double a = value(cotangents[1], 0), b = value(cotangents[2], 0);
+      const double v_mean = sum(0), v_along = s * sum(1), dy_mean = sum(3), dy_along = s * sum(4);
+      const double both = sum(2) - v_mean * dy_mean - v_along * dy_along;
+      const double h_mean = a * dy_mean - w * s * (v_mean * dy_along + v_along * dy_mean);
+      const double h_along = a * dy_along - 2 * w * s * v_along * dy_along;
+      const double all[7] = {w * s,
+                             s * (a - w * s * v_along),
+                             b - w * s * v_mean,
+                             -w * s * s * dy_along,
+                             s * (a - w * s * v_along),
+                             -s * s * (h_along + w * s * both),
+                             -s * h_mean};
+      for (std::int64_t k = 0; k < 7; ++k) {
+        mutable_data(factors)[k * channels + c] = static_cast<float>(all[k]);
+      }
+      mutable_data(dw)[c] = static_cast<float>(s * count * both);
+    }
+    at::Tensor ddy = image_like(x), dx = image_like(x);
+    share(parts.size, channels, [&](std::int64_t begin, std::int64_t end) {
+      kernels().affine_dx_again(channels, data(x), data(dy), data(v), data(mean), data(factors),
+                                mutable_data(ddy), mutable_data(dx), begin, end);
+    });
+    return {ddy, dx, weight.defined() ? dw : at::Tensor(), {}, {}, {}};
+  }
+
+ private:
+  /// The same, differentiable.
+  static variable_list by_libtorch(const variable_list& saved, const variable_list& cotangents,
+                                   double eps) {
+    variable_list in;
+    for (const at::Tensor& t : saved) in.push_back(t.defined() ? t.view_as(t) : t);
+    const bool affine = in[2].defined();
+    const at::Tensor bias = affine ? at::zeros_like(in[2]).set_requires_grad(true) : at::Tensor();
+    const at::Tensor x = in[1].requires_grad() ? in[1] : in[1].detach().set_requires_grad(true);
+    const at::Tensor weight =
+        !affine || in[2].requires_grad() ? in[2] : in[2].detach().set_requires_grad(true);
+    const at::Tensor y = batch_norm_of_torch(x, {weight, bias, {}, {}, true, 0, eps});
+    variable_list by{x};
+    if (affine) by.insert(by.end(), {weight, bias});
+    const variable_list first = torch::autograd::grad({y}, by, {in[0]}, true, true);
+    at::Tensor sum = at::zeros({}, in[1].options());
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      if (cotangents[i].defined()) sum = sum + (first[i] * cotangents[i]).sum();
+    }
+    variable_list wanted, found(6);
+    for (const at::Tensor& t : in) {
+      if (t.defined() && t.requires_grad()) wanted.push_back(t);
+    }
+    if (wanted.empty() || !sum.requires_grad()) return found;
+    const variable_list second = torch::autograd::grad({sum}, wanted, {}, true, true, true);
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      if (in[i].defined() && in[i].requires_grad()) found[i] = second[next++];
+    }
+    return found;
+  }
 };
 
 struct Norm : torch::autograd::Function<Norm> {
@@ -427,18 +649,44 @@ struct Norm : torch::autograd::Function<Norm> {
     const auto f = static_cast<Epilogue>(ctx->saved_data["epilogue"].toInt());
     variable_list found;
     if (at::GradMode::is_enabled()) {
-      found = gradients_again(
-          [&](const variable_list& in) {
-            const at::Tensor variance = inverse.square().reciprocal() - eps;
-            return followed(batch_norm_of_torch(
-                                in[0], {in[1], in[2], mean.clone(), variance, training, 0, eps}),
-                            f);
-          },
-          saved, gradients[0]);
+      if (training && f == Epilogue::none) {
+        found = NormGradients::apply(gradients[0], x, given(weight), mean, inverse, eps);
+        if (!weight.defined()) found[1] = at::Tensor();
+        if (!bias.defined()) found[2] = at::Tensor();
+      } else {
+        found = gradients_again(
+            [&](const variable_list& in) {
+              const at::Tensor variance = inverse.square().reciprocal() - eps;
+              const at::Tensor z =
+                  training ? Norm::apply(in[0], given(in[1]), given(in[2]), mean.clone(), variance,
+                                         true, 0.0, eps, static_cast<std::int64_t>(Epilogue::none))
+                           : batch_norm_of_torch(
+                                 in[0], {in[1], in[2], mean.clone(), variance, false, 0, eps});
+              return followed(z, f);
+            },
+            saved, gradients[0]);
+      }
       found.resize(9);
       return found;
     }
-    const at::Tensor dy = gradients[0].contiguous(last);
+    found = first(gradients[0].contiguous(last), x, weight, bias,
+                  {.mean = mean, .inverse = inverse, .f = f, .training = training});
+    if (!weight.defined()) found[1] = at::Tensor();
+    if (!bias.defined()) found[2] = at::Tensor();
+    found.resize(9);
+    return found;
+  }
+
+  struct Statistics {
+    at::Tensor mean, inverse;
+    Epilogue f = Epilogue::none;
+    bool training = true;
+  };
+  /// {dx, dw, db}
+  static variable_list first(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                             const at::Tensor& bias, const Statistics& of) {
+    const at::Tensor &mean = of.mean, &inverse = of.inverse;
+    const Epilogue f = of.f;
     const std::int64_t channels = x.size(1);
     const Affine affine(mean, inverse, weight, bias);
     const Parts parts = pixel_parts(x);
@@ -460,7 +708,7 @@ struct Norm : torch::autograd::Function<Norm> {
       const double inv = static_cast<double>(data(inverse)[c]);
       mutable_data(dw)[c] = static_cast<float>(product * inv);
       mutable_data(db)[c] = static_cast<float>(sum);
-      if (!training) continue;
+      if (!of.training) continue;
       const double scale = static_cast<double>(data(affine.scale)[c]);
       const auto count = static_cast<double>(parts.size);
       mutable_data(slope)[c] = static_cast<float>(-scale * inv * inv * product / count);
@@ -474,11 +722,24 @@ struct Norm : torch::autograd::Function<Norm> {
                             data(mean), data(slope), data(offset), mutable_data(dx), begin, end);
       });
     }
-    found = {dx, weight.defined() ? dw : at::Tensor(), bias.defined() ? db : at::Tensor()};
-    found.resize(9);
-    return found;
+    return {dx, dw, db};
   }
 };
+
+variable_list NormGradients::forward(AutogradContext* ctx, const at::Tensor& given_dy,
+                                     const at::Tensor& given_x,
+                                     const c10::optional<at::Tensor>& given_weight,
+                                     const at::Tensor& mean, const at::Tensor& inverse,
+                                     double eps) {
+  const at::Tensor dy = given_dy.contiguous(last), weight = given_weight.value_or(at::Tensor());
+  ctx->set_materialize_grads(false);
+  ctx->save_for_backward({given_dy, given_x, weight});
+  ctx->saved_data["mean"] = mean;
+  ctx->saved_data["inverse"] = inverse;
+  ctx->saved_data["eps"] = eps;
+  // The shift, which the bias is part of, counts with an epilogue only.
+  return Norm::first(dy, given_x, weight, {}, {.mean = mean, .inverse = inverse});
+}
 
 // ---- factors of images, sums of inputs
 
@@ -571,6 +832,51 @@ struct WeightedSum : torch::autograd::Function<WeightedSum> {
 
 }  // namespace
 
+at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  const Steps& steps, std::int64_t groups) {
+  const auto recorded = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
+  const bool plain_types =
+      weight.scalar_type() == x.scalar_type() &&
+      (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble) &&
+      !Autocast::active(x.is_cuda() ? Autocast::Place::cuda : Autocast::Place::cpu);
+  if (plain_types && at::GradMode::is_enabled() &&
+      (recorded(x) || recorded(weight) || recorded(bias))) {
+    return Conv::apply(x, weight, given(bias), packed(steps, groups));
+  }
+  return at::conv2d(x, weight, bias, steps.stride, steps.padding, steps.dilation, groups);
+}
+
+at::Tensor sign_agreements(const at::Tensor& x) {
+  const at::NoGradGuard no_grad;
+  const std::int64_t images = x.size(0), units = images == 0 ? 0 : x.numel() / images;
+  at::Tensor result = at::empty({images, images}, at::kDouble);
+  // Whatever the order in memory, it is the same for all images.
+  if (!plain(x) || units == 0 || x.stride(0) != units || !x.is_non_overlapping_and_dense()) {
+    const at::Tensor codes = x.gt(0).to(at::kFloat).reshape({images, -1});
+    const at::Tensor both = codes.mm(codes.t()).to(at::kCPU, at::kDouble);
+    const at::Tensor own = both.diagonal().clone();
+    return (both * 2).sub_(own.unsqueeze(0)).sub_(own.unsqueeze(1)).add_(double(units));
+  }
+  const std::int64_t words = (units + 63) / 64;
+  std::vector<std::uint64_t> bits(static_cast<std::size_t>(images * words));
+  double* out = result.data_ptr<double>();
+  share(images, units, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; ++n) {
+      kernels().positive_bits(units, data(x) + n * units, bits.data() + n * words);
+    }
+  });
+  share(images, images * words / 2, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      for (std::int64_t j = 0; j <= i; ++j) {
+        const std::int64_t differ =
+            kernels().differing_bits(words, bits.data() + i * words, bits.data() + j * words);
+        out[i * images + j] = out[j * images + i] = static_cast<double>(units - differ);
+      }
+    }
+  });
+  return result;
+}
+
 at::Tensor depthwise_conv2d(const at::Tensor& image, const at::Tensor& weight,
                             const at::Tensor& bias, const Steps& steps) {
   const at::Tensor x = in_float(image);
@@ -582,8 +888,20 @@ at::Tensor depthwise_conv2d(const at::Tensor& image, const at::Tensor& weight,
       return Depthwise::apply(x, weight, given(bias), packed(window));
     }
   }
-  return at::conv2d(x, weight, bias, steps.stride, steps.padding, steps.dilation,
-                    x.size(1) / weight.size(1));
+  return conv2d(x, weight, bias, steps, x.size(1) / weight.size(1));
+}
+
+at::Tensor image_products(const at::Tensor& x, const at::Tensor& y) {
+  if (!usable_image(x) || !usable_image(y) || x.sizes() != y.sizes()) {
+    return (x * y).flatten(2).sum(2);
+  }
+  const std::int64_t pixels = x.size(2) * x.size(3), channels = x.size(1);
+  at::Tensor products = at::empty({x.size(0), channels}, at::kFloat);
+  share(x.size(0), pixels * channels, [&](std::int64_t begin, std::int64_t end) {
+    kernels().image_products(channels, pixels, data(x), data(y), mutable_data(products), begin,
+                             end);
+  });
+  return products;
 }
 
 at::Tensor avg_pool2d(const at::Tensor& image, Pair kernel, const Steps& steps, bool ceil_mode,

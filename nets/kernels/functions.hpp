@@ -1,7 +1,8 @@
 // Differentiable operators on the loops of kernels.hpp. Each does what LibTorch's operator of the
 // same name does, and calls that one where the loops do not serve: they take float32 on the CPU in
 // channels-last order, sizes as kernels.hpp says. Gradients that are to be differentiated again
-// come from LibTorch's operators, too. Images in bfloat16 on the CPU are computed in float32, which
+// come from LibTorch's operators, too, but for convolutions, average pooling, and batch norms that
+// train. Images in bfloat16 on the CPU are computed in float32, which
 // the result has. Results do not depend on the number of threads.
 #pragma once
 
@@ -21,6 +22,11 @@ using Pair = std::array<std::int64_t, 2>;
 struct Steps {
   Pair stride{1, 1}, padding{0, 0}, dilation{1, 1};
 };
+
+/// LibTorch's convolution, whose gradients have gradients that are convolutions again: these take
+/// about as long as the gradients did, where LibTorch's take several times as long.
+at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  const Steps& steps, std::int64_t groups);
 
 /// x {N,C,H,W}, weight {C,1,kh,kw}, bias {C} or undefined -> {N,C,H',W'}.
 at::Tensor depthwise_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
@@ -43,6 +49,13 @@ at::Tensor batch_norm(const at::Tensor& x, const BatchNorm& norm, Epilogue f);
 
 /// x {N,C,H,W} times factors {N,C,1,1}.
 at::Tensor scale_images(const at::Tensor& x, const at::Tensor& factors);
+
+/// The sums of x * y over the pixels: {N,C,H,W} twice -> {N,C}. Not differentiable.
+at::Tensor image_products(const at::Tensor& x, const at::Tensor& y);
+
+/// At how many places two samples of x {N,...} are alike in being above 0 or not, {N,N} in float64
+/// on the CPU. Not differentiable.
+at::Tensor sign_agreements(const at::Tensor& x);
 
 /// The sum of weights[i] * x[i] over tensors of one shape; weights {inputs}.
 at::Tensor weighted_sum(std::span<const at::Tensor> x, const at::Tensor& weights);

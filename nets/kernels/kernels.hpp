@@ -77,6 +77,27 @@ struct Kernels {
                     const float* scale, const float* shift, const float* mean, const float* slope,
                     const float* offset, float* dx, std::int64_t begin, std::int64_t end);
 
+  /// What the gradient of affine_dx() without an epilogue needs, for a cotangent v of dx: the sums
+  /// {5,C} of v, v * (x - mean), v * dy, dy and dy * (x - mean), over pixels from begin to end.
+  void (*affine_sums_again)(std::int64_t channels, const float* x, const float* dy, const float* v,
+                            const float* mean, float* sums, std::int64_t begin, std::int64_t end);
+  /// With factors {7,C}: ddy = v * f0 + (x - mean) * f1 + f2 and
+  /// dx = v * f3 + dy * f4 + (x - mean) * f5 + f6. Pixels.
+  void (*affine_dx_again)(std::int64_t channels, const float* x, const float* dy, const float* v,
+                          const float* mean, const float* factors, float* ddy, float* dx,
+                          std::int64_t begin, std::int64_t end);
+
+  /// The sums {N,C} of x * y over the pixels, x and y {N, pixels, C}. Images.
+  void (*image_products)(std::int64_t channels, std::int64_t pixels, const float* x, const float* y,
+                         float* products, std::int64_t begin, std::int64_t end);
+
+  /// Whether each of x is above 0: number i is bit i % 64 of word i / 64. What is left of the last
+  /// word is 0.
+  void (*positive_bits)(std::int64_t count, const float* x, std::uint64_t* bits);
+  /// The number of bits at which a and b differ.
+  std::int64_t (*differing_bits)(std::int64_t words, const std::uint64_t* a,
+                                 const std::uint64_t* b);
+
   /// One number for each image and channel: y = x * factors, with factors {N,C} and x
   /// {N, pixels, C}. Images.
   void (*scale_images)(std::int64_t channels, std::int64_t pixels, const float* x,

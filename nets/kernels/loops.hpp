@@ -975,7 +975,84 @@ void affine_dx(Size channels, Epilogue f, const float* x, const float* dy, const
   });
 }
 
+void affine_sums_again(Size channels, const float* x, const float* dy, const float* v,
+                       const float* mean, float* sums, Size begin, Size end) {
+  over_vectors(channels, [&](auto tag, Size c) {
+    using V = typename decltype(tag)::V;
+    const V middle = load<V>(mean + c);
+    V all[5][4] = {};
+    over_pixels(begin, end, [&](int s, Size p) {
+      const Size at = p * channels + c;
+      prefetch<1, 0>(x + at + ahead, 0);
+      prefetch<1, 0>(dy + at + ahead, 0);
+      prefetch<1, 0>(v + at + ahead, 0);
+      const V distance = load<V>(x + at) - middle, g = load<V>(dy + at), u = load<V>(v + at);
+      all[0][s] += u;
+      all[1][s] += u * distance;
+      all[2][s] += u * g;
+      all[3][s] += g;
+      all[4][s] += g * distance;
+    });
+    for (int k = 0; k < 5; ++k) {
+      store(sums + k * channels + c, (all[k][0] + all[k][1]) + (all[k][2] + all[k][3]));
+    }
+  });
+}
+
+void affine_dx_again(Size channels, const float* x, const float* dy, const float* v,
+                     const float* mean, const float* factors, float* ddy, float* dx, Size begin,
+                     Size end) {
+  for (Size p = end; p-- > begin;) {
+    over_vectors(channels, [&](auto tag, Size c) {
+      using V = typename decltype(tag)::V;
+      const Size at = p * channels + c;
+      prefetch<1, 0>(x + at - ahead, 0);
+      prefetch<1, 0>(dy + at - ahead, 0);
+      prefetch<1, 0>(v + at - ahead, 0);
+      const V distance = load<V>(x + at) - load<V>(mean + c);
+      const V g = load<V>(dy + at), u = load<V>(v + at);
+      const auto factor = [&](int k) { return load<V>(factors + k * channels + c); };
+      store(ddy + at, u * factor(0) + (distance * factor(1) + factor(2)));
+      store(dx + at, (u * factor(3) + g * factor(4)) + (distance * factor(5) + factor(6)));
+    });
+  }
+}
+
+// ---- signs
+
+void positive_bits(Size count, const float* x, std::uint64_t* bits) {
+  Size i = 0;
+  for (; i + 64 <= count; i += 64) {
+    std::uint64_t word = 0;
+    for (int b = 0; b < 64; ++b) word |= static_cast<std::uint64_t>(x[i + b] > 0) << b;
+    bits[i / 64] = word;
+  }
+  if (i == count) return;
+  bits[i / 64] = 0;
+  for (; i < count; ++i) bits[i / 64] |= static_cast<std::uint64_t>(x[i] > 0) << (i % 64);
+}
+
+Size differing_bits(Size words, const std::uint64_t* a, const std::uint64_t* b) {
+  Size sum = 0;
+  for (Size i = 0; i < words; ++i) sum += __builtin_popcountll(a[i] ^ b[i]);
+  return sum;
+}
+
 // ---- factors of images, sums of inputs
+
+void image_products(Size channels, Size pixels, const float* x, const float* y, float* products,
+                    Size begin, Size end) {
+  for (Size n = begin; n < end; ++n) {
+    over_vectors(channels, [&](auto tag, Size c) {
+      using V = typename decltype(tag)::V;
+      V sum[4] = {};
+      over_pixels(n * pixels, (n + 1) * pixels, [&](int s, Size p) {
+        sum[s] += load<V>(x + p * channels + c) * load<V>(y + p * channels + c);
+      });
+      store(products + n * channels + c, (sum[0] + sum[1]) + (sum[2] + sum[3]));
+    });
+  }
+}
 
 void scale_images(Size channels, Size pixels, const float* x, const float* factors, float* y,
                   Size begin, Size end) {
@@ -1048,10 +1125,11 @@ void weighted_sum_dx(Size inputs, const float* const* x, const float* weights, c
 }
 
 constexpr Kernels loops_named(std::string_view name) {
-  return {name,         depthwise,       depthwise_dx, depthwise_dw, depthwise_gradients,
-          average_pool, average_pool_dx, max_pool,     max_pool_dx,  moments,
-          affine,       affine_sums,     affine_dx,    scale_images, scale_images_dx,
-          weighted_sum, weighted_sum_dx};
+  return {name,           depthwise,       depthwise_dx,   depthwise_dw,      depthwise_gradients,
+          average_pool,   average_pool_dx, max_pool,       max_pool_dx,       moments,
+          affine,         affine_sums,     affine_dx,      affine_sums_again, affine_dx_again,
+          image_products, positive_bits,   differing_bits, scale_images,      scale_images_dx,
+          weighted_sum,   weighted_sum_dx};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -174,9 +175,35 @@ TEST(Score, GivesProxiesWithAndWithoutData) {
   EXPECT_EQ(score({"--proxy", "synflow", "--proxy", "params"}).json(), json);
   EXPECT_EQ(score({"--proxy", "synflow", "params"}).json(), json);
   EXPECT_NE(score({"--proxy", "synflow", "--proxy", "params", "--seed", "2"}).json(), json);
+  const Json two = score({"--proxy", "synflow", "params", "--arch", R"({"stage1.depth": "2"})",
+                          "--workers", "2"})
+                       .json();
+  ASSERT_EQ(two.size(), 2u);
+  EXPECT_THAT(two, testing::Contains(json[0]));
+  EXPECT_EQ(score({"--proxy", "synflow", "params", "--arch", R"({"stage1.depth": "2"})",
+                   "--workers", "1"})
+                .json(),
+            two);
   const Outcome without = score({"--proxy", "naswot"});
   EXPECT_EQ(without.code, 2);
   EXPECT_THAT(without.err, HasSubstr("needs images"));
+}
+
+TEST(Score, AddsUpTheRanksOfSeveralNetworks) {
+  const auto score = [](const std::string& proxy) {
+    return espalier({"score", "--space", "nasbench201", "--arch",
+                     "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|", "--arch",
+                     "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|", "--proxy",
+                     "synflow", "--proxy", proxy, "--aggregate", "--json"});
+  };
+  const Json json = score("az_complexity").json();
+  ASSERT_EQ(json.size(), 2u);
+  EXPECT_THAT(keys(json[0]), ElementsAre("arch", "synflow", "az_complexity", "aggregate"));
+  EXPECT_DOUBLE_EQ(json[0]["aggregate"], 2 * std::log(0.5));
+  EXPECT_EQ(json[1]["aggregate"], 0);
+  const Outcome cost = score("macs");
+  EXPECT_EQ(cost.code, 2);
+  EXPECT_THAT(cost.err, HasSubstr("of macs no direction is the better one"));
 }
 
 // --- Spaces

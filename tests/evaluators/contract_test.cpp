@@ -58,9 +58,10 @@ std::unique_ptr<Evaluator> make_hypernetwork(const EvaluatorContext& context) {
 }
 
 const Json train = {{"type", "train"}, {"train", {{"epochs", 2}, {"batch_size", 32}}}};
-const Json proxies = {{"type", "zero_cost"},
-                      {"proxies", {"params", "macs", "synflow", "naswot"}},
-                      {"batch_size", 16}};
+const Json proxies = {
+    {"type", "zero_cost"},
+    {"proxies", {"params", "macs", "snip", "grasp", "jacob_cov", "synflow", "naswot"}},
+    {"batch_size", 16}};
 const Json command = {
     {"type", "command"},
     {"argv", {"sh", "-c", "read input; set -- $(echo $input | cksum); echo '{\"loss\": '$1'}'"}},

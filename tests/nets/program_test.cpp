@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -97,6 +98,37 @@ TEST(ProgramTest, RecomputingKeepsLessAndGivesTheSameGradients) {
     for (const auto& [name, value] : kept.state) {
       EXPECT_TRUE(recomputed.state.at(name).equal(value)) << name;
     }
+  }
+}
+
+TEST(ProgramTest, AnObserverOfWhatIsMadeCostsNothing) {
+  for (const Graph& graph : graphs()) {
+    GraphModule module(graph, {.dtype = at::kDouble});
+    const auto y = [&](const NodeObserver& observer, Observed observed) {
+      module.reset_parameters(Rng(1));
+      return module.forward(random_batch(graph, 2, Rng(2)), observer, observed);
+    };
+    std::map<NodeId, at::Tensor> all, made;
+    const at::Tensor unseen = y({}, Observed::every_node);
+    y([&](NodeId id, const at::Tensor& value) { all[id] = value; }, Observed::every_node);
+    const at::Tensor seen =
+        y([&](NodeId id, const at::Tensor& value) { made[id] = value; }, Observed::what_is_made);
+    EXPECT_TRUE(seen.equal(unseen));
+    EXPECT_EQ(recorded(seen), recorded(unseen));
+    const auto consumers = graph.consumers();
+    for (const auto& [id, value] : all) {
+      const bool joins = std::ranges::any_of(
+          consumers[id], [&](NodeId reader) { return joins_batch_norm(graph.node(reader).op); });
+      if (made.contains(id)) {
+        EXPECT_LT(difference(made.at(id), value), 1e-12);
+      } else {
+        const Op& op = graph.node(id).op;
+        EXPECT_TRUE(std::holds_alternative<op::Zero>(op) ||
+                    (joins && std::holds_alternative<op::BatchNorm2d>(op)))
+            << graph.name(id);
+      }
+    }
+    EXPECT_LT(made.size(), all.size());
   }
 }
 

@@ -4,6 +4,8 @@
 #include <torch/torch.h>
 
 #include <cmath>
+#include <set>
+#include <string>
 
 #include "evaluators/proxies/proxy.hpp"
 #include "graph/builder.hpp"
@@ -33,9 +35,9 @@ double score(double (*proxy)(const ProxyInput&), const Graph& graph, const Image
 }
 
 at::Tensor flat_weight(const Graph& graph, const std::string& name, std::uint64_t seed = 1) {
-  GraphModule module(graph, {.dtype = at::kDouble});
+  GraphModule module(graph);
   module.reset_parameters(Rng(seed).fork("weights"));
-  return module.tensor(name).detach();
+  return module.tensor(name).detach().to(at::kDouble);
 }
 
 struct Chain {
@@ -206,12 +208,18 @@ TEST(Naswot, IsZeroWhereUnitsAreFewerThanImages) {
 }
 
 TEST(ProxyCatalogue, SaysWhatEachNeeds) {
-  const ProxyCatalogue proxies = proxy_catalogue();
-  EXPECT_THAT(proxies, testing::SizeIs(4));
-  for (const auto& [name, proxy] : proxies) {
+  std::vector<std::string> with_data, without_data;
+  for (const auto& [name, proxy] : proxy_catalogue()) {
     EXPECT_FALSE(proxy.doc.empty()) << name;
-    EXPECT_EQ(proxy.needs_data, name == "naswot");
+    (proxy.needs_data ? with_data : without_data).push_back(name);
   }
+  EXPECT_THAT(with_data, testing::UnorderedElementsAre(
+                             "epe_nas", "fisher", "grad_norm", "gradsign", "grasp", "jacob_cov",
+                             "linear_regions", "naswot", "ntk", "plain", "snip", "swap", "zico"));
+  EXPECT_THAT(without_data,
+              testing::UnorderedElementsAre("az_complexity", "az_expressivity", "az_progressivity",
+                                            "az_trainability", "entropy", "l2_norm", "log_synflow",
+                                            "macs", "meco", "params", "synflow", "zen"));
 }
 
 }  // namespace

@@ -225,6 +225,72 @@ TEST(KernelFunctions, WeightedSumsEqualLibTorchInFloat64) {
   }
 }
 
+TEST(KernelFunctions, ConvolutionEqualsLibTorchInFloat64) {
+  for (const std::int64_t groups : {1, 2, 6}) {
+    for (const std::int64_t stride : {1, 2}) {
+      for (const std::int64_t kernel : {1, 3}) {
+        for (const bool bias : {true, false}) {
+          const Steps steps{{stride, 1}, {kernel / 2, 1}, {1, kernel == 3 ? 2 : 1}};
+          expect_equal([&](const Tensors& t) { return conv2d(t[0], t[1], t[2], steps, groups); },
+                       [&](const Tensors& t) {
+                         return at::conv2d(t[0], t[1], t[2], steps.stride, steps.padding,
+                                           steps.dilation, groups);
+                       },
+                       {draws({3, 6, 7, 9}, 1), draws({12, 6 / groups, kernel, kernel}, 2),
+                        bias ? draws({12}, 3) : at::Tensor()},
+                       "groups " + std::to_string(groups) + " stride " + std::to_string(stride) +
+                           " kernel " + std::to_string(kernel));
+        }
+      }
+    }
+  }
+}
+
+TEST(KernelFunctions, ThirdDerivativesEqualLibTorchInFloat64) {
+  const auto check = [](const Function& ours, const Function& theirs, const Tensors& inputs) {
+    const auto third = [](const Function& f, const Tensors& x) {
+      const at::Tensor y = f(x), dy = draws(y.sizes(), 9).to(y.scalar_type());
+      const Tensors first = torch::autograd::grad({y}, {x[0], x[1]}, {dy}, true, true);
+      const at::Tensor sum = (first[0].square().sum() + first[1].square().sum());
+      const Tensors second = torch::autograd::grad({sum}, {x[0], x[1]}, {}, true, true);
+      return torch::autograd::grad({second[0].square().sum() + second[1].square().sum()},
+                                   {x[0], x[1]});
+    };
+    const Tensors got = third(ours, leaves(inputs, at::kFloat));
+    const Tensors wanted = third(theirs, leaves(inputs, at::kDouble));
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      expect_near(got[i], wanted[i], "third gradient " + std::to_string(i), 1e-3);
+    }
+  };
+  check([](const Tensors& t) { return conv2d(t[0], t[1], {}, {}, 1).square(); },
+        [](const Tensors& t) { return at::conv2d(t[0], t[1]).square(); },
+        {draws({2, 3, 4, 4}, 1), draws({2, 3, 3, 3}, 2)});
+  check(
+      [](const Tensors& t) {
+        return batch_norm(t[0], {t[1], t[1], at::zeros({3}), at::ones({3}), true}, Epilogue::none)
+            .square();
+      },
+      [](const Tensors& t) {
+        return at::batch_norm(t[0], t[1], t[1], {}, {}, true, 0.1, 1e-5, false).square();
+      },
+      {draws({2, 3, 4, 4}, 1), draws({3}, 2)});
+}
+
+TEST(KernelFunctions, ProductsOfImagesAndAgreementsOfSignsEqualTheirFormulas) {
+  const at::Tensor x = draws({3, 19, 5, 7}, 1), y = draws({3, 19, 5, 7}, 2);
+  expect_near(image_products(x, y), (x * y).to(at::kDouble).sum({2, 3}), "products", 1e-5);
+  expect_near(image_products(x.contiguous(), y), (x * y).to(at::kDouble).sum({2, 3}), "other order",
+              1e-5);
+  for (const at::Tensor& units :
+       {at::relu(x), x, x.contiguous(), x.slice(2, 0, 3), x.slice(0, 0, 1)}) {
+    const at::Tensor codes = units.gt(0).flatten(1);
+    const at::Tensor wanted = codes.unsqueeze(0).eq(codes.unsqueeze(1)).sum(2).to(at::kDouble);
+    EXPECT_TRUE(at::equal(sign_agreements(units), wanted));
+  }
+  const at::Tensor none = at::full({2, 70}, std::numeric_limits<float>::quiet_NaN());
+  EXPECT_TRUE(at::equal(sign_agreements(none), at::full({2, 2}, 70.0, at::kDouble)));
+}
+
 TEST(KernelFunctions, NotANumberGoesThrough) {
   at::Tensor x = draws({1, 17, 6, 6}, 1);
   x[0][3][2][2] = std::numeric_limits<float>::quiet_NaN();

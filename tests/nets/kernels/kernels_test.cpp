@@ -69,6 +69,25 @@ std::vector<Floats> results(const Kernels& k, std::int64_t channels) {
     k.affine_dx(channels, f, x.data(), dy.data(), scale.data(), shift.data(), mean.data(),
                 bias.data(), shift.data(), room(pixels * channels), 0, pixels);
   }
+  const Floats v = draws(pixels * channels, 11), seven = draws(7 * channels, 12);
+  k.affine_sums_again(channels, x.data(), dy.data(), v.data(), mean.data(), room(5 * channels), 3,
+                      pixels);
+  float* ddy = room(pixels * channels);
+  k.affine_dx_again(channels, x.data(), dy.data(), v.data(), mean.data(), seven.data(), ddy,
+                    room(pixels * channels), 0, pixels);
+  k.image_products(channels, size * size, x.data(), dy.data(), room(images * channels), 0, images);
+  for (const std::int64_t count : {pixels * channels, std::int64_t{64}}) {
+    const auto words = static_cast<std::size_t>((count + 63) / 64);
+    std::vector<std::uint64_t> bits(words, ~std::uint64_t{0}), other(words, ~std::uint64_t{0});
+    k.positive_bits(count, x.data(), bits.data());
+    k.positive_bits(count, dy.data(), other.data());
+    Floats& signs = all.emplace_back();
+    for (std::size_t i = 0; i < 64 * words; ++i) {
+      signs.push_back(static_cast<float>(bits[i / 64] >> (i % 64) & 1));
+    }
+    signs.push_back(static_cast<float>(
+        k.differing_bits(static_cast<std::int64_t>(words), bits.data(), other.data())));
+  }
   const Floats factors = draws(images * channels, 10);
   k.scale_images(channels, size * size, x.data(), factors.data(), room(pixels * channels), 0,
                  images);
@@ -94,8 +113,8 @@ TEST(Kernels, EverySetAgreesWithThePortableOne) {
         double largest = 1, off = 0;
         for (std::size_t j = 0; j < got[i].size(); ++j) {
           largest = std::max(largest, std::abs(static_cast<double>(wanted[i][j])));
-          off = std::max(off, std::abs(static_cast<double>(wanted[i][j]) -
-                                       static_cast<double>(got[i][j])));
+          off = std::max(
+              off, std::abs(static_cast<double>(wanted[i][j]) - static_cast<double>(got[i][j])));
         }
         EXPECT_LE(off, 1e-5 * largest) << set->name << ", result " << i;
       }
@@ -103,9 +122,7 @@ TEST(Kernels, EverySetAgreesWithThePortableOne) {
   }
 }
 
-TEST(Kernels, TheFirstSetIsTheOneThatIsUsed) {
-  EXPECT_EQ(&kernels(), available_kernels().front());
-}
+TEST(Kernels, TheFirstSetIsTheOneThatIsUsed) { EXPECT_EQ(&kernels(), available_kernels().front()); }
 
 TEST(Kernels, DepthwiseFitsWhatItHasLoopsFor) {
   const auto fits = [](Axis h, Axis w) { return depthwise_fits({.channels = 4, .h = h, .w = w}); };
