@@ -1,12 +1,15 @@
 #include "tests/strategies/contract.hpp"
 
 #include "strategies/bayesian.hpp"
+#include "strategies/ddpg.hpp"
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
 #include "strategies/moead.hpp"
 #include "strategies/nsga3.hpp"
+#include "strategies/q_learning.hpp"
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
+#include "strategies/reinforce.hpp"
 #include "strategies/simulated_annealing.hpp"
 #include "strategies/tpe.hpp"
 
@@ -70,6 +73,47 @@ MuPlusLambdaOptions mu_plus_lambda_options(int population, int children) {
   return options;
 }
 
+ReinforceOptions reinforce_options(PolicyKind policy, RewardKind reward = RewardKind::rank) {
+  ReinforceOptions options;
+  options.policy = policy;
+  options.reward = reward;
+  return options;
+}
+
+PpoOptions ppo_options(PolicyKind policy) {
+  PpoOptions options;
+  options.policy = policy;
+  return options;
+}
+
+// A space whose decisions are all ordinal.
+class OrdinalSpace : public SearchSpace {
+ public:
+  explicit OrdinalSpace(std::shared_ptr<const SearchSpace> space)
+      : SearchSpace(ordinal(space->decisions())), space_(std::move(space)) {}
+
+  bool valid(const Architecture& a) const override { return space_->valid(a); }
+  Architecture canonical(const Architecture& a) const override { return space_->canonical(a); }
+  bool active(const Architecture& a, DecisionId d) const override { return space_->active(a, d); }
+  Graph build(const Architecture& a) const override { return space_->build(a); }
+
+ private:
+  static std::vector<Decision> ordinal(std::vector<Decision> decisions) {
+    for (Decision& decision : decisions) decision.ordinal = true;
+    return decisions;
+  }
+  std::shared_ptr<const SearchSpace> space_;
+};
+
+std::unique_ptr<Strategy> small_ddpg(const RunContext& context) {
+  DdpgOptions options;
+  options.warmup = 60;
+  options.networks = {.hidden = 16, .batch = 32, .actor_rate = 2e-3, .critic_rate = 5e-3};
+  RunContext ordinal = context;
+  ordinal.space = std::make_shared<OrdinalSpace>(context.space);
+  return std::make_unique<Ddpg>(ordinal, options);
+}
+
 const ScreenOptions screen{.metric = "sum", .samples = 3};
 
 INSTANTIATE_TEST_SUITE_P(
@@ -102,7 +146,20 @@ INSTANTIATE_TEST_SUITE_P(
         StrategyCase{"tpe", maker<Tpe>(TpeOptions())},
         StrategyCase{"tpe_two_goals", maker<Tpe>(TpeOptions()), two_goals()},
         StrategyCase{"bayesian", maker<Bayesian>(bayesian_options()), one_goal(), 80},
-        StrategyCase{"bayesian_two_goals", maker<Bayesian>(bayesian_options()), two_goals(), 80}),
+        StrategyCase{"bayesian_two_goals", maker<Bayesian>(bayesian_options()), two_goals(), 80},
+        StrategyCase{"reinforce", function(reinforce, reinforce_options(PolicyKind::lstm))},
+        StrategyCase{"reinforce_two_goals",
+                     function(reinforce, reinforce_options(PolicyKind::lstm)), two_goals()},
+        StrategyCase{"reinforce_independent",
+                     function(reinforce, reinforce_options(PolicyKind::independent))},
+        StrategyCase{
+            "reinforce_value",
+            function(reinforce, reinforce_options(PolicyKind::independent, RewardKind::value))},
+        StrategyCase{"ppo", function(ppo, ppo_options(PolicyKind::lstm))},
+        StrategyCase{"ppo_independent", function(ppo, ppo_options(PolicyKind::independent))},
+        StrategyCase{"q_learning", maker<QLearning>(QLearningOptions())},
+        StrategyCase{"q_learning_two_goals", maker<QLearning>(QLearningOptions()), two_goals()},
+        StrategyCase{"ddpg", small_ddpg}, StrategyCase{"ddpg_two_goals", small_ddpg, two_goals()}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace
