@@ -50,7 +50,7 @@ struct ReinforceOptions : StartOptions {
   int hidden = 32;
   int batch = 1;
   std::optional<double> learning_rate = std::nullopt;  ///< > 0; by default the policy's own
-  double entropy = 0.01;                               ///< >= 0
+  double entropy = 0.05;                               ///< >= 0
   double baseline = 0.9;                               ///< in [0, 1)
   RewardKind reward = RewardKind::rank;
 };
@@ -73,7 +73,7 @@ struct PpoOptions : StartOptions {
   std::optional<double> learning_rate = std::nullopt;  ///< > 0; by default the policy's own
   double clip = 0.2;                                   ///< > 0
   int epochs = 4;                                      ///< >= 1
-  double entropy = 0.01;                               ///< >= 0
+  double entropy = 0.05;                               ///< >= 0
   double baseline = 0.9;                               ///< in [0, 1)
   RewardKind reward = RewardKind::rank;
 };

@@ -11,9 +11,9 @@ const std::vector<double> first{1, 0}, second{0, 1};
 
 TEST(ActorCritic, TheCriticLearnsRewardsAndWhatFollows) {
   // Each step has the episode's reward, and what follows counts in full: 2 + 2, and 2.
-  ActorCritic networks(2, {.hidden = 16, .batch = 16, .actor_rate = 1e-9, .critic_rate = 0.01,
-                           .target_rate = 0.1},
-                       Rng(1));
+  ActorCritic networks(
+      2, {.hidden = 16, .batch = 16, .actor_rate = 1e-9, .critic_rate = 0.01, .target_rate = 0.1},
+      Rng(1));
   networks.remember({.state = second, .action = networks.act(second), .trial_id = 7, .next = {}});
   networks.remember({.state = first, .action = 0.3, .trial_id = 7, .next = second});
   for (int i = 0; i < 1500; ++i) {
@@ -44,8 +44,8 @@ TEST(ActorCritic, TheActorFindsActionsBetweenThoseSeen) {
 
 TEST(ActorCritic, AnUpdateIsThatOfThePaper) {
   // One transition: every batch is the same. Networks of the same seeds, updated by hand.
-  const ActorCriticOptions options{.hidden = 4, .batch = 3, .actor_rate = 0.01,
-                                   .critic_rate = 0.02, .target_rate = 0.25};
+  const ActorCriticOptions options{
+      .hidden = 4, .batch = 3, .actor_rate = 0.01, .critic_rate = 0.02, .target_rate = 0.25};
   ActorCritic networks(2, options, Rng(9));
   DenseNet actor({2, 4, 4}, DenseOutput::sigmoid, Rng(9).fork("actor")), actor_target = actor;
   DenseNet critic({3, 4, 4}, DenseOutput::linear, Rng(9).fork("critic")), critic_target = critic;
@@ -70,22 +70,21 @@ TEST(ActorCritic, AnUpdateIsThatOfThePaper) {
     networks.update([](std::uint64_t) { return 0.8; });
     const double target =
         0.8 + critic_target.forward(row(second, actor_target.forward(second, 1)[0]), 1)[0];
-    critic_adam.descend(critic.parameters(), slopes(critic.parameters(),
-                                                    [&] {
-                                                      const double error =
-                                                          critic.forward(row(first, 0.4), 1)[0] -
-                                                          target;
-                                                      return error * error;
-                                                    }),
+    critic_adam.descend(critic.parameters(),
+                        slopes(critic.parameters(),
+                               [&] {
+                                 const double error =
+                                     critic.forward(row(first, 0.4), 1)[0] - target;
+                                 return error * error;
+                               }),
                         0.02);
-    actor_adam.descend(actor.parameters(), slopes(actor.parameters(),
-                                                  [&] {
-                                                    return -critic.forward(
-                                                        row(first, actor.forward(first, 1)[0]),
-                                                        1)[0];
-                                                  }),
-                       0.01);
-    for (auto [slow, fast] : {std::pair(&actor_target, &actor), std::pair(&critic_target, &critic)}) {
+    actor_adam.descend(
+        actor.parameters(),
+        slopes(actor.parameters(),
+               [&] { return -critic.forward(row(first, actor.forward(first, 1)[0]), 1)[0]; }),
+        0.01);
+    for (auto [slow, fast] :
+         {std::pair(&actor_target, &actor), std::pair(&critic_target, &critic)}) {
       for (std::size_t p = 0; p < fast->parameters().size(); ++p) {
         slow->parameters()[p] = 0.75 * slow->parameters()[p] + 0.25 * fast->parameters()[p];
       }

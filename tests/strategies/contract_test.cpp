@@ -86,25 +86,6 @@ PpoOptions ppo_options(PolicyKind policy) {
   return options;
 }
 
-// A space whose decisions are all ordinal.
-class OrdinalSpace : public SearchSpace {
- public:
-  explicit OrdinalSpace(std::shared_ptr<const SearchSpace> space)
-      : SearchSpace(ordinal(space->decisions())), space_(std::move(space)) {}
-
-  bool valid(const Architecture& a) const override { return space_->valid(a); }
-  Architecture canonical(const Architecture& a) const override { return space_->canonical(a); }
-  bool active(const Architecture& a, DecisionId d) const override { return space_->active(a, d); }
-  Graph build(const Architecture& a) const override { return space_->build(a); }
-
- private:
-  static std::vector<Decision> ordinal(std::vector<Decision> decisions) {
-    for (Decision& decision : decisions) decision.ordinal = true;
-    return decisions;
-  }
-  std::shared_ptr<const SearchSpace> space_;
-};
-
 std::unique_ptr<Strategy> small_ddpg(const RunContext& context) {
   DdpgOptions options;
   options.warmup = 60;

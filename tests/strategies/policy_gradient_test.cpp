@@ -17,8 +17,7 @@ std::unique_ptr<Policy> policy() {
 std::vector<PolicyExperience> batch() {
   const auto drawn_from = policy();
   std::vector<PolicyExperience> batch;
-  for (const auto& [choices, reward] :
-       std::vector<std::pair<std::vector<std::uint32_t>, double>>{
+  for (const auto& [choices, reward] : std::vector<std::pair<std::vector<std::uint32_t>, double>>{
            {{0, 3, 1}, 1.0}, {{2, 1, 0}, 0.1}, {{1, 1, 1}, 0.7}}) {
     batch.push_back({.draw = drawn_from->recall(Architecture{choices}),
                      .active = {true, true, reward > 0.5},
@@ -41,10 +40,11 @@ std::vector<double> reference(double rate, double entropy, std::optional<Clippin
         if (!one.active[d]) continue;
         value += entropy * now.entropies[d];
         const double ratio = std::exp(now.log_probs[d] - one.draw.log_probs[d]);
-        value += !clipping ? advantage * now.log_probs[d]
-                           : std::min(ratio * advantage,
-                                      std::clamp(ratio, 1 - clipping->range, 1 + clipping->range) *
-                                          advantage);
+        value +=
+            !clipping
+                ? advantage * now.log_probs[d]
+                : std::min(ratio * advantage,
+                           std::clamp(ratio, 1 - clipping->range, 1 + clipping->range) * advantage);
       }
     }
     return value / static_cast<double>(experience.size());
@@ -89,8 +89,7 @@ TEST(PolicyGradient, AStepIsUpTheObjectiveOfReinforce) {
 TEST(PolicyGradient, AStepIsUpTheClippedObjective) {
   // Steps so large that ratios leave the range.
   const Clipping clipping{.range = 0.1, .epochs = 6};
-  PolicyGradient learner(policy(),
-                         {.learning_rate = 0.05, .entropy = 0.01, .clipping = clipping});
+  PolicyGradient learner(policy(), {.learning_rate = 0.05, .entropy = 0.01, .clipping = clipping});
   learner.update(batch());
   const auto expected = reference(0.05, 0.01, clipping, mean_reward);
   expect_near(learner.policy().parameters(), expected, 1e-4);

@@ -116,8 +116,7 @@ TEST_P(AnyPolicy, AStepGoesUpTheGradientOnce) {
   for (const double value : policy->gradient()) EXPECT_EQ(value, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, AnyPolicy,
-                         testing::Values(PolicyKind::independent, PolicyKind::lstm),
+INSTANTIATE_TEST_SUITE_P(All, AnyPolicy, testing::Values(PolicyKind::independent, PolicyKind::lstm),
                          [](const auto& test) {
                            return test.param == PolicyKind::lstm ? "lstm" : "independent";
                          });
@@ -130,8 +129,8 @@ TEST(IndependentPolicy, EachDecisionIsASoftmax) {
     for (std::uint32_t b = 0; b < 3; ++b) {
       const PolicyDraw draw = policy.recall(Architecture{{a, b}});
       EXPECT_NEAR(draw.log_probs[0], logits[a] - std::log(std::exp(0.5) + std::exp(-1.0)), 1e-12);
-      EXPECT_NEAR(draw.log_probs[1],
-                  logits[2 + b] - std::log(1 + std::exp(2.0) + std::exp(1.0)), 1e-12);
+      EXPECT_NEAR(draw.log_probs[1], logits[2 + b] - std::log(1 + std::exp(2.0) + std::exp(1.0)),
+                  1e-12);
     }
   }
 }

@@ -49,7 +49,9 @@ TEST(Reinforce, ABatchIsOneUpdateWithTheRewardsOfItsTrials) {
     batch.push_back({.draw = expected.policy().recall(candidate.architecture),
                      .active = {true, true},
                      .reward = static_cast<double>(candidate.trial_id) / 3});
-    if (candidate.trial_id < 3) EXPECT_EQ(policy_of(*strategy).parameters()[0], 0);
+    if (candidate.trial_id < 3) {
+      EXPECT_EQ(policy_of(*strategy).parameters()[0], 0);
+    }
   }
   expected.update(batch);
   const auto& parameters = policy_of(*strategy).parameters();
@@ -72,9 +74,9 @@ TEST(Reinforce, InactiveDecisionsLearnNothing) {
 TEST(Reinforce, RefusesTheValueOfSeveralObjectives) {
   ReinforceOptions options;
   options.reward = RewardKind::value;
-  EXPECT_THAT(
-      throws<ConfigError>([&] { reinforce(test_context(test_space({2}), 1, two_goals()), options); }),
-      testing::StartsWith("/reward: "));
+  EXPECT_THAT(throws<ConfigError>(
+                  [&] { reinforce(test_context(test_space({2}), 1, two_goals()), options); }),
+              testing::StartsWith("/reward: "));
 }
 
 TEST(ReinforceOptionTable, ReadsAndChecks) {

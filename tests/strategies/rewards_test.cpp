@@ -40,8 +40,7 @@ TEST(Rewards, ConstraintsComeFirst) {
   const std::vector<Trial> trials{told(0, 10, 16), told(1, 1, 8), told(2, 20, 12)};
   EXPECT_THAT(rewards(up, RewardKind::rank, trials), ElementsAre(0, 1, 0.5));
   EXPECT_THAT(rewards(up, RewardKind::value, trials),
-              ElementsAre(testing::DoubleNear(5, 1e-12), 1,
-                          testing::DoubleNear(20 / 1.5, 1e-12)));
+              ElementsAre(testing::DoubleNear(5, 1e-12), 1, testing::DoubleNear(20 / 1.5, 1e-12)));
   const Goals down(*test_metrics(), {{"score", Direction::minimize}},
                    {{.metric = "size", .upper = 8}});
   EXPECT_THAT(rewards(down, RewardKind::value, {told(0, 10, 16)}),
@@ -52,9 +51,9 @@ TEST(Rewards, OfSeveralObjectivesAreRanksOfFronts) {
   const Goals goals(*test_metrics(),
                     {{"score", Direction::maximize}, {"size", Direction::minimize}});
   // Two of the first front, at its ends; one that is dominated; one that failed.
-  EXPECT_THAT(rewards(goals, RewardKind::rank, {told(0, 5, 1), told(1, 4, 2), told(2, 9, 3),
-                                               failed(3)}),
-              ElementsAre(2.5 / 3, 1.0 / 3, 2.5 / 3, 0));
+  EXPECT_THAT(
+      rewards(goals, RewardKind::rank, {told(0, 5, 1), told(1, 4, 2), told(2, 9, 3), failed(3)}),
+      ElementsAre(2.5 / 3, 1.0 / 3, 2.5 / 3, 0));
   EXPECT_THAT(throws<ConfigError>([&] { Rewards(goals, RewardKind::value); }),
               testing::StartsWith("/reward: "));
 }
