@@ -1,14 +1,17 @@
 #include "strategies/catalogue.hpp"
 
 #include "strategies/bayesian.hpp"
+#include "strategies/ddpg.hpp"
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
 #include "strategies/moead.hpp"
 #include "strategies/nao.hpp"
 #include "strategies/nsga3.hpp"
 #include "strategies/predictor_guided.hpp"
+#include "strategies/q_learning.hpp"
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
+#include "strategies/reinforce.hpp"
 #include "strategies/simulated_annealing.hpp"
 #include "strategies/tpe.hpp"
 
@@ -85,6 +88,21 @@ StrategyRegistry strategy_registry() {
   registry.add("tpe", tpe_option_table(), [](const TpeOptions& options, const RunContext& context) {
     return std::make_unique<Tpe>(context, options);
   });
+  registry.add("reinforce", reinforce_option_table(),
+               [](const ReinforceOptions& options, const RunContext& context) {
+                 return reinforce(context, options);
+               });
+  registry.add("ppo", ppo_option_table(), [](const PpoOptions& options, const RunContext& context) {
+    return ppo(context, options);
+  });
+  registry.add("q_learning", q_learning_option_table(),
+               [](const QLearningOptions& options, const RunContext& context) {
+                 return std::make_unique<QLearning>(context, options);
+               });
+  registry.add("ddpg", ddpg_option_table(),
+               [](const DdpgOptions& options, const RunContext& context) {
+                 return std::make_unique<Ddpg>(context, options);
+               });
   return registry;
 }
 

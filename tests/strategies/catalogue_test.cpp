@@ -12,14 +12,16 @@ namespace {
 
 TEST(StrategyRegistry, MakesEveryStrategyFromItsSample) {
   const StrategyRegistry registry = strategy_registry();
-  EXPECT_THAT(registry.names(),
-              testing::ElementsAre("random", "regularized_evolution", "mu_plus_lambda", "nsga2",
-                                   "nsga3", "moead", "local_search", "simulated_annealing",
-                                   "bayesian", "smac", "bananas", "npenas", "brp_nas",
-                                   "gates_evolution", "nao", "semi_nas", "linas", "tpe"));
+  EXPECT_THAT(
+      registry.names(),
+      testing::ElementsAre("random", "regularized_evolution", "mu_plus_lambda", "nsga2", "nsga3",
+                           "moead", "local_search", "simulated_annealing", "bayesian", "smac",
+                           "bananas", "npenas", "brp_nas", "gates_evolution", "nao", "semi_nas",
+                           "linas", "tpe", "reinforce", "ppo", "q_learning", "ddpg"));
   for (const std::string& name : registry.names()) {
     const auto strategy =
-        registry.create(registry.sample(name), "/strategy", test_context(test_space({3, 3})));
+        registry.create(registry.sample(name), "/strategy",
+                        test_context(std::make_shared<OrdinalSpace>(test_space({3, 3}))));
     EXPECT_EQ(drive(*strategy, 5).size(), 5u) << name;
   }
 }

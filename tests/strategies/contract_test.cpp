@@ -1,14 +1,17 @@
 #include "tests/strategies/contract.hpp"
 
 #include "strategies/bayesian.hpp"
+#include "strategies/ddpg.hpp"
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
 #include "strategies/moead.hpp"
 #include "strategies/nao.hpp"
 #include "strategies/nsga3.hpp"
 #include "strategies/predictor_guided.hpp"
+#include "strategies/q_learning.hpp"
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
+#include "strategies/reinforce.hpp"
 #include "strategies/simulated_annealing.hpp"
 #include "strategies/tpe.hpp"
 
@@ -102,6 +105,27 @@ MuPlusLambdaOptions mu_plus_lambda_options(int population, int children,
 
 const ScreenOptions screen{.metrics = {"sum"}, .samples = 3};
 const ScreenOptions screen_of_moves{.metrics = {"sum"}, .samples = 3, .moves = true};
+ReinforceOptions reinforce_options(PolicyKind policy, RewardKind reward = RewardKind::rank) {
+  ReinforceOptions options;
+  options.policy = policy;
+  options.reward = reward;
+  return options;
+}
+
+PpoOptions ppo_options(PolicyKind policy) {
+  PpoOptions options;
+  options.policy = policy;
+  return options;
+}
+
+std::unique_ptr<Strategy> small_ddpg(const RunContext& context) {
+  DdpgOptions options;
+  options.warmup = 60;
+  options.networks = {.hidden = 16, .batch = 32, .actor_rate = 2e-3, .critic_rate = 5e-3};
+  RunContext ordinal = context;
+  ordinal.space = std::make_shared<OrdinalSpace>(context.space);
+  return std::make_unique<Ddpg>(ordinal, options);
+}
 
 INSTANTIATE_TEST_SUITE_P(
     All, StrategyContract,
@@ -150,7 +174,20 @@ INSTANTIATE_TEST_SUITE_P(
         StrategyCase{"nao", function(nao, nao_options()), one_goal(), 200},
         StrategyCase{"linas", function(linas, guided_options<LinasOptions>()), one_goal(), 150},
         StrategyCase{"linas_two_goals", function(linas, guided_options<LinasOptions>()),
-                     two_goals(), 150}),
+                     two_goals(), 150},
+        StrategyCase{"reinforce", function(reinforce, reinforce_options(PolicyKind::lstm))},
+        StrategyCase{"reinforce_two_goals",
+                     function(reinforce, reinforce_options(PolicyKind::lstm)), two_goals()},
+        StrategyCase{"reinforce_independent",
+                     function(reinforce, reinforce_options(PolicyKind::independent))},
+        StrategyCase{
+            "reinforce_value",
+            function(reinforce, reinforce_options(PolicyKind::independent, RewardKind::value))},
+        StrategyCase{"ppo", function(ppo, ppo_options(PolicyKind::lstm))},
+        StrategyCase{"ppo_independent", function(ppo, ppo_options(PolicyKind::independent))},
+        StrategyCase{"q_learning", maker<QLearning>(QLearningOptions())},
+        StrategyCase{"q_learning_two_goals", maker<QLearning>(QLearningOptions()), two_goals()},
+        StrategyCase{"ddpg", small_ddpg}, StrategyCase{"ddpg_two_goals", small_ddpg, two_goals()}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

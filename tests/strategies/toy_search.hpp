@@ -61,6 +61,25 @@ inline std::shared_ptr<const SearchSpace> test_space(const std::vector<int>& cou
   return std::make_shared<TestSpace>(counts, conditional);
 }
 
+/// The same space with all decisions ordinal.
+class OrdinalSpace : public SearchSpace {
+ public:
+  explicit OrdinalSpace(std::shared_ptr<const SearchSpace> space)
+      : SearchSpace(ordinal(space->decisions())), space_(std::move(space)) {}
+
+  bool valid(const Architecture& a) const override { return space_->valid(a); }
+  Architecture canonical(const Architecture& a) const override { return space_->canonical(a); }
+  bool active(const Architecture& a, DecisionId d) const override { return space_->active(a, d); }
+  Graph build(const Architecture& a) const override { return space_->build(a); }
+
+ private:
+  static std::vector<Decision> ordinal(std::vector<Decision> decisions) {
+    for (Decision& decision : decisions) decision.ordinal = true;
+    return decisions;
+  }
+  std::shared_ptr<const SearchSpace> space_;
+};
+
 /// The metrics of the tests: "score", to be maximized, and "size".
 inline std::shared_ptr<const MetricTable> test_metrics() {
   static const auto table = std::make_shared<const MetricTable>(
