@@ -15,7 +15,8 @@ TEST(StrategyRegistry, MakesEveryStrategyFromItsSample) {
   EXPECT_THAT(
       registry.names(),
       testing::ElementsAre("random", "regularized_evolution", "mu_plus_lambda", "nsga2", "nsga3",
-                           "moead", "local_search", "simulated_annealing", "bayesian", "tpe"));
+                           "moead", "local_search", "simulated_annealing", "bayesian", "tpe",
+                           "successive_halving", "hyperband", "asha", "bohb", "median_stopping"));
   for (const std::string& name : registry.names()) {
     const auto strategy =
         registry.create(registry.sample(name), "/strategy", test_context(test_space({3, 3})));

@@ -1,8 +1,12 @@
 #include "tests/strategies/contract.hpp"
 
+#include "strategies/asha.hpp"
 #include "strategies/bayesian.hpp"
+#include "strategies/bohb.hpp"
+#include "strategies/brackets.hpp"
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
+#include "strategies/median_stopping.hpp"
 #include "strategies/moead.hpp"
 #include "strategies/nsga3.hpp"
 #include "strategies/random.hpp"
@@ -70,6 +74,14 @@ MuPlusLambdaOptions mu_plus_lambda_options(int population, int children) {
   return options;
 }
 
+// Of strategies that begin at lower fidelities.
+template <class Options>
+Options down_to(double min_fidelity) {
+  Options options;
+  options.min_fidelity = min_fidelity;
+  return options;
+}
+
 const ScreenOptions screen{.metric = "sum", .samples = 3};
 
 INSTANTIATE_TEST_SUITE_P(
@@ -102,7 +114,25 @@ INSTANTIATE_TEST_SUITE_P(
         StrategyCase{"tpe", maker<Tpe>(TpeOptions())},
         StrategyCase{"tpe_two_goals", maker<Tpe>(TpeOptions()), two_goals()},
         StrategyCase{"bayesian", maker<Bayesian>(bayesian_options()), one_goal(), 80},
-        StrategyCase{"bayesian_two_goals", maker<Bayesian>(bayesian_options()), two_goals(), 80}),
+        StrategyCase{"bayesian_two_goals", maker<Bayesian>(bayesian_options()), two_goals(), 80},
+        StrategyCase{"successive_halving",
+                     function(successive_halving, down_to<SuccessiveHalvingOptions>(0.01)),
+                     one_goal(), 30},
+        StrategyCase{"successive_halving_two_goals",
+                     function(successive_halving, SuccessiveHalvingOptions()), two_goals(), 30,
+                     0.5},
+        StrategyCase{"hyperband", function(hyperband, down_to<HyperbandOptions>(0.01)), one_goal(),
+                     30, 0.5},
+        StrategyCase{"hyperband_two_goals", function(hyperband, HyperbandOptions()), two_goals(),
+                     30, 0.2},
+        StrategyCase{"asha", maker<Asha>(down_to<AshaOptions>(0.01)), one_goal(), 30, 1},
+        StrategyCase{"asha_two_goals", maker<Asha>(AshaOptions()), two_goals(), 30, 0.5},
+        StrategyCase{"bohb", maker<Bohb>(BohbOptions()), one_goal(), 150},
+        StrategyCase{"bohb_two_goals", maker<Bohb>(BohbOptions()), two_goals(), 150},
+        StrategyCase{"median_stopping", maker<MedianStopping>(MedianStoppingOptions()), one_goal(),
+                     30, 0.2},
+        StrategyCase{"median_stopping_two_goals", maker<MedianStopping>(MedianStoppingOptions()),
+                     two_goals(), 30, 0}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace
