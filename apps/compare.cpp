@@ -36,22 +36,22 @@ struct Arguments {
   bool json = false;
 };
 
-// The bests of all seeds after so many trials: of those that found anything.
-std::vector<double> values_at(const StrategySearches& searches, std::uint64_t trials) {
+// The bests of all seeds after so many evaluations: of those that found anything.
+std::vector<double> values_at(const StrategySearches& searches, std::uint64_t evaluations) {
   std::vector<double> values;
   for (const auto& search : searches.seeds) {
-    if (const auto* step = StrategyComparison::step_at(search, trials)) {
+    if (const auto* step = StrategyComparison::step_at(search, static_cast<double>(evaluations))) {
       values.push_back(step->value);
     }
   }
   return values;
 }
 
-std::vector<double> reported_at(const StrategySearches& searches, std::uint64_t trials,
+std::vector<double> reported_at(const StrategySearches& searches, std::uint64_t evaluations,
                                 std::size_t metric) {
   std::vector<double> values;
   for (const auto& search : searches.seeds) {
-    const auto* step = StrategyComparison::step_at(search, trials);
+    const auto* step = StrategyComparison::step_at(search, static_cast<double>(evaluations));
     if (step != nullptr && std::isfinite(step->reported[metric])) {
       values.push_back(step->reported[metric]);
     }
@@ -60,31 +60,31 @@ std::vector<double> reported_at(const StrategySearches& searches, std::uint64_t 
 }
 
 double share_at_optimum(const StrategyComparison& comparison, const StrategySearches& searches,
-                        std::uint64_t trials) {
+                        std::uint64_t evaluations) {
   const auto at = [&](const auto& search) {
-    const auto* step = StrategyComparison::step_at(search, trials);
+    const auto* step = StrategyComparison::step_at(search, static_cast<double>(evaluations));
     return step != nullptr && comparison.reaches(step->value, 0);
   };
   return static_cast<double>(std::ranges::count_if(searches.seeds, at)) /
          static_cast<double>(searches.seeds.size());
 }
 
-// Trials until within a distance of the optimum, the budget for seeds that never are.
-std::vector<double> trials_to(const StrategyComparison& comparison,
-                              const StrategySearches& searches, double distance) {
-  std::vector<double> trials;
+// Evaluations until within a distance of the optimum, the budget for seeds that never are.
+std::vector<double> evaluations_to(const StrategyComparison& comparison,
+                                   const StrategySearches& searches, double distance) {
+  std::vector<double> result;
   for (const auto& search : searches.seeds) {
-    trials.push_back(
-        static_cast<double>(comparison.trials_to(search, distance).value_or(comparison.budget)));
+    result.push_back(comparison.evaluations_to(search, distance).value_or(comparison.budget));
   }
-  return trials;
+  return result;
 }
 
 // Seeds that never were.
 std::size_t never(const StrategyComparison& comparison, const StrategySearches& searches,
                   double distance) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      searches.seeds, [&](const auto& search) { return !comparison.trials_to(search, distance); }));
+  return static_cast<std::size_t>(std::ranges::count_if(searches.seeds, [&](const auto& search) {
+    return !comparison.evaluations_to(search, distance);
+  }));
 }
 
 double deviation(const std::vector<double>& values) {
@@ -110,22 +110,23 @@ std::vector<std::uint64_t> checkpoints(const Arguments& arguments,
                                        const StrategyComparison& comparison) {
   if (arguments.at.empty()) return usual_checkpoints(comparison.budget);
   std::vector<std::uint64_t> at = arguments.at;
-  for (std::uint64_t& trials : at) trials = std::min(trials, comparison.budget);
+  const auto last = static_cast<std::uint64_t>(std::ceil(comparison.budget));
+  for (std::uint64_t& evaluations : at) evaluations = std::min(evaluations, last);
   at.erase(std::ranges::unique(at).begin(), at.end());
   return at;
 }
 
-// Mean trials to the distance, with its interval, and less those of the first strategy.
+// Mean evaluations to the distance, with its interval, and less those of the first strategy.
 struct Effort {
-  Estimate trials, beside_first;
+  Estimate evaluations, beside_first;
 };
 Effort effort(const StrategyComparison& comparison, std::size_t strategy, double distance) {
-  const auto its = trials_to(comparison, comparison.strategies[strategy], distance);
-  const auto first = trials_to(comparison, comparison.strategies[0], distance);
+  const auto its = evaluations_to(comparison, comparison.strategies[strategy], distance);
+  const auto first = evaluations_to(comparison, comparison.strategies[0], distance);
   const Rng rng = Rng(0).fork(comparison.problem).fork(strategy);
   std::vector<double> differences;
   for (std::size_t i = 0; i < its.size(); ++i) differences.push_back(its[i] - first[i]);
-  return {.trials = bootstrap_mean(its, {}, rng.fork("trials")),
+  return {.evaluations = bootstrap_mean(its, {}, rng.fork("trials")),
           .beside_first = bootstrap_mean(differences, {}, rng.fork("difference"))};
 }
 
@@ -134,21 +135,23 @@ Json to_json(const StrategyComparison& comparison, const Arguments& arguments) {
   for (std::size_t s = 0; s < comparison.strategies.size(); ++s) {
     const StrategySearches& searches = comparison.strategies[s];
     Json rows = Json::array();
-    for (const std::uint64_t trials : checkpoints(arguments, comparison)) {
-      Json row = {{"trials", trials}, {comparison.value, summary(values_at(searches, trials))}};
+    for (const std::uint64_t evaluations : checkpoints(arguments, comparison)) {
+      Json row = {{"evaluations", evaluations},
+                  {comparison.value, summary(values_at(searches, evaluations))}};
       for (std::size_t m = 0; m < comparison.reported.size(); ++m) {
-        row[comparison.reported[m]] = summary(reported_at(searches, trials, m));
+        row[comparison.reported[m]] = summary(reported_at(searches, evaluations, m));
       }
-      if (comparison.optimum) row["at_optimum"] = share_at_optimum(comparison, searches, trials);
+      if (comparison.optimum)
+        row["at_optimum"] = share_at_optimum(comparison, searches, evaluations);
       rows.push_back(std::move(row));
     }
     Json json = {{"name", searches.name}, {"seconds", searches.seconds}, {"after", rows}};
     if (comparison.optimum) {
-      const Effort trials = effort(comparison, s, arguments.within);
-      json["trials_to"] = Json{{"within", arguments.within},
-                               {"mean", estimate_json(trials.trials)},
-                               {"minus_first", estimate_json(trials.beside_first)},
-                               {"never", never(comparison, searches, arguments.within)}};
+      const Effort its = effort(comparison, s, arguments.within);
+      json["evaluations_to"] = Json{{"within", arguments.within},
+                                    {"mean", estimate_json(its.evaluations)},
+                                    {"minus_first", estimate_json(its.beside_first)},
+                                    {"never", never(comparison, searches, arguments.within)}};
     }
     strategies.push_back(std::move(json));
   }
@@ -163,15 +166,16 @@ Json to_json(const StrategyComparison& comparison, const Arguments& arguments) {
 
 std::string to_csv(const std::vector<StrategyComparison>& comparisons, const Arguments& arguments) {
   std::string csv =
-      "problem,strategy,trials,metric,seeds,mean,standard_deviation,quartile1,median,quartile3,"
+      "problem,strategy,evaluations,metric,seeds,mean,standard_deviation,quartile1,median,"
+      "quartile3,"
       "at_optimum\n";
   for (const StrategyComparison& comparison : comparisons) {
     for (const StrategySearches& searches : comparison.strategies) {
-      for (const std::uint64_t trials : checkpoints(arguments, comparison)) {
+      for (const std::uint64_t evaluations : checkpoints(arguments, comparison)) {
         const auto add = [&](const std::string& metric, const std::vector<double>& values,
                              const std::string& at_optimum) {
-          csv += fmt::format("\"{}\",{},{},\"{}\",{}", comparison.problem, searches.name, trials,
-                             metric, values.size());
+          csv += fmt::format("\"{}\",{},{},\"{}\",{}", comparison.problem, searches.name,
+                             evaluations, metric, values.size());
           if (values.empty()) {
             csv += ",,,,,";
           } else {
@@ -181,12 +185,12 @@ std::string to_csv(const std::vector<StrategyComparison>& comparisons, const Arg
           }
           csv += "," + at_optimum + "\n";
         };
-        add(comparison.value, values_at(searches, trials),
+        add(comparison.value, values_at(searches, evaluations),
             comparison.optimum
-                ? fmt::format("{:.4g}", share_at_optimum(comparison, searches, trials))
+                ? fmt::format("{:.4g}", share_at_optimum(comparison, searches, evaluations))
                 : "");
         for (std::size_t m = 0; m < comparison.reported.size(); ++m) {
-          add(comparison.reported[m], reported_at(searches, trials, m), "");
+          add(comparison.reported[m], reported_at(searches, evaluations, m), "");
         }
       }
     }
@@ -202,14 +206,15 @@ std::string to_text(const StrategyComparison& comparison, const Arguments& argum
               : fmt::format("the best {} so far", comparison.value);
   if (comparison.optimum) text += fmt::format(", optimum {}", short_number(*comparison.optimum));
   text += fmt::format("; mean and standard deviation of {} seeds\n{:<24}", arguments.seeds,
-                      "after trials");
+                      "after evaluations");
   const auto at = checkpoints(arguments, comparison);
-  for (const std::uint64_t trials : at) text += fmt::format("{:>15}", trials);
+  const auto last = static_cast<std::uint64_t>(std::ceil(comparison.budget));
+  for (const std::uint64_t evaluations : at) text += fmt::format("{:>15}", evaluations);
   if (comparison.optimum) {
     text += fmt::format("{:>12}  {:<28}  {:<28}  {}", "at optimum",
-                        arguments.within > 0
-                            ? fmt::format("trials to within {}", short_number(arguments.within))
-                            : "trials to it",
+                        arguments.within > 0 ? fmt::format("evaluations to within {}",
+                                                           short_number(arguments.within))
+                                             : "evaluations to it",
                         "less those of " + comparison.strategies[0].name, "never");
   }
   text += "\n";
@@ -219,16 +224,17 @@ std::string to_text(const StrategyComparison& comparison, const Arguments& argum
   for (std::size_t s = 0; s < comparison.strategies.size(); ++s) {
     const StrategySearches& searches = comparison.strategies[s];
     text += fmt::format("{:<24}", searches.name);
-    for (const std::uint64_t trials : at) {
-      const auto values = reports ? reported_at(searches, trials, 0) : values_at(searches, trials);
+    for (const std::uint64_t evaluations : at) {
+      const auto values =
+          reports ? reported_at(searches, evaluations, 0) : values_at(searches, evaluations);
       text += values.empty() ? fmt::format("{:>15}", "-")
                              : fmt::format("{:>15}", cell(values, searches.seeds.size()));
     }
     if (comparison.optimum) {
-      const Effort trials = effort(comparison, s, arguments.within);
+      const Effort its = effort(comparison, s, arguments.within);
       text += fmt::format("{:>11.1f}%  {:<28}  {:<28}  {}",
-                          100 * share_at_optimum(comparison, searches, comparison.budget),
-                          interval(trials.trials), s == 0 ? "" : interval(trials.beside_first),
+                          100 * share_at_optimum(comparison, searches, last),
+                          interval(its.evaluations), s == 0 ? "" : interval(its.beside_first),
                           never(comparison, searches, arguments.within));
     }
     text += "\n";
@@ -308,8 +314,9 @@ Verb add_compare(CLI::App& app, const Catalogue& catalogue) {
       ->check(CLI::Range(1, 1 << 20));
   verb.add_option("--trials", arguments->trials, "of each search, in the place of budget.trials")
       ->check(CLI::Range(1, 1 << 30));
-  verb.add_option("--at", arguments->at,
-                  "trials after which results are shown; by default 10, 20, 50, ... and the last")
+  verb.add_option(
+          "--at", arguments->at,
+          "evaluations after which results are shown; by default 10, 20, 50, ... and the last")
       ->allow_extra_args(false);
   verb.add_option("--within", arguments->within,
                   "distance from the optimum that counts as found, where the optimum is known")

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <string_view>
 #include <utility>
@@ -17,6 +19,7 @@ namespace {
 
 constexpr std::uint64_t flat_limit = std::uint64_t{1} << 24;  // 64 MB of row numbers
 constexpr std::uint32_t no_row = std::numeric_limits<std::uint32_t>::max();
+constexpr std::size_t no_column = std::numeric_limits<std::size_t>::max();
 
 // The labels of a decision, each looked up by name only once.
 class Labels {
@@ -79,6 +82,12 @@ std::vector<Architecture> read_keys(const CsvTable& csv, const SearchSpace& spac
 }  // namespace
 
 OptionTable<TableOptions> table_option_table() {
+  const auto fidelity =
+      OptionTable<TableFidelity>("what the table has of evaluations at a lower fidelity")
+          .add("fidelity", &TableFidelity::fidelity, "share of a full evaluation", required(),
+               Range{.low = 0, .high = 1, .low_open = true, .high_open = true})
+          .add("metrics", &TableFidelity::metrics,
+               "the column of each metric that has another one than at full fidelity", required());
   return OptionTable<TableOptions>("metrics from a table of evaluated architectures")
       .add("file", &TableOptions::file, "CSV file, also compressed with gzip", required())
       .add("key", &TableOptions::key,
@@ -86,12 +95,28 @@ OptionTable<TableOptions> table_option_table() {
       .add("metrics", &TableOptions::metrics, "the column of each metric", required())
       .add("report", &TableOptions::report,
            "the column of each metric that is only reported, never searched on")
+      .add("fidelities", &TableOptions::fidelities,
+           "lower fidelities, rising: of a candidate, the highest that is not above its own counts",
+           fidelity)
       .check([](const TableOptions& options) {
         if (options.metrics.empty()) throw ConfigError("/metrics", "names no metric");
         for (const auto& [name, column] : options.report) {
           if (options.metrics.contains(name)) {
             throw ConfigError(pointer_to("/report", name),
                               fmt::format("the metric \"{}\" is in \"metrics\" too", name));
+          }
+        }
+        for (std::size_t i = 0; i < options.fidelities.size(); ++i) {
+          const TableFidelity& level = options.fidelities[i];
+          const std::string pointer = pointer_to("/fidelities", i);
+          if (i > 0 && options.fidelities[i - 1].fidelity >= level.fidelity) {
+            throw ConfigError(pointer + "/fidelity", "the fidelities must rise");
+          }
+          for (const auto& [name, column] : level.metrics) {
+            if (options.metrics.contains(name) || options.report.contains(name)) continue;
+            throw ConfigError(
+                pointer_to(pointer + "/metrics", name),
+                fmt::format("\"metrics\" and \"report\" have no metric \"{}\"", name));
           }
         }
       });
@@ -113,7 +138,21 @@ TableEvaluator::TableEvaluator(std::shared_ptr<const SearchSpace> space,
       columns_.push_back(column);
     }
   }
-  const std::size_t width = metrics_.size();
+  for (const TableFidelity& lower : options.fidelities) {
+    Level& level = levels_.emplace_back(Level{.fidelity = lower.fidelity, .places = {}});
+    for (std::size_t m = 0; m < metrics_.size(); ++m) {
+      const auto column = lower.metrics.find(metrics_[m].name);
+      if (column != lower.metrics.end()) {
+        level.places.push_back(columns_.size());
+        columns_.push_back(column->second);
+      } else {
+        level.places.push_back(metrics_[m].report_only ? no_column : m);
+      }
+    }
+  }
+  Level& full = levels_.emplace_back(Level{.fidelity = 1, .places = {}});
+  for (std::size_t m = 0; m < metrics_.size(); ++m) full.places.push_back(m);
+  const std::size_t width = columns_.size();
   values_.resize(row_count_ * width);
   for (std::size_t m = 0; m < width; ++m) {
     const std::vector<double> column = csv.numbers(columns_[m]);
@@ -155,6 +194,19 @@ void TableEvaluator::insert(const Architecture& a, std::uint32_t row) {
   }
 }
 
+const TableEvaluator::Level& TableEvaluator::level(double fidelity) const {
+  // A fidelity that was written with few digits, such as 0.3333333333 for 1/3, is met.
+  const auto above = std::ranges::upper_bound(levels_, fidelity * (1 + 1e-9), {}, &Level::fidelity);
+  if (above != levels_.begin()) return *std::prev(above);
+  throw UnsupportedError(
+      levels_.size() == 1
+          ? fmt::format("{} has full evaluations only, not fidelity {}; list its lower fidelities "
+                        "in \"fidelities\"",
+                        file_, fidelity)
+          : fmt::format("{} has no fidelity of {} or below; the lowest is {}", file_, fidelity,
+                        levels_[0].fidelity));
+}
+
 std::vector<double> TableEvaluator::evaluate(const Candidate& candidate, const Network&, Rng&) {
   const SearchSpace& searched = restricted_ ? *restricted_ : *space_;
   if (!searched.valid(candidate.architecture)) {
@@ -169,12 +221,14 @@ std::vector<double> TableEvaluator::evaluate(const Candidate& candidate, const N
   if (row == no_row) {
     throw InvalidArchitecture(fmt::format("{} has no row for {}", file_, space_->to_string(a)));
   }
-  const auto first = values_.begin() + static_cast<std::ptrdiff_t>(row * metrics_.size());
-  std::vector<double> values(first, first + static_cast<std::ptrdiff_t>(metrics_.size()));
-  for (std::size_t m = 0; m < searched_; ++m) {
-    if (std::isnan(values[m])) {
+  const double* const fields = values_.data() + row * columns_.size();
+  std::vector<double> values;
+  values.reserve(metrics_.size());
+  for (const std::size_t place : level(candidate.fidelity).places) {
+    values.push_back(place == no_column ? std::numeric_limits<double>::quiet_NaN() : fields[place]);
+    if (values.size() <= searched_ && std::isnan(values.back())) {
       throw InvalidArchitecture(fmt::format("{} has no value in the column \"{}\" for {}", file_,
-                                            columns_[m], space_->to_string(a)));
+                                            columns_[place], space_->to_string(a)));
     }
   }
   return values;

@@ -15,6 +15,12 @@
 
 namespace espalier {
 
+/// What a table has of evaluations at a fidelity below 1.
+struct TableFidelity {
+  double fidelity = 0;                         ///< in (0, 1)
+  std::map<std::string, std::string> metrics;  ///< metric: column; others have the same column
+};
+
 struct TableOptions {
   std::string file;  ///< CSV, also compressed with gzip
   /// The column of the architectures as the space writes them; without it, each decision has a
@@ -22,6 +28,7 @@ struct TableOptions {
   std::optional<std::string> key;
   std::map<std::string, std::string> metrics;      ///< metric: column
   std::map<std::string, std::string> report = {};  ///< the same, for reports only
+  std::vector<TableFidelity> fidelities = {};      ///< rising; empty: only full evaluations
 };
 OptionTable<TableOptions> table_option_table();
 
@@ -32,6 +39,9 @@ OptionTable<TableOptions> table_option_table();
 /// architecture has the same canonical form stands for it. An empty field of a metric is a failed
 /// trial, one of a report-only metric is NaN. The table of a restricted space (search_spaces/
 /// restriction.hpp) may be that of the whole space.
+///
+/// A candidate below full fidelity has the columns of the highest listed one that is not above its
+/// own. There, metrics for reports only are NaN unless they are listed.
 class TableEvaluator : public Evaluator {
  public:
   /// Reads the file. Throws IoError naming line and column for an unreadable, truncated or empty
@@ -41,7 +51,8 @@ class TableEvaluator : public Evaluator {
 
   /// Those of `metrics`, then those of `report`, each in the order of their names.
   const std::vector<MetricInfo>& metrics() const override { return metrics_; }
-  /// Throws InvalidArchitecture for an architecture without a row or with an empty field.
+  /// Throws InvalidArchitecture for an architecture without a row or with an empty field,
+  /// UnsupportedError for a fidelity below all listed ones.
   std::vector<double> evaluate(const Candidate& candidate, const Network& network,
                                Rng& rng) override;
 
@@ -54,11 +65,19 @@ class TableEvaluator : public Evaluator {
   std::shared_ptr<const RestrictedSpace> restricted_;  // where candidates are of one
   std::shared_ptr<const SearchSpace> space_;           // of the table, without restriction
   std::string file_;
+  // The place of each metric in a row, at a fidelity and above; no_column: it has none.
+  struct Level {
+    double fidelity;
+    std::vector<std::size_t> places;
+  };
+  const Level& level(double fidelity) const;
+
   std::vector<MetricInfo> metrics_;
-  std::vector<std::string> columns_;  // of each metric
+  std::vector<std::string> columns_;  // in the order of a row
   std::size_t searched_ = 0;          // metrics that are not for reports only
+  std::vector<Level> levels_;         // rising; the last is that of full evaluations
   std::size_t row_count_ = 0;
-  std::vector<double> values_;  // row by row, one per metric
+  std::vector<double> values_;  // row by row, one per column
   std::optional<MixedRadix> radix_;
   std::vector<std::uint32_t> flat_;  // row by index in small spaces
   std::unordered_map<Architecture, std::uint32_t, ArchitectureHash> rows_;

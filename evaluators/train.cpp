@@ -35,7 +35,21 @@ OptionTable<TrainEvaluatorOptions> train_evaluator_option_table() {
           });
   return OptionTable<TrainEvaluatorOptions>("stand-alone training")
       .add("train", &TrainEvaluatorOptions::train, "how it is trained", train_option_table())
-      .add("weights", &TrainEvaluatorOptions::weights, "where it begins", weights);
+      .add("weights", &TrainEvaluatorOptions::weights, "where it begins", weights)
+      .add("lower_fidelity", &TrainEvaluatorOptions::lower_fidelity,
+           "what a fidelity below 1 is: a training of fewer epochs with a schedule of its own, or "
+           "the first epochs of the whole training, with which the next fidelity goes on",
+           named<LowerFidelity>({{"short_training", LowerFidelity::short_training},
+                                 {"first_epochs", LowerFidelity::first_epochs}}))
+      .check([](const TrainEvaluatorOptions& o) {
+        if (o.lower_fidelity != LowerFidelity::first_epochs ||
+            o.weights.from != FirstWeights::parent) {
+          return;
+        }
+        throw ConfigError("/weights/from",
+                          "\"parent\" gives a training another beginning than its own first "
+                          "epochs; write \"random\", or \"lower_fidelity\": \"short_training\"");
+      });
 }
 
 TrainEvaluator::TrainEvaluator(const EvaluatorContext& context,
@@ -43,6 +57,7 @@ TrainEvaluator::TrainEvaluator(const EvaluatorContext& context,
     : data_(training_data(context)),
       options_(options.train),
       first_weights_(options.weights.from),
+      lower_fidelity_(options.lower_fidelity),
       device_(context.device),
       metrics_{{"accuracy", "%", Direction::maximize}} {
   train_evaluator_option_table().validate(options);
@@ -58,6 +73,12 @@ TrainEvaluator::TrainEvaluator(const EvaluatorContext& context,
 TrainEvaluator::~TrainEvaluator() = default;
 
 void TrainEvaluator::prepare(const PrepareContext& context) {
+  if (lower_fidelity_ == LowerFidelity::first_epochs) {
+    trainings_ = context.rng.fork("trainings");
+    directory_ = context.directory;
+    if (!directory_.empty()) make_directories(directory_);
+    return;
+  }
   if (first_weights_ != FirstWeights::parent) return;
   if (context.directory.empty()) {
     throw ConfigError("/weights/from",
@@ -94,6 +115,42 @@ void TrainEvaluator::fill(GraphModule& module, const Candidate& candidate, const
   }
 }
 
+double TrainEvaluator::train_first_epochs(const Candidate& candidate,
+                                          const Network& network) const {
+  if (!trainings_) throw Error("the trainings have no generator yet; call prepare() first");
+  const Rng rng = trainings_->fork(network.space().to_string(candidate.architecture));
+  const auto epochs = static_cast<std::size_t>(at_fidelity(options_, candidate.fidelity).epochs);
+  std::filesystem::path checkpoint;
+  if (!directory_.empty()) {
+    checkpoint = directory_ / fmt::format("{:016x}.safetensors", Rng(rng).next());
+  }
+  std::optional<GraphModule> module;
+  std::optional<Trainer> trainer;
+  const auto begin = [&] {
+    trainer.reset();
+    module.emplace(network.graph(), ModuleOptions{.device = at::Device(device_)});
+    fill(*module, candidate, network, rng.fork("weights"));
+    trainer.emplace(*module, *data_, options_, rng.fork("train"));
+  };
+  begin();
+  if (candidate.parent && !checkpoint.empty() && std::filesystem::exists(checkpoint)) {
+    trainer->load(checkpoint);
+    // It is ahead where a kill took trials that came after this one.
+    if (trainer->history().size() > epochs) begin();
+  }
+  while (trainer->history().size() < epochs && !trainer->finished()) trainer->run_epoch();
+  std::optional<Evaluation> valid = trainer->history().back().valid;
+  if (!valid) valid = espalier::evaluate(*module, *data_, Split::valid, options_.threads);
+  const double accuracy = valid->accuracy;
+  if (checkpoint.empty()) return accuracy;
+  if (candidate.fidelity < 1) {
+    trainer->save(checkpoint);
+  } else {
+    std::filesystem::remove(checkpoint);
+  }
+  return accuracy;
+}
+
 std::vector<double> TrainEvaluator::evaluate(const Candidate& candidate, const Network& network,
                                              Rng& rng) {
   const bool kept = first_weights_ == FirstWeights::parent;
@@ -101,6 +158,9 @@ std::vector<double> TrainEvaluator::evaluate(const Candidate& candidate, const N
     throw Error("there is no directory for the weights yet; call prepare() first");
   }
   const TorchThreads threads(options_.threads);
+  if (lower_fidelity_ == LowerFidelity::first_epochs) {
+    return {train_first_epochs(candidate, network)};
+  }
   GraphModule module(network.graph(), {.device = at::Device(device_)});
   fill(module, candidate, network, rng.fork("weights"));
   const TrainResult result =

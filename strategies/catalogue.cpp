@@ -1,9 +1,13 @@
 #include "strategies/catalogue.hpp"
 
+#include "strategies/asha.hpp"
 #include "strategies/bayesian.hpp"
+#include "strategies/bohb.hpp"
+#include "strategies/brackets.hpp"
 #include "strategies/ddpg.hpp"
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
+#include "strategies/median_stopping.hpp"
 #include "strategies/moead.hpp"
 #include "strategies/nao.hpp"
 #include "strategies/nsga3.hpp"
@@ -102,6 +106,26 @@ StrategyRegistry strategy_registry() {
   registry.add("ddpg", ddpg_option_table(),
                [](const DdpgOptions& options, const RunContext& context) {
                  return std::make_unique<Ddpg>(context, options);
+               });
+  registry.add("successive_halving", successive_halving_option_table(),
+               [](const SuccessiveHalvingOptions& options, const RunContext& context) {
+                 return successive_halving(context, options);
+               });
+  registry.add("hyperband", hyperband_option_table(),
+               [](const HyperbandOptions& options, const RunContext& context) {
+                 return hyperband(context, options);
+               });
+  registry.add("asha", asha_option_table(),
+               [](const AshaOptions& options, const RunContext& context) {
+                 return std::make_unique<Asha>(context, options);
+               });
+  registry.add("bohb", bohb_option_table(),
+               [](const BohbOptions& options, const RunContext& context) {
+                 return std::make_unique<Bohb>(context, options);
+               });
+  registry.add("median_stopping", median_stopping_option_table(),
+               [](const MedianStoppingOptions& options, const RunContext& context) {
+                 return std::make_unique<MedianStopping>(context, options);
                });
   return registry;
 }

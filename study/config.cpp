@@ -55,16 +55,19 @@ OptionTable<RunConfig> make_table(const Catalogue& catalogue) {
                                                     *options.min, *options.max));
             }
           });
-  const auto budget = OptionTable<Budget>("when the search ends: at whichever comes first")
-                          .add("trials", &Budget::trials, "evaluated candidates", at_least(1))
-                          .add("minutes", &Budget::minutes,
-                               "time of the search, without the preparation (of a supernet, say)",
-                               greater_than(0), unit("min"))
-                          .check([](const Budget& options) {
-                            if (!options.trials && !options.minutes) {
-                              throw ConfigError("", "needs \"trials\" or \"minutes\"");
-                            }
-                          });
+  const auto budget =
+      OptionTable<Budget>("when the search ends: at whichever comes first")
+          .add("trials", &Budget::trials, "evaluated candidates", at_least(1))
+          .add("evaluations", &Budget::evaluations,
+               "full evaluations: the sum of the fidelities of all trials", greater_than(0))
+          .add("minutes", &Budget::minutes,
+               "time of the search, without the preparation (of a supernet, say)", greater_than(0),
+               unit("min"))
+          .check([](const Budget& options) {
+            if (!options.trials && !options.evaluations && !options.minutes) {
+              throw ConfigError("", "needs \"trials\", \"evaluations\" or \"minutes\"");
+            }
+          });
   const auto baseline =
       OptionTable<BaselineOptions>("a known network, measured as the candidates are")
           .add("net", &BaselineOptions::net, "a reference network", one_of(net_names()))

@@ -40,10 +40,12 @@ std::string front_chart(const Results& results, const std::string& x_metric,
   const std::set<std::size_t> on_front(front.begin(), front.end());
   const auto chosen = results.chosen();
   ChartSeries feasible{.name = "trials", .color = 0, .points = {}};
+  ChartSeries partial{.name = "lower fidelity", .color = 4, .points = {}};
   ChartSeries breaking{.name = "break a constraint", .color = 2, .points = {}};
   ChartSeries best{.name = "front", .color = 1, .points = {}};
   ChartSeries star{.name = "chosen", .mark = ChartMark::star, .color = 1, .points = {}};
   const std::size_t step = results.trials.size() / max_points + 1;
+  const double highest = highest_fidelity(results.trials);
   for (std::size_t i = 0; i < results.trials.size(); ++i) {
     const Trial& trial = results.trials[i];
     if (trial.state == TrialState::failed) continue;
@@ -54,12 +56,15 @@ std::string front_chart(const Results& results, const std::string& x_metric,
     } else if (on_front.contains(i)) {
       best.points.push_back(point);
     } else if (i % step == 0) {
-      (results.goals.feasible(trial) ? feasible : breaking).points.push_back(point);
+      (trial.candidate.fidelity < highest ? partial
+       : results.goals.feasible(trial)    ? feasible
+                                          : breaking)
+          .points.push_back(point);
     }
   }
   Chart chart{.x_label = label_of(results, x_metric),
               .y_label = label_of(results, y_metric),
-              .series = {breaking, feasible, best, star}};
+              .series = {partial, breaking, feasible, best, star}};
   if (results.baseline) {
     ChartSeries baseline{
         .name = results.baseline->name, .mark = ChartMark::ring, .color = 3, .points = {}};
@@ -74,13 +79,15 @@ std::string front_chart(const Results& results, const std::string& x_metric,
   return to_svg(chart);
 }
 
-// The best feasible value of the first objective after each trial.
+// The best feasible value of the first objective after each trial, of those of the highest
+// fidelity.
 std::string best_so_far_chart(const Results& results) {
   const std::string& metric = results.goals.objectives()[0].metric;
   ChartSeries series{.name = "best so far", .mark = ChartMark::steps, .color = 1, .points = {}};
   double best = std::numeric_limits<double>::infinity();
+  const double highest = highest_fidelity(results.trials);
   for (const Trial& trial : results.trials) {
-    if (!results.goals.feasible(trial)) continue;
+    if (!results.goals.feasible(trial) || trial.candidate.fidelity < highest) continue;
     const double cost = results.goals.first_cost(trial.metrics);
     if (cost >= best) continue;
     best = cost;

@@ -80,13 +80,18 @@ std::optional<double> find(const NamedValues& values, const std::string& name) {
 
 }  // namespace
 
-std::vector<std::size_t> pareto_front(const Goals& goals, std::span<const Trial> trials) {
+double highest_fidelity(std::span<const Trial> trials) {
   double fidelity = 0;
   for (const Trial& trial : trials) {
     if (trial.state == TrialState::complete) {
       fidelity = std::max(fidelity, trial.candidate.fidelity);
     }
   }
+  return fidelity;
+}
+
+std::vector<std::size_t> pareto_front(const Goals& goals, std::span<const Trial> trials) {
+  const double fidelity = highest_fidelity(trials);
   ParetoArchive archive(goals.size());
   for (std::size_t i = 0; i < trials.size(); ++i) {
     if (trials[i].candidate.fidelity == fidelity && goals.feasible(trials[i])) {
@@ -273,6 +278,9 @@ std::string results_csv(const Results& results, std::span<const std::size_t> whi
   const std::vector<NamedValues> metrics = metrics_of(results, which);
   const std::vector<std::string> names = column_names(results, metrics);
   std::vector<std::string> row{"id", "state", "feasible"};
+  const bool partial = std::ranges::any_of(
+      results.trials, [](const Trial& trial) { return trial.candidate.fidelity != 1; });
+  if (partial) row.push_back("fidelity");
   row.insert(row.end(), names.begin(), names.end());
   row.push_back("arch");
   std::string csv = csv_row(row);
@@ -280,6 +288,7 @@ std::string results_csv(const Results& results, std::span<const std::size_t> whi
     const Trial& trial = results.trials[which[j]];
     row = {fmt::format("{}", trial.candidate.trial_id), std::string(trial_state_name(trial.state)),
            results.goals.feasible(trial) ? "true" : "false"};
+    if (partial) row.push_back(fmt::format("{}", trial.candidate.fidelity));
     for (const std::string& name : names) {
       const auto value = find(metrics[j], name);
       row.push_back(value ? fmt::format("{}", *value) : "");
@@ -297,6 +306,7 @@ std::string results_table(const Results& results, std::span<const std::size_t> w
   rows[0].insert(rows[0].end(), names.begin(), names.end());
   rows[0].push_back("");
   const auto chosen = results.chosen();
+  const double highest = highest_fidelity(results.trials);
   const auto add = [&](std::string name, const NamedValues& values, std::string note) {
     std::vector<std::string> row{std::move(name)};
     for (const std::string& column : names) {
@@ -313,6 +323,8 @@ std::string results_table(const Results& results, std::span<const std::size_t> w
       note = "failed: " + trial.error.substr(0, trial.error.find('\n'));
     } else if (!results.goals.feasible(trial)) {
       note = "breaks a constraint";
+    } else if (trial.candidate.fidelity < highest) {
+      note = fmt::format("fidelity {}", short_number(trial.candidate.fidelity));
     } else if (chosen == which[j]) {
       note = "chosen";
     }

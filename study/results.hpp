@@ -21,9 +21,13 @@
 
 namespace espalier {
 
+/// The highest fidelity of a trial that is complete; 0 where there is none. Only the metrics of
+/// trials of this fidelity compare.
+double highest_fidelity(std::span<const Trial> trials);
+
 /// The trials that no other dominates, as positions in `trials`, sorted by the costs, the first one
 /// first. Of equal ones the earliest. Trials that failed or break a constraint are left out, and so
-/// are those below the highest fidelity: their metrics do not compare.
+/// are those below the highest fidelity.
 std::vector<std::size_t> pareto_front(const Goals& goals, std::span<const Trial> trials);
 
 /// The member of a front that a rule chooses; nothing of an empty front.

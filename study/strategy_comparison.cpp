@@ -35,6 +35,7 @@ namespace {
 
 constexpr std::uint64_t enumeration_limit = std::uint64_t{1} << 20;
 constexpr int colors = 10;
+constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // An evaluator that was prepared, for many studies.
 class Prepared : public Evaluator {
@@ -128,24 +129,27 @@ std::vector<SearchStep> steps_of(const std::vector<Trial>& trials, const Goals& 
                                  const std::optional<Truth>& truth) {
   std::vector<SearchStep> steps;
   double best = std::numeric_limits<double>::infinity();
+  double sum = 0;
   ParetoArchive front(goals.size());
   for (const Trial& trial : trials) {
-    if (!goals.feasible(trial)) continue;
-    const std::uint64_t count = trial.candidate.trial_id + 1;
+    sum += trial.candidate.fidelity;
+    if (!goals.feasible(trial) || trial.candidate.fidelity < 1) continue;
+    const double count = std::round(sum * 1e9) / 1e9;  // thirds do not sum up to one exactly
     if (goals.size() > 1) {
       if (!front.insert(trial.candidate.trial_id, goals.costs(trial.metrics))) continue;
       const double volume = hypervolume({front.costs(), goals.size()}, truth->reference);
       const double share = volume / truth->hypervolume;
       if (steps.empty() || share > steps.back().value) {
-        steps.push_back({.trials = count, .value = share, .reported = {}});
+        steps.push_back({.evaluations = count, .value = share, .reported = {}});
       }
       continue;
     }
     const double cost = goals.first_cost(trial.metrics);
     if (cost >= best) continue;
     best = cost;
-    SearchStep step{
-        .trials = count, .value = trial.metrics.at(goals.objectives()[0].metric), .reported = {}};
+    SearchStep step{.evaluations = count,
+                    .value = trial.metrics.at(goals.objectives()[0].metric),
+                    .reported = {}};
     for (const std::string& metric : reported) step.reported.push_back(trial.metrics.at(metric));
     steps.push_back(std::move(step));
   }
@@ -171,7 +175,7 @@ Json to_json(const Searches& searches) {
     }
     Json steps = Json::array();
     for (const SearchStep& step : *search) {
-      steps.push_back({step.trials, step.value, step.reported});  // NaN becomes null
+      steps.push_back({step.evaluations, step.value, step.reported});  // NaN becomes null
     }
     seeds.push_back(std::move(steps));
   }
@@ -192,7 +196,7 @@ Searches searches_from_json(const Json& json) {
     search.emplace();
     for (const Json& step : seed) {
       SearchStep& added = search->emplace_back();
-      added.trials = step.at(0).get<std::uint64_t>();
+      added.evaluations = step.at(0).get<double>();
       added.value = step.at(1).get<double>();
       for (const Json& value : step.at(2)) {
         added.reported.push_back(value.is_null() ? std::numeric_limits<double>::quiet_NaN()
@@ -289,8 +293,8 @@ Problem read_problem(const Json& json, const std::string& name, const Catalogue&
 }
 
 const SearchStep* StrategyComparison::step_at(const std::vector<SearchStep>& search,
-                                              std::uint64_t trials) {
-  const auto next = std::ranges::upper_bound(search, trials, {}, &SearchStep::trials);
+                                              double evaluations) {
+  const auto next = std::ranges::upper_bound(search, evaluations, {}, &SearchStep::evaluations);
   return next == search.begin() ? nullptr : &*std::prev(next);
 }
 
@@ -300,10 +304,10 @@ bool StrategyComparison::reaches(double found, double distance) const {
   return (higher_is_better ? *optimum - found : found - *optimum) <= distance + slack;
 }
 
-std::optional<std::uint64_t> StrategyComparison::trials_to(const std::vector<SearchStep>& search,
-                                                           double distance) const {
+std::optional<double> StrategyComparison::evaluations_to(const std::vector<SearchStep>& search,
+                                                         double distance) const {
   for (const SearchStep& step : search) {
-    if (reaches(step.value, distance)) return step.trials;
+    if (reaches(step.value, distance)) return step.evaluations;
   }
   return std::nullopt;
 }
@@ -312,8 +316,10 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
                                                      const Catalogue& catalogue,
                                                      const StrategyComparisonOptions& options) {
   RunConfig config = problem.config;
-  if (!config.budget.trials) {
-    throw ConfigError("/budget/trials", "is missing: strategies are compared by trials");
+  if (!config.budget.trials && !config.budget.evaluations) {
+    throw ConfigError("/budget/trials",
+                      "is missing, and so is \"evaluations\": strategies are compared by what they "
+                      "evaluate");
   }
   // As in a run; searches run beside each other, so that their screens do not.
   if (!config.compute.prepare_threads) config.compute.prepare_threads = all_threads(config.compute);
@@ -332,16 +338,17 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
           return catalogue.strategies.create(strategy.config, strategy.pointer, context);
         },
         evaluator, goals, bounds,
-        StudyOptions{.seed = seed,
-                     .budget = {.trials = config.budget.trials},
-                     .batch = static_cast<std::size_t>(config.compute.batch),
-                     .threads_per_trial = config.compute.threads_per_trial,
-                     .network_metrics = parts.network_metrics,
-                     .screen =
-                         [seeded, &catalogue, &parts](const std::string& metric) {
-                           return proxy_screen(metric, seeded, catalogue, parts);
-                         },
-                     .stop_requested = options.stop_requested});
+        StudyOptions{
+            .seed = seed,
+            .budget = {.trials = config.budget.trials, .evaluations = config.budget.evaluations},
+            .batch = static_cast<std::size_t>(config.compute.batch),
+            .threads_per_trial = config.compute.threads_per_trial,
+            .network_metrics = parts.network_metrics,
+            .screen =
+                [seeded, &catalogue, &parts](const std::string& metric) {
+                  return proxy_screen(metric, seeded, catalogue, parts);
+                },
+            .stop_requested = options.stop_requested});
   };
   // What does not fit is said before anything runs.
   for (const ComparedStrategy& strategy : problem.strategies) make_study(strategy, 1);
@@ -358,9 +365,12 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
                       "hypervolume, which only a table of a space of up to 2^20 choices gives, if "
                       "anything in it keeps the constraints: leave one objective, or use a table");
   }
-  StrategyComparison comparison{.problem = problem.name,
-                                .value = goals.size() > 1 ? "hypervolume" : goals[0].metric,
-                                .budget = *config.budget.trials};
+  StrategyComparison comparison{
+      .problem = problem.name,
+      .value = goals.size() > 1 ? "hypervolume" : goals[0].metric,
+      .budget =
+          std::min(config.budget.evaluations.value_or(infinity),
+                   config.budget.trials ? static_cast<double>(*config.budget.trials) : infinity)};
   if (goals.size() > 1) {
     comparison.optimum = 1;
   } else {
@@ -458,7 +468,8 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
   return comparison;
 }
 
-std::vector<std::uint64_t> usual_checkpoints(std::uint64_t budget) {
+std::vector<std::uint64_t> usual_checkpoints(double exact_budget) {
+  const auto budget = static_cast<std::uint64_t>(std::ceil(exact_budget));
   std::vector<std::uint64_t> checkpoints;
   for (std::uint64_t power = 10; power < budget; power *= 10) {
     for (const std::uint64_t factor : {1, 2, 5}) {
@@ -472,7 +483,7 @@ std::vector<std::uint64_t> usual_checkpoints(std::uint64_t budget) {
 std::string comparison_html(const std::vector<StrategyComparison>& comparisons) {
   std::string html = "<h1>Strategies</h1>\n";
   for (const StrategyComparison& comparison : comparisons) {
-    Chart chart{.x_label = "trials", .y_label = comparison.value, .x_scale = AxisScale::log};
+    Chart chart{.x_label = "evaluations", .y_label = comparison.value, .x_scale = AxisScale::log};
     if (comparison.optimum) {
       chart.y_label = fmt::format("distance from the best {}, {}", comparison.value,
                                   short_number(*comparison.optimum));
@@ -480,11 +491,11 @@ std::string comparison_html(const std::vector<StrategyComparison>& comparisons) 
     }
     // About 20 points a decade.
     std::vector<std::uint64_t> points;
-    for (double x = 1; x < static_cast<double>(comparison.budget); x *= 1.12) {
-      const auto trials = static_cast<std::uint64_t>(x);
-      if (points.empty() || points.back() < trials) points.push_back(trials);
+    for (double x = 1; x < comparison.budget; x *= 1.12) {
+      const auto evaluations = static_cast<std::uint64_t>(x);
+      if (points.empty() || points.back() < evaluations) points.push_back(evaluations);
     }
-    points.push_back(comparison.budget);
+    points.push_back(static_cast<std::uint64_t>(std::ceil(comparison.budget)));
     std::vector<ChartSeries> bands, lines;
     // Zero has no place on a logarithmic axis: it is drawn below the least distance above it.
     double least = std::numeric_limits<double>::infinity();
@@ -497,14 +508,15 @@ std::string comparison_html(const std::vector<StrategyComparison>& comparisons) 
       ChartSeries line{.name = searches.name, .mark = ChartMark::line, .color = color};
       ChartSeries band{.mark = ChartMark::band, .color = color};
       std::vector<ChartPoint> upper;
-      for (const std::uint64_t trials : points) {
+      for (const std::uint64_t evaluations : points) {
         std::vector<double> values;
         for (const auto& search : searches.seeds) {
-          const SearchStep* step = StrategyComparison::step_at(search, trials);
+          const SearchStep* step =
+              StrategyComparison::step_at(search, static_cast<double>(evaluations));
           if (step != nullptr) values.push_back(shown(step->value));
         }
         if (values.size() < searches.seeds.size()) continue;
-        const auto x = static_cast<double>(trials);
+        const auto x = static_cast<double>(evaluations);
         line.points.push_back({x, quantile(values, 0.5)});
         band.points.push_back({x, quantile(values, 0.25)});
         upper.push_back({x, quantile(values, 0.75)});

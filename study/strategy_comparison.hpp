@@ -36,9 +36,9 @@ struct Problem {
 /// config with "strategy" is a problem with that one, named by its type. Throws ConfigError.
 Problem read_problem(const Json& json, const std::string& name, const Catalogue& catalogue);
 
-/// What a search had found after so many trials: since then it found nothing better.
+/// What a search had found after so many full evaluations: since then it found nothing better.
 struct SearchStep {
-  std::uint64_t trials = 0;      ///< >= 1
+  double evaluations = 0;        ///< the sum of the fidelities of its trials so far, > 0
   double value = 0;              ///< see StrategyComparison::value
   std::vector<double> reported;  ///< of that trial, with one objective; NaN where it has none
   friend bool operator==(const SearchStep&, const SearchStep&) = default;
@@ -56,23 +56,24 @@ struct StrategySearches {
 /// What came of a problem.
 struct StrategyComparison {
   std::string problem;
-  /// With one objective its metric: the best value that keeps the constraints. With several,
+  /// Of full evaluations only. With one objective its metric: the best value that keeps the
+  /// constraints. With several,
   /// "hypervolume": of what was found, as a share of that of the true front, towards a point a
   /// tenth of the range beyond the worst values of all that keep the constraints.
   std::string value;
   bool higher_is_better = true;
   std::optional<double> optimum = {};      ///< the best value of the space, where it is known
   std::vector<std::string> reported = {};  ///< metrics for reports only
-  std::uint64_t budget = 0;                ///< trials of each search
+  double budget = 0;                       ///< full evaluations of each search, at most
   std::vector<StrategySearches> strategies = {};
 
-  /// The last step of a search within so many trials; null when it found nothing.
-  static const SearchStep* step_at(const std::vector<SearchStep>& search, std::uint64_t trials);
+  /// The last step of a search within so many evaluations; null when it found nothing.
+  static const SearchStep* step_at(const std::vector<SearchStep>& search, double evaluations);
   /// Whether a value is within `distance` of the optimum, which must be known.
   bool reaches(double found, double distance) const;
-  /// The trial after which a search first is within `distance` of the optimum, or nothing.
-  std::optional<std::uint64_t> trials_to(const std::vector<SearchStep>& search,
-                                         double distance) const;
+  /// The evaluations after which a search first is within `distance` of the optimum, or nothing.
+  std::optional<double> evaluations_to(const std::vector<SearchStep>& search,
+                                       double distance) const;
 };
 
 struct StrategyComparisonOptions {
@@ -92,18 +93,18 @@ struct StrategyComparisonOptions {
 /// of another version of the program, is refused; that a file that the config names has changed is
 /// seen only where it changes the optimum. A function of the problem and the seeds.
 ///
-/// Throws ConfigError as make_run_parts() and Study do, for a budget without "trials", for several
+/// Throws ConfigError as make_run_parts() and Study do, for a budget of minutes alone, for several
 /// objectives where the true front is not known, and IoError; what ends a search names the strategy
 /// and the seed.
 std::optional<StrategyComparison> compare_strategies(const Problem& problem,
                                                      const Catalogue& catalogue,
                                                      const StrategyComparisonOptions& options);
 
-/// 1, 2 and 5 times powers of ten from 10 to the budget, and the budget.
-std::vector<std::uint64_t> usual_checkpoints(std::uint64_t budget);
+/// 1, 2 and 5 times powers of ten from 10 to the budget, and the budget, rounded up.
+std::vector<std::uint64_t> usual_checkpoints(double budget);
 
 /// A page with the chart of each problem: the median and the quartiles of the distance from the
-/// optimum (of the value where that is not known) against trials. On the logarithmic axis, the
+/// optimum (of the value where that is not known) against evaluations. On the logarithmic axis, the
 /// optimum itself lies at a third of the least distance above 0.
 std::string comparison_html(const std::vector<StrategyComparison>& comparisons);
 

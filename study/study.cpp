@@ -83,6 +83,7 @@ Json without_variable_parts(Json config) {
 Json to_json(const Budget& budget) {
   Json json = Json::object();
   if (budget.trials) json["trials"] = *budget.trials;
+  if (budget.evaluations) json["evaluations"] = *budget.evaluations;
   if (budget.minutes) json["minutes"] = *budget.minutes;
   return json;
 }
@@ -205,8 +206,10 @@ struct Study::Implementation {
       if (!good) throw ConfigError(pointer, message);
     };
     const Budget& budget = options.budget;
-    require(budget.trials || budget.minutes, "/budget", "needs \"trials\" or \"minutes\"");
+    require(budget.trials || budget.evaluations || budget.minutes, "/budget",
+            "needs \"trials\", \"evaluations\" or \"minutes\"");
     require(!budget.trials || *budget.trials >= 1, "/budget/trials", "must be >= 1");
+    require(!budget.evaluations || *budget.evaluations > 0, "/budget/evaluations", "must be > 0");
     require(!budget.minutes || *budget.minutes > 0, "/budget/minutes", "must be > 0");
     require(options.batch >= 1, "/compute/batch", "must be >= 1");
     require(options.workers >= 1, "/compute/workers", "must be >= 1");
@@ -365,7 +368,14 @@ struct Study::Implementation {
     trials.push_back(std::move(trial));
   }
 
+  // Of the trials of the highest fidelity so far: others do not compare.
   void note_best(const Trial& trial) {
+    if (trial.candidate.fidelity < best_fidelity) return;
+    if (trial.candidate.fidelity > best_fidelity) {
+      best_fidelity = trial.candidate.fidelity;
+      best_cost = std::numeric_limits<double>::infinity();
+      best_note.clear();
+    }
     const double cost = layout.goals().first_cost(trial.metrics);
     if (cost < best_cost && layout.goals().feasible(trial)) {
       best_cost = cost;
@@ -463,7 +473,7 @@ struct Study::Implementation {
           if (i >= proposed.size()) throw_mismatch(record.candidate, nullptr);
           if (proposed[i] != record.candidate) throw_mismatch(record.candidate, &proposed[i]);
         }
-        ++asked;
+        count_asked(record.candidate);
       }
     }
     tell_up_to(recorded.size());
@@ -514,15 +524,25 @@ struct Study::Implementation {
 
   double elapsed() const { return elapsed_before + seconds_since(started); }
 
-  bool within_trials(std::uint64_t id) const {
-    return !options.budget.trials || id < *options.budget.trials;
+  void count_asked(const Candidate& candidate) {
+    ++asked;
+    evaluations.push_back(evaluations.back() + candidate.fidelity);
+  }
+
+  // Whether a trial that was asked for, or the next one, is to be evaluated: what came before it
+  // has not used up the budget.
+  bool within_budget(std::uint64_t id) const {
+    const Budget& budget = options.budget;
+    // Thirds do not sum up to one exactly.
+    return (!budget.trials || id < *budget.trials) &&
+           (!budget.evaluations || evaluations[id] < *budget.evaluations - 1e-9);
   }
   bool out_of_time() const {
     return options.budget.minutes && elapsed() >= *options.budget.minutes * 60;
   }
   bool may_ask() const { return !out_of_time() && !strategy->finished(); }
 
-  // Asks for candidates until `batch` are in flight, or there are no more. The number of trials
+  // Asks for candidates until `batch` are in flight, or there are no more. The budget of trials
   // does not enter: candidates beyond it are in flight without being evaluated, so that a run whose
   // budget is extended goes on as one that had the larger budget from the start.
   void fill() {
@@ -533,7 +553,7 @@ struct Study::Implementation {
       check(candidates, max_count);
       for (Candidate& candidate : candidates) {
         if (store) store->add_asked(candidate, trials.size(), max_count);
-        ++asked;
+        count_asked(candidate);
         in_flight.push_back({.candidate = std::move(candidate)});
         if (!interrupted) submit(in_flight.back());
       }
@@ -543,7 +563,7 @@ struct Study::Implementation {
   }
 
   void submit(Flight& flight) {
-    if (pool && within_trials(flight.candidate.trial_id)) pool->submit(flight);
+    if (pool && within_budget(flight.candidate.trial_id)) pool->submit(flight);
   }
 
   // The oldest flight as a trial, once it is done; nothing when it will not be.
@@ -568,7 +588,7 @@ struct Study::Implementation {
   }
 
   void loop() {
-    while (within_trials(trials.size())) {
+    while (within_budget(trials.size())) {
       if (stopping()) {
         interrupted = true;
         break;
@@ -583,7 +603,7 @@ struct Study::Implementation {
       snapshot();
       if (progress) progress->update(trials.size(), best_note);
     }
-    if (in_flight.empty() && within_trials(trials.size()) && may_ask() && !interrupted) {
+    if (in_flight.empty() && within_budget(trials.size()) && may_ask() && !interrupted) {
       throw Error(fmt::format("the strategy proposes nothing after trial {}, and is not finished",
                               trials.size()));
     }
@@ -610,7 +630,7 @@ struct Study::Implementation {
     }
     started = last_commit = Clock::now();
     last_seconds = commit_interval;  // the first candidates are recorded at once
-    if (within_trials(trials.size()) && (!in_flight.empty() || may_ask())) {
+    if (within_budget(trials.size()) && (!in_flight.empty() || may_ask())) {
       evaluator->prepare(prepare_context(options.seed, options.directory, options.stop_requested));
       prepared = true;
       // Neither the budget nor what is said of the time left counts the preparation.
@@ -663,6 +683,7 @@ struct Study::Implementation {
 
   std::vector<Trial> trials;
   std::uint64_t asked = 0;
+  std::vector<double> evaluations{0};  // the fidelities of all before a trial, summed up
   std::deque<Flight> in_flight;
   std::unique_ptr<WorkerPool> pool;
   bool interrupted = false, prepared = false;
@@ -675,7 +696,7 @@ struct Study::Implementation {
   double last_seconds = 0;
 
   std::unique_ptr<Progress> progress;
-  double best_cost = std::numeric_limits<double>::infinity();
+  double best_fidelity = 0, best_cost = std::numeric_limits<double>::infinity();
   std::string best_note;
 };
 

@@ -23,6 +23,7 @@ namespace espalier {
 /// When a study ends: at whichever comes first. At least one of them is given.
 struct Budget {
   std::optional<std::uint64_t> trials = {};  ///< told, >= 1
+  std::optional<double> evaluations = {};    ///< sum of the fidelities of all trials, > 0
   std::optional<double> minutes = {};        ///< of this run, pauses left out, > 0
 };
 

@@ -701,7 +701,7 @@ TEST(Compare, ShowsStrategiesBesideEachOther) {
   const Json json = espalier(with_json).json();
   EXPECT_EQ(json[0]["strategies"][1]["name"], "climb");
   EXPECT_EQ(json[0]["strategies"][1]["after"].size(), 2u);
-  EXPECT_LT(json[0]["strategies"][1]["trials_to"]["minus_first"]["high"].get<double>(), 0);
+  EXPECT_LT(json[0]["strategies"][1]["evaluations_to"]["minus_first"]["high"].get<double>(), 0);
   EXPECT_THAT(espalier({"compare", problem, problem}).err,
               HasSubstr("two configs are named cells"));
 }

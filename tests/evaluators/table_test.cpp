@@ -216,6 +216,60 @@ TEST_F(Table, ReadsTheStringsOfNasbench201) {
   });
 }
 
+TEST_F(Table, LowerFidelitiesHaveColumnsOfTheirOwn) {
+  TableOptions options = by_key();
+  options.metrics["size"] = "size";
+  options.report = {{"test", "test"}};
+  options.fidelities = {{.fidelity = 0.1, .metrics = {{"accuracy", "acc10"}}},
+                        {.fidelity = 1.0 / 3, .metrics = {{"accuracy", "acc33"}, {"test", "t33"}}}};
+  TableEvaluator evaluator =
+      table("arch,acc,size,test,acc10,acc33,t33\n\"first=b,second=x\",9,5,8,1,3,2\n", options);
+  const auto at = [&](double fidelity) {
+    return evaluate(evaluator, *space_, {{1, 0}}, 0, fidelity);
+  };
+  EXPECT_THAT(at(1), ElementsAre(9, 5, 8));
+  EXPECT_THAT(at(0.99), ElementsAre(3, 5, 2));
+  EXPECT_THAT(at(0.3333333333), ElementsAre(3, 5, 2));
+  EXPECT_THAT(at(0.33), ElementsAre(1, 5, testing::IsNan()));
+  EXPECT_THAT(at(0.1), ElementsAre(1, 5, testing::IsNan()));
+  EXPECT_THAT(throws<UnsupportedError>([&] { at(0.09); }),
+              HasSubstr("has no fidelity of 0.09 or below; the lowest is 0.1"));
+}
+
+TEST_F(Table, WithoutLowerFidelitiesHasFullEvaluationsOnly) {
+  TableEvaluator evaluator = table("arch,acc\n\"first=b,second=x\",9\n");
+  EXPECT_THAT(throws<UnsupportedError>([&] {
+                evaluate(evaluator, *space_, {{1, 0}}, 0, 0.5);
+              }),
+              HasSubstr("has full evaluations only, not fidelity 0.5"));
+}
+
+TEST_F(Table, AnEmptyFieldOfALowerFidelityIsAFailedTrial) {
+  TableOptions options = by_key();
+  options.fidelities = {{.fidelity = 0.5, .metrics = {{"accuracy", "half"}}}};
+  TableEvaluator evaluator = table("arch,acc,half\n\"first=b,second=x\",9,\n", options);
+  EXPECT_THAT(evaluate(evaluator, *space_, {{1, 0}}), ElementsAre(9));
+  EXPECT_THAT(throws<InvalidArchitecture>([&] {
+                evaluate(evaluator, *space_, {{1, 0}}, 0, 0.5);
+              }),
+              HasSubstr("has no value in the column \"half\""));
+}
+
+TEST(TableOptionTable, ChecksLowerFidelities) {
+  const auto error = [](const Json& fidelities) {
+    return throws<ConfigError>([&] {
+      table_option_table().read(
+          {{"file", "t.csv"}, {"metrics", {{"accuracy", "a"}}}, {"fidelities", fidelities}}, "");
+    });
+  };
+  const Json half = {{"fidelity", 0.5}, {"metrics", {{"accuracy", "b"}}}};
+  EXPECT_THAT(error({half, half}), HasSubstr("/fidelities/1/fidelity: the fidelities must rise"));
+  EXPECT_THAT(error({{{"fidelity", 0.5}, {"metrics", {{"size", "b"}}}}}),
+              HasSubstr("/fidelities/0/metrics/size: \"metrics\" and \"report\" have no metric"));
+  EXPECT_THAT(error({{{"fidelity", 1}, {"metrics", {{"accuracy", "b"}}}}}),
+              HasSubstr("/fidelities/0/fidelity"));
+}
+
 TEST(TableOptionTable, ReadsAndChecks) {
   const auto table = table_option_table();
   const Json json = {{"file", "t.csv"}, {"metrics", {{"accuracy", "a"}}}, {"report", {{"t", "b"}}}};

@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "core/error.hpp"
+#include "core/files.hpp"
 #include "core/json.hpp"
 #include "nets/morphism.hpp"
 #include "tests/core/temporary_directory.hpp"
@@ -213,6 +216,139 @@ TEST_F(TrainEvaluatorWeights, AFileGoesWithACheckpointAlone) {
               HasSubstr("/weights/file: is missing: \"from\": \"checkpoint\" needs the file"));
   EXPECT_THAT(error({.from = FirstWeights::parent, .file = "net"}),
               HasSubstr("/weights/file: only goes with \"from\": \"checkpoint\""));
+}
+
+// Trainings whose first epochs are the lower fidelities.
+class TrainEvaluatorFirstEpochs : public testing::Test {
+ protected:
+  TrainEvaluatorFirstEpochs() { options_.lower_fidelity = LowerFidelity::first_epochs; }
+
+  static std::filesystem::path made(const std::filesystem::path& directory) {
+    std::filesystem::create_directories(directory);
+    return directory;
+  }
+  std::filesystem::path checkpoint(const std::string& name) const {
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path() / name)) {
+      files.push_back(entry.path());
+    }
+    return files.size() == 1 ? files[0] : std::filesystem::path();
+  }
+  static std::string text_of(const std::filesystem::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+  // A training, continued from trial to trial.
+  std::vector<double> run(const std::string& name, const std::vector<double>& fidelities,
+                          const Architecture& a = first) const {
+    TrainEvaluator evaluator(context_, options_);
+    evaluator.prepare(
+        {.directory = name.empty() ? std::filesystem::path() : made(directory_.path() / name),
+         .rng = Rng(2),
+         .stop_requested = {}});
+    std::vector<double> accuracies;
+    std::optional<std::uint64_t> parent;
+    std::uint64_t trial = name.size() + fidelities.size();  // numbers do not matter
+    for (const double fidelity : fidelities) {
+      Rng rng(trial);
+      const Candidate candidate{
+          .trial_id = trial, .architecture = a, .fidelity = fidelity, .parent = parent};
+      accuracies.push_back(evaluator.evaluate(candidate, Network(*context_.space, a), rng)[0]);
+      parent = trial++;
+    }
+    return accuracies;
+  }
+
+  TemporaryDirectory directory_;
+  const EvaluatorContext context_ = toy_context();
+  TrainEvaluatorOptions options_ = epochs(4);
+};
+
+TEST_F(TrainEvaluatorFirstEpochs, ContinuedRungByRungAreOneTraining) {
+  for (const OptimizerKind optimizer : {OptimizerKind::sgd, OptimizerKind::adamw}) {
+    options_.train.optimizer = optimizer;
+    options_.train.augmentation.crop_padding = 1;
+    const std::string name = optimizer == OptimizerKind::sgd ? "sgd" : "adamw";
+    const std::vector<double> whole = run("", {1});
+    const std::vector<double> rungs = run(name, {0.25, 0.5, 1});
+    EXPECT_EQ(rungs[2], whole[0]);
+    EXPECT_EQ(checkpoint(name), "");  // none is left of a full evaluation
+    // Up to a rung, too: all that the checkpoints hold is equal.
+    EXPECT_EQ(run(name + "-rungs", {0.25, 0.5})[1], run(name + "-once", {0.5})[0]);
+    EXPECT_EQ(text_of(checkpoint(name + "-rungs")), text_of(checkpoint(name + "-once")));
+    // And it is the training itself.
+    const Rng rng = Rng(2).fork("trainings").fork(context_.space->to_string(first));
+    GraphModule module(context_.space->build(first));
+    module.reset_parameters(rng.fork("weights"));
+    const TrainResult by_hand = train(module, *context_.data, options_.train, rng.fork("train"));
+    EXPECT_EQ(by_hand.valid->accuracy, whole[0]);
+  }
+}
+
+TEST_F(TrainEvaluatorFirstEpochs, PayOnlyTheDifference) {
+  run("a", {0.5});
+  const TensorFile half = read_tensors(checkpoint("a"));
+  EXPECT_EQ(half.info["history"].size(), 2u);
+  // Epochs that are done are not done again: what is written of them stays.
+  TensorFile changed = half;
+  changed.info["history"][0]["train_loss"] = 123.0;
+  write_tensors(checkpoint("a"), changed);
+  TrainEvaluator evaluator(context_, options_);
+  evaluator.prepare({.directory = directory_.path() / "a", .rng = Rng(2), .stop_requested = {}});
+  Rng rng(1);
+  evaluator.evaluate({.trial_id = 9, .architecture = first, .fidelity = 0.75, .parent = 3},
+                     Network(*context_.space, first), rng);
+  const TensorFile more = read_tensors(checkpoint("a"));
+  ASSERT_EQ(more.info["history"].size(), 3u);
+  EXPECT_EQ(more.info["history"][0]["train_loss"], 123.0);
+}
+
+TEST_F(TrainEvaluatorFirstEpochs, AreTheSameWithoutTheCheckpoint) {
+  const std::vector<double> whole = run("", {0.25, 0.5, 1});
+  EXPECT_EQ(run("a", {0.25, 0.5, 1}), whole);
+  // Killed after the checkpoint was written and before the trial was told: evaluated again.
+  EXPECT_EQ(run("c", {0.5, 0.25}), (std::vector{whole[1], whole[0]}));
+  EXPECT_EQ(run("b", {0.25, 0.5, 0.5, 1}), (std::vector{whole[0], whole[1], whole[1], whole[2]}));
+}
+
+TEST_F(TrainEvaluatorFirstEpochs, AreNotOfAShorterSchedule) {
+  TrainEvaluator shorter(context_, epochs(2));
+  run("a", {0.5});
+  GraphModule module(context_.space->build(first));
+  const Rng rng = Rng(2).fork("trainings").fork(context_.space->to_string(first));
+  module.reset_parameters(rng.fork("weights"));
+  train(module, *context_.data, epochs(2).train, rng.fork("train"));
+  const TensorFile kept = read_tensors(checkpoint("a"));
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, tensor] : kept.tensors) {
+    if (name.starts_with("network.")) weights.emplace(name.substr(8), tensor);
+  }
+  EXPECT_FALSE(equal(weights, copy_of(module)));
+}
+
+TEST_F(TrainEvaluatorFirstEpochs, EndWherePatienceDoes) {
+  options_.train.epochs = 8;
+  options_.train.patience = 1;
+  options_.train.learning_rate = 1e-6;  // nothing gets better
+  EXPECT_EQ(run("a", {0.5, 1})[1], run("", {1})[0]);
+}
+
+TEST_F(TrainEvaluatorFirstEpochs, RefuseWhatDoesNotFit) {
+  TrainEvaluator evaluator(context_, options_);
+  EXPECT_THAT(throws<Error>([&] { evaluate(evaluator, *context_.space, first); }),
+              HasSubstr("call prepare() first"));
+  run("a", {0.5});
+  write_file_atomically(checkpoint("a"), "torn");
+  evaluator.prepare({.directory = directory_.path() / "a", .rng = Rng(2), .stop_requested = {}});
+  Rng rng(1);
+  EXPECT_THAT(throws<IoError>([&] {
+                evaluator.evaluate({.trial_id = 1, .architecture = first, .parent = 0},
+                                   Network(*context_.space, first), rng);
+              }),
+              HasSubstr(".safetensors"));
+  options_.weights.from = FirstWeights::parent;
+  EXPECT_THAT(throws<ConfigError>([&] { TrainEvaluator(context_, options_); }),
+              HasSubstr("/weights/from: \"parent\" gives a training another beginning"));
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ TEST(StrategyRegistry, MakesEveryStrategyFromItsSample) {
       testing::ElementsAre("random", "regularized_evolution", "mu_plus_lambda", "nsga2", "nsga3",
                            "moead", "local_search", "simulated_annealing", "bayesian", "smac",
                            "bananas", "npenas", "brp_nas", "gates_evolution", "nao", "semi_nas",
-                           "linas", "tpe", "reinforce", "ppo", "q_learning", "ddpg"));
+                           "linas", "tpe", "reinforce", "ppo", "q_learning", "ddpg",
+                           "successive_halving", "hyperband", "asha", "bohb", "median_stopping"));
   for (const std::string& name : registry.names()) {
     const auto strategy =
         registry.create(registry.sample(name), "/strategy",

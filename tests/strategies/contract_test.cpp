@@ -1,9 +1,13 @@
 #include "tests/strategies/contract.hpp"
 
+#include "strategies/asha.hpp"
 #include "strategies/bayesian.hpp"
+#include "strategies/bohb.hpp"
+#include "strategies/brackets.hpp"
 #include "strategies/ddpg.hpp"
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
+#include "strategies/median_stopping.hpp"
 #include "strategies/moead.hpp"
 #include "strategies/nao.hpp"
 #include "strategies/nsga3.hpp"
@@ -126,6 +130,13 @@ std::unique_ptr<Strategy> small_ddpg(const RunContext& context) {
   ordinal.space = std::make_shared<OrdinalSpace>(context.space);
   return std::make_unique<Ddpg>(ordinal, options);
 }
+// Of strategies that begin at lower fidelities.
+template <class Options>
+Options down_to(double min_fidelity) {
+  Options options;
+  options.min_fidelity = min_fidelity;
+  return options;
+}
 
 INSTANTIATE_TEST_SUITE_P(
     All, StrategyContract,
@@ -187,7 +198,25 @@ INSTANTIATE_TEST_SUITE_P(
         StrategyCase{"ppo_independent", function(ppo, ppo_options(PolicyKind::independent))},
         StrategyCase{"q_learning", maker<QLearning>(QLearningOptions())},
         StrategyCase{"q_learning_two_goals", maker<QLearning>(QLearningOptions()), two_goals()},
-        StrategyCase{"ddpg", small_ddpg}, StrategyCase{"ddpg_two_goals", small_ddpg, two_goals()}),
+        StrategyCase{"ddpg", small_ddpg}, StrategyCase{"ddpg_two_goals", small_ddpg, two_goals()},
+        StrategyCase{"successive_halving",
+                     function(successive_halving, down_to<SuccessiveHalvingOptions>(0.01)),
+                     one_goal(), 30},
+        StrategyCase{"successive_halving_two_goals",
+                     function(successive_halving, SuccessiveHalvingOptions()), two_goals(), 30,
+                     0.5},
+        StrategyCase{"hyperband", function(hyperband, down_to<HyperbandOptions>(0.01)), one_goal(),
+                     30, 0.5},
+        StrategyCase{"hyperband_two_goals", function(hyperband, HyperbandOptions()), two_goals(),
+                     30, 0.2},
+        StrategyCase{"asha", maker<Asha>(down_to<AshaOptions>(0.01)), one_goal(), 30, 1},
+        StrategyCase{"asha_two_goals", maker<Asha>(AshaOptions()), two_goals(), 30, 0.5},
+        StrategyCase{"bohb", maker<Bohb>(BohbOptions()), one_goal(), 150},
+        StrategyCase{"bohb_two_goals", maker<Bohb>(BohbOptions()), two_goals(), 150},
+        StrategyCase{"median_stopping", maker<MedianStopping>(MedianStoppingOptions()), one_goal(),
+                     30, 0.2},
+        StrategyCase{"median_stopping_two_goals", maker<MedianStopping>(MedianStoppingOptions()),
+                     two_goals(), 30, 0}),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

@@ -133,13 +133,17 @@ inline Trial failed_trial(const Candidate& candidate) {
 }
 
 /// The result of a trial of a problem that can be solved decision by decision: the score is how
-/// many of the choices are those of a hidden architecture; decisions have 5 options.
+/// many of the choices are those of a hidden architecture; decisions have 5 options. Below full
+/// fidelity it has an error, the same each time, whose deviation is 1 - fidelity.
 inline Trial planted_trial(const Candidate& candidate) {
   Trial trial{.candidate = candidate, .metrics = Metrics(test_metrics())};
   double score = 0;
   for (std::size_t d = 0; d < candidate.architecture.choices.size(); ++d) {
     score += candidate.architecture.choices[d] == (d * 7) % 5;
   }
+  Rng error(1);
+  for (const std::uint32_t choice : candidate.architecture.choices) error = error.fork(choice);
+  if (candidate.fidelity < 1) score += (1 - candidate.fidelity) * error.normal();
   trial.metrics[0] = score;
   trial.metrics[1] = 0;
   return trial;

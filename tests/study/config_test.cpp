@@ -112,7 +112,7 @@ const std::vector<Broken>& broken_configs() {
       {"/objectives/0/goal=max", "/objectives/0/goal: unknown value \"max\""},
       {"/objectives/0/metrik=x", "/objectives/0/metrik: unknown key"},
       {"/constraints=[{\"metric\": 5, \"max\": 1}]", "/constraints/0/metric: expected a string"},
-      {"/budget={}", "/budget: needs \"trials\" or \"minutes\""},
+      {"/budget={}", "/budget: needs \"trials\", \"evaluations\" or \"minutes\""},
       {"/budget/trials=0", "/budget/trials: expected a value >= 1, got 0"},
       {"/budget/trials=1.5", "/budget/trials: expected an integer"},
       {"/budget/minutes=0", "/budget/minutes: expected a value > 0, got 0"},

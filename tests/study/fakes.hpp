@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "strategies/asha.hpp"
+#include "strategies/brackets.hpp"
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
 #include "study/study.hpp"
@@ -67,6 +69,14 @@ inline StrategyFactory evolution_strategy() {
     options.sample = 3;
     return std::make_unique<RegularizedEvolution>(context, options);
   };
+}
+
+inline StrategyFactory asha_strategy() {
+  return [](const RunContext& context) { return std::make_unique<Asha>(context, AshaOptions{}); };
+}
+
+inline StrategyFactory hyperband_strategy() {
+  return [](const RunContext& context) { return hyperband(context, {}); };
 }
 
 inline std::vector<Objective> maximize_score() { return {{"score", Direction::maximize}}; }

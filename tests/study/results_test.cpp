@@ -9,6 +9,7 @@
 #include "core/csv.hpp"
 #include "core/error.hpp"
 #include "search_spaces/sampling.hpp"
+#include "study/report.hpp"
 #include "study/search.hpp"
 #include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
@@ -42,6 +43,13 @@ TEST(ParetoFront, LeavesOutFailedAndPartialTrials) {
   EXPECT_THAT(pareto_front(two_goals(), trials), ElementsAre(0));
   trials.push_back(trial(3, 1, 9));  // the first full one, but it breaks the constraint
   EXPECT_THAT(pareto_front(two_goals(), trials), IsEmpty());
+}
+
+TEST(HighestFidelity, IsThatOfACompleteTrial) {
+  std::vector<Trial> trials{trial(0, 5, 5, 0.25), trial(1, 5, 5, 0.5)};
+  trials.push_back(failed_trial({.trial_id = 2, .architecture = {}}));
+  EXPECT_EQ(highest_fidelity(trials), 0.5);
+  EXPECT_EQ(highest_fidelity({}), 0);
 }
 
 TEST(Choose, TakesTheFirstObjectiveOrTheKnee) {
@@ -81,7 +89,7 @@ class ResultsOfARun : public testing::Test {
     std::string csv;
     std::vector<std::string> row;
     for (const Decision& decision : space->decisions()) row.push_back(decision.name);
-    row.insert(row.end(), {"acc", "test"});
+    row.insert(row.end(), {"acc", "test", "low"});
     csv = csv_row(row);
     enumerate(*space, [&](const Architecture& a) {
       row.clear();
@@ -90,6 +98,7 @@ class ResultsOfARun : public testing::Test {
       }
       row.push_back(std::to_string(50 + count_));
       row.push_back(count_ == 0 ? "" : "40.5");
+      row.push_back(std::to_string(1000 + count_));
       csv += csv_row(row);
       ++count_;
       return true;
@@ -235,6 +244,38 @@ TEST_F(ResultsOfARun, ATableKnowsNoForeignBaseline) {
   ASSERT_TRUE(results.baseline);
   EXPECT_EQ(results.baseline->name, "mobilenet_v3_small");
   EXPECT_EQ(results.baseline->metrics[0].first, "params");  // costs, but no accuracy
+}
+
+// A lower fidelity that looks better than all full evaluations.
+TEST_F(ResultsOfARun, TrialsOfLowerFidelityNeverWin) {
+  config_.evaluator["fidelities"] =
+      Json::array({{{"fidelity", 0.1}, {"metrics", {{"accuracy", "low"}}}}});
+  config_.strategy = {{"type", "median_stopping"}};
+  Results results = run();
+  const auto full = [&](std::size_t i) { return results.trials[i].candidate.fidelity == 1; };
+  ASSERT_EQ(results.trials.size(), 3 * count_);  // each in three rungs
+  EXPECT_FALSE(results.front().empty());
+  EXPECT_TRUE(std::ranges::all_of(results.front(), full));
+  EXPECT_TRUE(full(*results.chosen()));
+  std::vector<std::size_t> all(results.trials.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  EXPECT_THAT(results_table(results, all), HasSubstr("  fidelity 0.111"));
+  EXPECT_THAT(results_csv(results, all), HasSubstr("id,state,feasible,fidelity,accuracy"));
+  EXPECT_THAT(results_csv(results, all), HasSubstr("0,complete,true,0.1111111111111111,10"));
+  EXPECT_EQ(results_json(results, all)["trials"][0]["fidelity"], 1.0 / 9);
+  const std::string page = report_html(results, out_);
+  EXPECT_THAT(page, HasSubstr("lower fidelity"));
+  // Nor do they count as the best so far: what they measured is not to be seen there.
+  const auto best_so_far = [&] {
+    const std::string html = report_html(results, out_);
+    const std::size_t begin = html.find("<h2>Best so far</h2>");
+    return html.substr(begin, html.find("<h2>Chosen") - begin);
+  };
+  const std::string before = best_so_far();
+  for (Trial& trial : results.trials) {
+    if (trial.candidate.fidelity < 1) trial.metrics[0] = 0;
+  }
+  EXPECT_EQ(best_so_far(), before);
 }
 
 }  // namespace

@@ -78,7 +78,9 @@ TEST(StrategyComparison, IsWhatRunsOfTheSeedsFind) {
   for (const Trial& trial : read_results(directory.path() / "run", catalogue()).trials) {
     const double value = trial.metrics.at("accuracy");
     if (!expected.empty() && value <= expected.back().value) continue;
-    expected.push_back({trial.candidate.trial_id + 1, value, {trial.metrics.at("test_accuracy")}});
+    expected.push_back({static_cast<double>(trial.candidate.trial_id + 1),
+                        value,
+                        {trial.metrics.at("test_accuracy")}});
   }
   EXPECT_EQ(comparison.strategies[1].seeds[1], expected);
 }
@@ -88,20 +90,59 @@ TEST(StrategyComparison, DoesNotDependOnThreads) {
             found(compare(problem_json(), {.seeds = 6, .threads = 3})));
 }
 
-TEST(StrategyComparison, StepsAreFoundByTrials) {
+TEST(StrategyComparison, StepsAreFoundByEvaluations) {
   StrategyComparison comparison{.problem = "p", .value = "accuracy", .optimum = 0.3};
-  const std::vector<SearchStep> search{{.trials = 3, .value = 0.1, .reported = {}},
-                                       {.trials = 7, .value = 0.1 + 0.2, .reported = {}}};
+  const std::vector<SearchStep> search{{.evaluations = 3, .value = 0.1, .reported = {}},
+                                       {.evaluations = 7, .value = 0.1 + 0.2, .reported = {}}};
   EXPECT_EQ(StrategyComparison::step_at(search, 2), nullptr);
   EXPECT_EQ(StrategyComparison::step_at(search, 3), &search[0]);
   EXPECT_EQ(StrategyComparison::step_at(search, 6), &search[0]);
   EXPECT_EQ(StrategyComparison::step_at(search, 100), &search[1]);
-  EXPECT_EQ(comparison.trials_to(search, 0), 7u);
-  EXPECT_EQ(comparison.trials_to(search, 0.2), 3u);
-  EXPECT_EQ(comparison.trials_to({search[0]}, 0.1), std::nullopt);
+  EXPECT_EQ(comparison.evaluations_to(search, 0), 7u);
+  EXPECT_EQ(comparison.evaluations_to(search, 0.2), 3u);
+  EXPECT_EQ(comparison.evaluations_to({search[0]}, 0.1), std::nullopt);
   comparison.higher_is_better = false;
   comparison.optimum = 0.1;
-  EXPECT_EQ(comparison.trials_to(search, 0), 3u);
+  EXPECT_EQ(comparison.evaluations_to(search, 0), 3u);
+}
+
+TEST(StrategyComparison, CountsFullEvaluationsByTheirFidelity) {
+  Json json = problem_json();
+  // A lower fidelity that is above all full ones: it is never what was found.
+  json["evaluator"]["fidelities"] =
+      Json::array({{{"fidelity", 0.1}, {"metrics", {{"accuracy", "c10_test"}}}}});
+  json["budget"] = {{"evaluations", 8}};
+  json["strategies"] = {{"hyperband", {{"type", "hyperband"}}}, {"random", {{"type", "random"}}}};
+  const StrategyComparison comparison = compare(json, {.seeds = 2});
+  EXPECT_EQ(comparison.budget, 8);
+  EXPECT_DOUBLE_EQ(*comparison.optimum, 91.6067);
+  Json run = json;
+  run.erase("strategies");
+  run["strategy"] = json["strategies"]["hyperband"];
+  run["seed"] = 2;
+  const TemporaryDirectory directory;
+  run_search(read_config(run, catalogue()), catalogue(), {.directory = directory.path() / "run"});
+  std::vector<SearchStep> expected;
+  double sum = 0;
+  for (const Trial& trial : read_results(directory.path() / "run", catalogue()).trials) {
+    sum += trial.candidate.fidelity;
+    const double value = trial.metrics.at("accuracy");
+    if (trial.candidate.fidelity < 1 || (!expected.empty() && value <= expected.back().value)) {
+      continue;
+    }
+    expected.push_back({std::round(sum * 1e9) / 1e9, value, {trial.metrics.at("test_accuracy")}});
+  }
+  EXPECT_EQ(comparison.strategies[0].seeds[1], expected);
+  EXPECT_EQ(expected[0].evaluations, 3);  // nine, three and one of the first bracket
+  EXPECT_EQ(comparison.strategies[1].seeds[0].front().evaluations, 1);
+  // Both bounds count.
+  json["budget"] = {{"evaluations", 8}, {"trials", 5}};
+  EXPECT_EQ(compare(json, {.seeds = 1}).budget, 5);
+}
+
+TEST(StrategyComparison, CheckpointsReachTheBudget) {
+  EXPECT_THAT(usual_checkpoints(50), ElementsAre(10, 20, 50));
+  EXPECT_THAT(usual_checkpoints(25.5), ElementsAre(10, 20, 26));
 }
 
 TEST(StrategyComparison, SeveralObjectivesAreSharesOfTheTrueFront) {

@@ -17,6 +17,7 @@
 
 #include "core/error.hpp"
 #include "core/json.hpp"
+#include "evaluators/train.hpp"
 #include "study/store.hpp"
 #include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
@@ -260,8 +261,9 @@ TEST(Study, ChecksItsOptions) {
   const auto message = [](StudyOptions options) {
     return throws<ConfigError>([&] { run(random_strategy(), options); });
   };
-  EXPECT_EQ(message({}), "/budget: needs \"trials\" or \"minutes\"");
+  EXPECT_EQ(message({}), "/budget: needs \"trials\", \"evaluations\" or \"minutes\"");
   EXPECT_EQ(message({.budget = {.trials = 0}}), "/budget/trials: must be >= 1");
+  EXPECT_EQ(message({.budget = {.evaluations = 0}}), "/budget/evaluations: must be > 0");
   EXPECT_EQ(message({.budget = {.minutes = 0}}), "/budget/minutes: must be > 0");
   EXPECT_EQ(message(trials(1, 0)), "/compute/batch: must be >= 1");
   EXPECT_EQ(message(trials(1, 1, 0)), "/compute/workers: must be >= 1");
@@ -514,6 +516,86 @@ TEST(Study, ResumedRunsEqualUninterruptedOnes) {
       }
       EXPECT_EQ(last, whole);
     }
+  }
+}
+
+TEST(Study, RunsOfLowerFidelitiesAreResumed) {
+  for (const StrategyFactory& strategy : {asha_strategy(), hyperband_strategy()}) {
+    for (const std::size_t batch : {1u, 4u}) {
+      const auto whole = run(strategy, trials(60, batch));
+      EXPECT_TRUE(std::ranges::any_of(
+          whole, [](const Trial& trial) { return trial.candidate.parent.has_value(); }));
+      TemporaryDirectory directory;
+      for (const std::uint64_t count : {1u, 10u, 13u, 40u, 60u}) {
+        const auto told = run(strategy, recorded(directory.path(), count, batch, 2));
+        ASSERT_EQ(told.size(), count);
+        for (std::size_t i = 0; i < count; ++i) EXPECT_EQ(told[i], whole[i]);
+      }
+    }
+  }
+}
+
+TEST(Study, EndsWithTheSumOfTheFidelities) {
+  for (const std::size_t batch : {1u, 4u}) {
+    StudyOptions options = trials(1000, batch);
+    options.budget = {.evaluations = 5};
+    const auto told = run(hyperband_strategy(), options);
+    double sum = 0;
+    for (const Trial& trial : told) {
+      EXPECT_LT(sum, 5 - 1e-9);
+      sum += trial.candidate.fidelity;
+    }
+    EXPECT_GE(sum, 5 - 1e-9);
+    EXPECT_GT(told.size(), 10u);
+    // One that is extended goes on as if it had had the budget from the start.
+    TemporaryDirectory directory;
+    options = recorded(directory.path(), 1, batch);
+    for (const double evaluations : {0.1, 1.0, 2.5, 5.0}) {
+      options.budget = {.evaluations = evaluations};
+      const auto part = run(hyperband_strategy(), options);
+      EXPECT_EQ(part, std::vector<Trial>(told.begin(), told.begin() + std::ssize(part)));
+    }
+    EXPECT_EQ(run(hyperband_strategy(), options), told);
+    options.budget = {.evaluations = 4};
+    EXPECT_THAT(throws<ConfigError>([&] { run(hyperband_strategy(), options); }),
+                HasSubstr("/budget/evaluations: was 5.0 when the run began and is 4.0 now"));
+  }
+  // Full evaluations are one each.
+  StudyOptions options = trials(1000);
+  options.budget = {.evaluations = 7};
+  EXPECT_EQ(run(random_strategy(), options).size(), 7u);
+}
+
+TEST(Study, TrainingsThatGoOnAreResumed) {
+  TrainEvaluatorOptions train;
+  train.train.epochs = 4;
+  train.train.batch_size = 16;
+  train.lower_fidelity = LowerFidelity::first_epochs;
+  const auto strategy = [](const RunContext& context) {
+    AshaOptions options;
+    options.eta = 2;
+    options.min_fidelity = 0.25;
+    return std::make_unique<Asha>(context, options);
+  };
+  const auto run_to = [&](const std::filesystem::path& directory, std::uint64_t count) {
+    return Study(toy_space(), strategy, std::make_shared<TrainEvaluator>(toy_context(), train),
+                 {{"accuracy", Direction::maximize}}, {}, recorded(directory, count, 2))
+        .run();
+  };
+  TemporaryDirectory directory;
+  const auto whole = run_to(directory.path() / "whole", 14);
+  EXPECT_TRUE(std::ranges::any_of(whole, [](const Trial& trial) {
+    return trial.candidate.fidelity == 1 && trial.state == TrialState::complete;
+  }));
+  for (const std::uint64_t count : {3u, 6u, 14u}) {
+    const auto told = run_to(directory.path() / "parts", count);
+    EXPECT_EQ(told, std::vector<Trial>(whole.begin(), whole.begin() + std::ssize(told)));
+  }
+  // What a kill takes of the checkpoints costs time alone.
+  for (const std::uint64_t count : {3u, 6u, 9u, 14u}) {
+    const auto told = run_to(directory.path() / "without", count);
+    EXPECT_EQ(told, std::vector<Trial>(whole.begin(), whole.begin() + std::ssize(told)));
+    std::filesystem::remove_all(directory.path() / "without" / "checkpoints");
   }
 }
 

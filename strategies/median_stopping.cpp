@@ -1,0 +1,110 @@
+#include "strategies/median_stopping.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace espalier {
+namespace {
+
+// The best that a curve came to.
+Individual best_of(const std::vector<Individual>& curve) {
+  Individual best = curve[0];
+  for (const Individual& other : curve) {
+    if (best.costs.empty()) {
+      if (better(other, best)) best = other;
+      continue;
+    }
+    best.violation = std::min(best.violation, other.violation);
+    for (std::size_t k = 0; k < best.costs.size(); ++k) {
+      best.costs[k] = std::min(best.costs[k], other.costs[k]);
+    }
+  }
+  return best;
+}
+
+// The mean of a curve up to each rung.
+std::vector<Individual> running_means(const std::vector<Individual>& curve) {
+  std::vector<Individual> means;
+  Individual sum = curve[0];
+  for (std::size_t i = 0; i < curve.size(); ++i) {
+    if (i > 0) {
+      sum.violation += curve[i].violation;
+      sum.cost += curve[i].cost;
+      for (std::size_t k = 0; k < sum.costs.size(); ++k) sum.costs[k] += curve[i].costs[k];
+    }
+    const double count = static_cast<double>(i + 1);
+    Individual& mean = means.emplace_back(sum);
+    mean.violation /= count;
+    mean.cost /= count;
+    for (double& cost : mean.costs) cost /= count;
+  }
+  return means;
+}
+
+}  // namespace
+
+OptionTable<MedianStoppingOptions> median_stopping_option_table() {
+  using Options = MedianStoppingOptions;
+  OptionTable<Options> table("random search that stops evaluations that are behind the median");
+  table.add("startup", &Options::startup, "full evaluations before any evaluation is stopped",
+            at_least(1));
+  return add_fidelity_options(table);
+}
+
+MedianStopping::MedianStopping(const RunContext& context, const MedianStoppingOptions& options)
+    : goals_(context.goals),
+      rng_(context.rng),
+      start_(context, options),
+      asked_(context.space),
+      fidelities_(rung_fidelities(options)),
+      startup_(static_cast<std::size_t>(options.startup)) {}
+
+std::vector<Candidate> MedianStopping::ask(std::size_t max_count) {
+  std::vector<Candidate> candidates;
+  while (candidates.size() < max_count) {
+    std::optional<Candidate> candidate;
+    Curve curve;
+    if (!going_on_.empty()) {
+      curve = std::move(going_on_.front());
+      going_on_.pop_front();
+      candidate =
+          Candidate{.architecture = curve.back().architecture, .parent = curve.back().trial_id};
+    } else if (!exhausted_) {
+      candidate = start_.next_new(asked_, rng_);
+      exhausted_ = !candidate;
+    }
+    if (!candidate) break;
+    asked_.insert(candidate->architecture);
+    candidate->trial_id = next_id_++;
+    candidate->fidelity = fidelities_[curve.size()];
+    running_.push_back(std::move(curve));
+    candidates.push_back(*std::move(candidate));
+  }
+  return candidates;
+}
+
+bool MedianStopping::behind(const Curve& curve) const {
+  if (means_.size() < startup_) return false;
+  const Individual best = best_of(curve);
+  std::vector<const Individual*> pool{&best};
+  for (const Curve& mean : means_) pool.push_back(&mean[curve.size() - 1]);
+  const auto keys = rank_and_crowding(pool);
+  const auto ahead = std::ranges::count_if(keys, [&](const auto& key) { return key < keys[0]; });
+  return 2 * static_cast<std::size_t>(ahead) > means_.size();
+}
+
+void MedianStopping::tell(const Trial& trial) {
+  assert(!running_.empty());
+  Curve curve = std::move(running_.front());
+  running_.pop_front();
+  curve.push_back(Individual::of(trial, goals_));
+  if (curve.back().failed) return;
+  if (curve.size() == fidelities_.size()) {
+    means_.push_back(running_means(curve));
+  } else if (!behind(curve)) {
+    going_on_.push_back(std::move(curve));
+  }
+}
+
+}  // namespace espalier
