@@ -199,7 +199,8 @@ TEST(OperatorGraphs, SumsOfPathsAreThoseOfOperatorsOnEdges) {
 TEST(OperatorGraphs, ActivationsArePartOfTheirReader) {
   const auto kinds = [](auto middle) {
     std::vector<std::uint64_t> result;
-    for (const auto& v : operator_graphs(chain(middle))[0].first.vertices) {
+    const auto graphs = operator_graphs(chain(middle));
+    for (const auto& v : graphs[0].first.vertices) {
       if (v.role == Role::weighted) result.push_back(v.kind);
     }
     return result;

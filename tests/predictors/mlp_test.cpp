@@ -40,7 +40,8 @@ TEST(Mlp, ReadsEachKindOfFeature) {
   };
   EXPECT_GT(learned([](const Features& f) { return f.decisions[0]; }), 0.8);
   EXPECT_GT(learned([](const Features& f) { return f.patterns[0].second; }), 0.8);
-  EXPECT_GT(learned([](const Features& f) { return f.patterns.size(); }), 0.8);
+  // Of two values, at most 0.71.
+  EXPECT_GT(learned([](const Features& f) { return f.patterns.size(); }), 0.65);
   EXPECT_GT(learned([](const Features& f) { return f.costs[0]; }), 0.8);
 }
 
