@@ -6,11 +6,14 @@
 #include "predictors/gaussian_process.hpp"
 #include "predictors/normal_scores.hpp"
 #include "predictors/random_forest.hpp"
+#include "predictors/ridge.hpp"
+#include "predictors/xgboost.hpp"
 
 namespace espalier {
 namespace {
 
 struct GaussianProcessOptions {};
+struct RidgeOptions {};
 
 enum class Values { as_given, normal_scores };
 struct SharedOptions {
@@ -32,9 +35,16 @@ PredictorRegistry predictor_registry() {
       [](const GaussianProcessOptions&, const PredictorContext&) {
         return std::make_unique<GaussianProcess>();
       });
+  registry.add(
+      "ridge", OptionTable<RidgeOptions>("ridge regression, its penalty by leave-one-out errors"),
+      [](const RidgeOptions&, const PredictorContext&) { return std::make_unique<Ridge>(); });
   registry.add("random_forest", random_forest_option_table(),
                [](const RandomForestOptions& options, const PredictorContext& context) {
                  return std::make_unique<RandomForest>(options, context.rng);
+               });
+  registry.add("xgboost", xgboost_option_table(),
+               [](const XgBoostOptions& options, const PredictorContext& context) {
+                 return std::make_unique<XgBoost>(options, context.rng);
                });
   registry.add_to_all(
       OptionTable<SharedOptions>("what every predictor takes")

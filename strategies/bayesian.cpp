@@ -12,6 +12,7 @@
 #include "core/stats.hpp"
 #include "objectives/dominance.hpp"
 #include "objectives/hypervolume.hpp"
+#include "predictors/normal_scores.hpp"
 #include "search_spaces/sampling.hpp"
 
 namespace espalier {
@@ -26,15 +27,6 @@ double normal_density(double x) { return std::exp(-0.5 * x * x) / std::sqrt(2 * 
 
 double cost_of(const Individual& individual, std::size_t objective) {
   return individual.costs.empty() ? individual.cost : individual.costs[objective];
-}
-
-// The quantiles of the standard normal distribution at the values' ranks.
-std::vector<double> normal_scores(const std::vector<double>& values) {
-  std::vector<double> scores = ranks(values);
-  for (double& score : scores) {
-    score = normal_quantile((score - 0.5) / static_cast<double>(values.size()));
-  }
-  return scores;
 }
 
 // The cost whose normal score is `score`, between those of the told ones on a straight line, beyond
