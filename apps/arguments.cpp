@@ -90,6 +90,20 @@ void NetworkArguments::add_to(CLI::App& verb) {
   verb.add_option("file", file, "a network's .json or .onnx file, written before the options");
 }
 
+std::vector<Architecture> read_architectures(const SearchSpace& space,
+                                             std::vector<std::string> texts,
+                                             std::span<const std::string> files) {
+  for (const std::string& file : files) texts.push_back(read_architecture_text(file));
+  std::vector<Architecture> architectures;
+  for (const std::string& text : texts) {
+    architectures.push_back(parse_architecture(space, text));
+    if (!space.valid(architectures.back())) {
+      throw InvalidArchitecture("the architecture breaks a constraint of the space: " + text);
+    }
+  }
+  return architectures;
+}
+
 Networks read_networks(const NetworkArguments& arguments, const Catalogue& catalogue) {
   const int kinds =
       arguments.space.given() + int(!arguments.net.empty()) + int(!arguments.file.empty());
@@ -109,13 +123,9 @@ Networks read_networks(const NetworkArguments& arguments, const Catalogue& catal
     return networks;
   }
   networks.space = catalogue.spaces.create(arguments.space.config(catalogue), "");
-  std::vector<std::string> texts = arguments.archs;
-  if (!arguments.arch_file.empty()) texts.push_back(read_architecture_text(arguments.arch_file));
-  for (const std::string& text : texts) {
-    const Architecture a = parse_architecture(*networks.space, text);
-    if (!networks.space->valid(a)) {
-      throw InvalidArchitecture("the architecture breaks a constraint of the space: " + text);
-    }
+  std::vector<std::string> files;
+  if (!arguments.arch_file.empty()) files.push_back(arguments.arch_file);
+  for (const Architecture& a : read_architectures(*networks.space, arguments.archs, files)) {
     networks.architectures.push_back(networks.space->canonical(a));
     networks.names.push_back(networks.space->to_string(a));
   }

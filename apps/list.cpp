@@ -41,6 +41,7 @@ std::vector<Kind> kinds_of(const Catalogue& catalogue) {
   }
   return {registry("spaces", catalogue.spaces),
           registry("strategies", catalogue.strategies),
+          registry("predictors", catalogue.predictors),
           registry("evaluators", catalogue.evaluators),
           registry("datasets", catalogue.datasets),
           registry("hardware", catalogue.hardware),
@@ -132,9 +133,10 @@ int list(const Arguments& arguments, const Catalogue& catalogue) {
 Verb add_list(CLI::App& app, const Catalogue& catalogue) {
   CLI::App& verb = *app.add_subcommand("list", "what a config can name, with all options");
   const auto arguments = std::make_shared<Arguments>();
-  verb.add_option("kind", arguments->kind,
-                  "spaces, strategies, evaluators, datasets, hardware, devices, proxies, nets, "
-                  "formats");
+  verb.add_option(
+      "kind", arguments->kind,
+      "spaces, strategies, predictors, evaluators, datasets, hardware, devices, proxies, nets, "
+      "formats");
   verb.add_option("name", arguments->name, "one of them, in detail and with a sample config");
   verb.add_flag("--json", arguments->json, "prints JSON");
   return [arguments, &catalogue] { return list(*arguments, catalogue); };

@@ -44,9 +44,9 @@ int run(int argc, char** argv, const Catalogue& catalogue) {
   app.fallthrough();
   app.option_defaults()->always_capture_default();
   std::vector<std::pair<CLI::App*, Verb>> verbs;
-  for (const auto add :
-       {add_search, add_pareto, add_trials, add_describe, add_estimate, add_score, add_compare_spaces,
-        add_shrink, add_compare, add_rank_check, add_export, add_list, add_schema, add_report}) {
+  for (const auto add : {add_search, add_pareto, add_trials, add_describe, add_estimate, add_score,
+                         add_compare_spaces, add_shrink, add_compare, add_rank_check, add_predict,
+                         add_export, add_list, add_schema, add_report}) {
     Verb verb = add(app, catalogue);
     CLI::App* subcommand = app.get_subcommands({}).back();
     for (CLI::Option* option : subcommand->get_options()) {

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ Verb add_compare(CLI::App& app, const Catalogue& catalogue);
 Verb add_compare_spaces(CLI::App& app, const Catalogue& catalogue);
 Verb add_shrink(CLI::App& app, const Catalogue& catalogue);
 Verb add_rank_check(CLI::App& app, const Catalogue& catalogue);
+Verb add_predict(CLI::App& app, const Catalogue& catalogue);
 Verb add_export(CLI::App& app, const Catalogue& catalogue);
 Verb add_list(CLI::App& app, const Catalogue& catalogue);
 Verb add_schema(CLI::App& app, const Catalogue& catalogue);
@@ -81,6 +83,12 @@ struct Networks {
   std::vector<Architecture> architectures;
   std::vector<std::string> names;
 };
+
+/// The valid architectures, as they are written, of texts and of files with one each. Throws
+/// InvalidArchitecture, IoError, ConfigError.
+std::vector<Architecture> read_architectures(const SearchSpace& space,
+                                             std::vector<std::string> texts,
+                                             std::span<const std::string> files);
 
 /// Reads what the user means; without an architecture, there are none. Throws ConfigError,
 /// InvalidArchitecture, IoError.

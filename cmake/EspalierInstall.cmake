@@ -10,4 +10,5 @@ install(EXPORT EspalierTargets NAMESPACE espalier:: DESTINATION ${espalier_packa
 install(FILES ${CMAKE_BINARY_DIR}/EspalierConfig.cmake
               ${CMAKE_BINARY_DIR}/EspalierConfigVersion.cmake
               ${CMAKE_CURRENT_LIST_DIR}/EspalierTorch.cmake
+              ${CMAKE_CURRENT_LIST_DIR}/EspalierXgboost.cmake
         DESTINATION ${espalier_package_dir})

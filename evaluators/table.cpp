@@ -13,6 +13,7 @@
 #include "core/error.hpp"
 #include "core/json.hpp"
 #include "evaluators/cost_metrics.hpp"
+#include "search_spaces/sampling.hpp"
 
 namespace espalier {
 namespace {
@@ -205,6 +206,24 @@ const TableEvaluator::Level& TableEvaluator::level(double fidelity) const {
                         file_, fidelity)
           : fmt::format("{} has no fidelity of {} or below; the lowest is {}", file_, fidelity,
                         levels_[0].fidelity));
+}
+
+std::vector<Architecture> TableEvaluator::architectures() const {
+  std::vector<Architecture> all;
+  if (restricted_ || radix_) {
+    const SearchSpace& searched = restricted_ ? *restricted_ : *space_;
+    enumerate(searched, [&](const Architecture& a) {
+      const Architecture whole = restricted_ ? restricted_->lift(a) : a;
+      if (find(whole) != no_row || find(space_->canonical(whole)) != no_row) all.push_back(a);
+      return true;
+    });
+    return all;
+  }
+  for (const auto& [a, row] : rows_) {
+    if (a == space_->canonical(a)) all.push_back(a);
+  }
+  std::ranges::sort(all);
+  return all;
 }
 
 std::vector<double> TableEvaluator::evaluate(const Candidate& candidate, const Network&, Rng&) {

@@ -57,6 +57,9 @@ class TableEvaluator : public Evaluator {
                                Rng& rng) override;
 
   std::size_t row_count() const { return row_count_; }
+  /// The canonical architectures of the space that have a row, in ascending order. Enumerates the
+  /// space where it is small or restricted.
+  std::vector<Architecture> architectures() const;
 
  private:
   std::uint32_t find(const Architecture& a) const;

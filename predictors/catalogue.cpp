@@ -10,11 +10,14 @@
 #include "predictors/mlp.hpp"
 #include "predictors/normal_scores.hpp"
 #include "predictors/random_forest.hpp"
+#include "predictors/ridge.hpp"
+#include "predictors/xgboost.hpp"
 
 namespace espalier {
 namespace {
 
 struct GaussianProcessOptions {};
+struct RidgeOptions {};
 
 enum class Values { as_given, normal_scores };
 struct SharedOptions {
@@ -36,6 +39,9 @@ PredictorRegistry predictor_registry() {
       [](const GaussianProcessOptions&, const PredictorContext&) {
         return std::make_unique<GaussianProcess>();
       });
+  registry.add(
+      "ridge", OptionTable<RidgeOptions>("ridge regression, its penalty by leave-one-out errors"),
+      [](const RidgeOptions&, const PredictorContext&) { return std::make_unique<Ridge>(); });
   registry.add("random_forest", random_forest_option_table(),
                [](const RandomForestOptions& options, const PredictorContext& context) {
                  return std::make_unique<RandomForest>(options, context.rng);
@@ -59,6 +65,10 @@ PredictorRegistry predictor_registry() {
   registry.add("ta_gates", ta_gates_option_table(),
                [](const TaGatesOptions& options, const PredictorContext& context) {
                  return std::make_unique<TaGatesPredictor>(options, context.rng);
+               });
+  registry.add("xgboost", xgboost_option_table(),
+               [](const XgBoostOptions& options, const PredictorContext& context) {
+                 return std::make_unique<XgBoost>(options, context.rng);
                });
   registry.add_to_all(
       OptionTable<SharedOptions>("what every predictor takes")

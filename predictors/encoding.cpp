@@ -5,6 +5,8 @@
 #include <functional>
 #include <map>
 #include <ranges>
+#include <set>
+#include <string_view>
 #include <variant>
 
 #include "core/hash.hpp"
@@ -142,14 +144,66 @@ LabelCounts weisfeiler_lehman(const Graph& graph, int depth) {
   return {counts.begin(), counts.end()};
 }
 
-LabelCounts cell_paths(const Graph& graph) {
-  // The outermost cell of each scope; the root where there is none.
+namespace {
+
+// The outermost cell of each scope; no_scope where there is none.
+std::vector<ScopeId> outermost_cells(const Graph& graph) {
   std::vector<ScopeId> cell_of(graph.scopes().size(), no_scope);
   for (ScopeId s = 1; s < cell_of.size(); ++s) {
     const Scope& scope = graph.scope(s);
     cell_of[s] = cell_of[scope.parent];
     if (cell_of[s] == no_scope && scope.kind == "cell") cell_of[s] = s;
   }
+  return cell_of;
+}
+
+}  // namespace
+
+LabelCounts cell_adjacency(const Graph& graph) {
+  std::vector<ScopeId> cell_of = outermost_cells(graph);
+  const bool cells = std::ranges::any_of(cell_of, [](ScopeId s) { return s != no_scope; });
+  const Contracted contracted_graph = contract(graph);
+  // The operators of each cell, and what it reads from outside, in topological order.
+  struct Cell {
+    std::vector<NodeId> inputs, operators;
+  };
+  std::map<ScopeId, Cell> by_scope;
+  const auto cell_at = [&](NodeId i) { return cells ? cell_of[graph.node(i).scope] : no_scope; };
+  for (const NodeId i : contracted_graph.kept) {
+    const ScopeId cell = cell_at(i);
+    if (cells && cell == no_scope) continue;
+    Cell& its = by_scope[cell];
+    its.operators.push_back(i);
+    for (const NodeId input : contracted_graph.inputs(graph, i)) {
+      const NodeId from = contracted_graph.source[input];
+      if (cell_at(from) != cell) its.inputs.push_back(from);
+    }
+  }
+  std::map<std::uint64_t, std::uint32_t> counts;
+  for (auto& [scope, cell] : by_scope) {
+    std::ranges::sort(cell.inputs);
+    cell.inputs.erase(std::ranges::unique(cell.inputs).begin(), cell.inputs.end());
+    std::map<NodeId, std::uint64_t> place;
+    for (const NodeId i : cell.inputs) place.emplace(i, place.size());
+    for (const NodeId i : cell.operators) place.emplace(i, place.size());
+    std::set<std::pair<std::uint64_t, std::uint64_t>> edges;
+    for (const NodeId i : cell.operators) {
+      const Hash128 at = combine(Hash128{}, place[i]);
+      ++counts[combine(combine(at, std::string_view("operator")), contracted_graph.label[i]).low];
+      for (const NodeId input : contracted_graph.inputs(graph, i)) {
+        edges.emplace(place[i], place[contracted_graph.source[input]]);
+      }
+    }
+    for (const auto& [to, from] : edges) {
+      const Hash128 at = combine(Hash128{}, to);
+      ++counts[combine(combine(at, std::string_view("edge")), from).low];
+    }
+  }
+  return {counts.begin(), counts.end()};
+}
+
+LabelCounts cell_paths(const Graph& graph) {
+  const std::vector<ScopeId> cell_of = outermost_cells(graph);
   const Contracted contracted_graph = contract(graph);
   const auto& [source, label, way, kept, reached] = contracted_graph;
   // A value leaves its cell where it is read outside of it.
@@ -395,10 +449,11 @@ OptionTable<EncodingOptions> encoding_option_table() {
   return OptionTable<Options>("what a model compares networks by, beside their decisions")
       .add("patterns", &Options::patterns,
            "what counts of the operators: the ways through its cells (labels where there are no "
-           "cells), Weisfeiler-Lehman labels, or nothing",
+           "cells), Weisfeiler-Lehman labels, adjacency matrices of its cells, or nothing",
            named<Patterns>({{"none", Patterns::none},
                             {"paths", Patterns::paths},
-                            {"weisfeiler_lehman", Patterns::weisfeiler_lehman}}))
+                            {"weisfeiler_lehman", Patterns::weisfeiler_lehman},
+                            {"adjacency", Patterns::adjacency}}))
       .add("costs", &Options::costs, "whether MACs and params count")
       .add("graphs", &Options::graphs, "whether graphs of its operators are made")
       .add("depth", &Options::depth,
@@ -425,6 +480,7 @@ std::vector<Features> Encoder::encode(std::span<const Architecture> architecture
       if (options_.graphs) its.graphs = operator_graphs(graph);
       if (options_.patterns == Patterns::paths) its.patterns = cell_paths(graph);
       const bool cells = has_cells(graph);
+      if (options_.patterns == Patterns::adjacency) its.patterns = cell_adjacency(graph);
       if (options_.patterns == Patterns::weisfeiler_lehman ||
           (options_.patterns == Patterns::paths && !cells)) {
         its.patterns = weisfeiler_lehman(graph, options_.depth);
@@ -435,6 +491,7 @@ std::vector<Features> Encoder::encode(std::span<const Architecture> architecture
       its.costs = {std::log1p(static_cast<double>(cost.macs)),
                    std::log1p(static_cast<double>(cost.params))};
     }
+    if (scores_) its.scores = scores_(a);
     if (known_.size() >= most_known) known_.clear();
     features.push_back(known_.emplace(a, std::move(its)).first->second);
   }

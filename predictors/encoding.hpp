@@ -1,6 +1,7 @@
 // Networks as features.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <unordered_map>
@@ -62,9 +63,20 @@ LabelCounts cell_paths(const Graph& graph);
 /// they halve the other: their repeated cells are equal. O(vertices x edges) a part.
 std::vector<std::pair<OperatorGraph, std::uint32_t>> operator_graphs(const Graph& graph);
 
+/// The adjacency matrices of a network's cells and the operators in them, as patterns: one for each
+/// edge, by the places of its operators in the cell, and one for each place with its operator, and
+/// how many cells have it. Operators are contracted as above and placed in their topological order
+/// after the cell's inputs. Of a network without cells, all of it is one.
+/// Source: C. White, W. Neiswanger, S. Nolen, Y. Savani: A study on encodings for neural
+/// architecture search, NeurIPS 2020, arXiv 2007.04965, section 3 (one-hot adjacency matrix).
+/// Differs from the source: any number of operators, and counts over cells.
+/// Test: CellAdjacency.IsTheEdgesAndOperatorsByTheirPlaces.
+LabelCounts cell_adjacency(const Graph& graph);
+
 /// Which patterns of a network's operators are features: none, the ways through its cells (of a
-/// network without cells, its Weisfeiler-Lehman labels), or these labels.
-enum class Patterns { none, paths, weisfeiler_lehman };
+/// network without cells, its Weisfeiler-Lehman labels), these labels, or its cells' adjacency
+/// matrices.
+enum class Patterns { none, paths, weisfeiler_lehman, adjacency };
 
 struct EncodingOptions {
   Patterns patterns = Patterns::paths;
@@ -74,17 +86,23 @@ struct EncodingOptions {
 };
 OptionTable<EncodingOptions> encoding_option_table();
 
+/// Further numbers of an architecture, such as its zero-cost scores: always as many, NaN where
+/// there is none.
+using Scores = std::function<std::vector<double>(const Architecture&)>;
+
 /// Encodes the architectures of a space; remembers up to 2^17 of them. Not synchronized.
 class Encoder {
  public:
-  Encoder(std::shared_ptr<const SearchSpace> space, const EncodingOptions& options)
-      : space_(std::move(space)), options_(options) {}
+  Encoder(std::shared_ptr<const SearchSpace> space, const EncodingOptions& options,
+          Scores scores = {})
+      : space_(std::move(space)), options_(options), scores_(std::move(scores)) {}
   /// Of valid canonical architectures, one after the other.
   std::vector<Features> encode(std::span<const Architecture> architectures);
 
  private:
   std::shared_ptr<const SearchSpace> space_;
   EncodingOptions options_;
+  Scores scores_;
   std::unordered_map<Architecture, Features, ArchitectureHash> known_;
 };
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "predictors/normal_scores.hpp"
 
 namespace espalier {
 namespace {
@@ -62,6 +63,10 @@ struct GaussianProcess::Implementation {
     for (const Features& network : networks) {
       decisions = std::ranges::copy(network.decisions, decisions).out;
       costs = std::ranges::copy(network.costs, costs).out;
+      for (std::size_t s = 0; s < scores.size(); ++s) {
+        const bool known = std::isfinite(network.scores[s]);
+        *costs++ = known ? scores[s].score(network.scores[s]) : 0;
+      }
       for (const auto& [label, count] : network.patterns) {
         const auto column = columns.find(label);
         if (column != columns.end()) patterns[column->second] = count;
@@ -139,7 +144,15 @@ struct GaussianProcess::Implementation {
   void fit(std::span<const Features> networks, std::span<const double> values, bool may_seek) {
     check_fit_arguments(networks, values);
     decision_count = networks[0].decisions.size();
-    cost_count = networks[0].costs.size();
+    scores.clear();
+    for (std::size_t s = 0; s < networks[0].scores.size(); ++s) {
+      std::vector<double> finite;
+      for (const Features& network : networks) {
+        if (std::isfinite(network.scores[s])) finite.push_back(network.scores[s]);
+      }
+      scores.emplace_back(finite);
+    }
+    cost_count = networks[0].costs.size() + scores.size();
     columns.clear();
     for (const Features& network : networks) {
       for (const auto& [label, count] : network.patterns) {
@@ -204,6 +217,7 @@ struct GaussianProcess::Implementation {
 
   std::size_t size = 0, decision_count = 0, cost_count = 0;  // of what is known
   std::unordered_map<std::uint64_t, std::size_t> columns;    // of its patterns
+  std::vector<NormalScale> scores;                           // what they are among those known
   Rows known_rows;
   at::Tensor cost_scale;
   std::array<double, 3> unit{1, 1, 1};

@@ -9,7 +9,8 @@ namespace espalier {
 /// A Gaussian process whose kernel compares decisions, patterns and costs of two networks:
 /// k = (k_decisions + k_patterns) / 2 k_costs, each exp(-d / l) of a squared distance d: half of
 /// that of the decisions, so that nominal ones that differ are counted; of how often each pattern
-/// occurs; of the costs, in standard deviations. Lengths and noise are those of a few that have the
+/// occurs; of the costs, in standard deviations, and of the scores' normal scores among those
+/// known, 0 for NaN. Lengths and noise are those of a few that have the
 /// largest marginal likelihood; they are sought again once there are a tenth more values.
 ///
 /// fit() takes O(n^3) for n values, and 81 times that where lengths are sought, for which the last

@@ -56,11 +56,10 @@ std::span<const CurveFamily> curve_families();
 ///
 /// Source: T. Domhan, J. Springenberg, F. Hutter: Speeding up automatic hyperparameter optimization
 /// of deep neural networks by extrapolation of learning curves, IJCAI 2015, sections 3.1 to 3.3;
-/// the sampler: J. Goodman, J. Weare: Ensemble samplers with affine invariance, 2010, section 3.
-/// Differs from the sources: ends outside of [0, 1] are left out, too, x counts from the first
-/// point instead of epochs, families are fitted by the simplex method of Nelder and Mead, and fewer
-/// samples.
-/// Test: CurveModel.WeighsTheFamiliesByTheirPosterior.
+/// the sampler: stretch_walkers(). Differs from the source: ends outside of [0, 1] and deviations
+/// of 1 or more are left out, too, x counts in units of the first point instead of epochs, families
+/// are fitted by the simplex method of Nelder and Mead, and fewer samples.
+/// Test: CurveModel.ExtrapolatesBeyondTheLastValue.
 CurveForecast forecast_curve(std::span<const CurvePoint> points, const CurveModelOptions& options,
                              Rng rng);
 

@@ -11,6 +11,7 @@ packages=(
   libboost-graph-dev nlohmann-json3-dev libsqlite3-dev libcli11-dev libspdlog-dev libfmt-dev
   zlib1g-dev
   libonnx-dev libprotobuf-dev protobuf-compiler
+  libxgboost-dev
   dataset-fashion-mnist graphviz
 )
 commands=()  # wanted as commands: they may come from elsewhere than Debian

@@ -123,7 +123,7 @@ std::unique_ptr<Strategy> gates_evolution(const RunContext& context,
 LinasOptions::LinasOptions() {
   samples = 50;
   batch = 50;
-  predictor = {{"type", "random_forest"}};
+  predictor = {{"type", "ridge"}};
   features = {.patterns = Patterns::none, .costs = true};
 }
 

@@ -6,6 +6,7 @@
 #include "evaluators/catalogue.hpp"
 #include "evaluators/proxies/proxy.hpp"
 #include "hw_models/catalogue.hpp"
+#include "predictors/catalogue.hpp"
 #include "search_spaces/catalogue.hpp"
 #include "strategies/catalogue.hpp"
 #include "training/catalogue.hpp"
@@ -17,6 +18,7 @@ namespace espalier {
 struct Catalogue {
   SpaceRegistry spaces = space_registry();
   StrategyRegistry strategies = strategy_registry();
+  PredictorRegistry predictors = predictor_registry();
   EvaluatorRegistry evaluators = evaluator_registry();
   DatasetRegistry datasets = dataset_registry();
   HardwareRegistry hardware = hardware_registry();

@@ -1,7 +1,6 @@
 #include "study/strategy_comparison.hpp"
 
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
 #include <chrono>
@@ -29,6 +28,7 @@
 #include "study/metric_layout.hpp"
 #include "study/run_parts.hpp"
 #include "study/study.hpp"
+#include "study/thread_time.hpp"
 
 namespace espalier {
 namespace {
@@ -51,12 +51,6 @@ class Prepared : public Evaluator {
  private:
   std::shared_ptr<Evaluator> inner_;
 };
-
-double thread_seconds() {
-  timespec time{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 // What a whole space holds, of what keeps the constraints.
 struct Truth {

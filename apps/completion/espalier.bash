@@ -3,7 +3,7 @@
 # LibTorch, would take most of a second at each press of the key.
 _espalier() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-  local verbs="search pareto trials describe estimate score compare compare-spaces shrink rank-check export list schema report"
+  local verbs="search pareto trials describe estimate score compare compare-spaces shrink rank-check predict export list schema report"
   local verb="" i
   for ((i = 1; i < COMP_CWORD; ++i)); do
     if [[ " $verbs " == *" ${COMP_WORDS[i]} "* ]]; then
@@ -23,6 +23,10 @@ _espalier() {
       ;;
     --space)
       COMPREPLY=($(compgen -W "nasbench201 chain mobilenet_v3 nas_bench_macro nats_bench_size transnas_micro transnas_macro resnet regnet nasbench101 darts nasnet enas hierarchical proxylessnas mnasnet fbnet shufflenet_spos autoformer network custom" -- "$word"))
+      return
+      ;;
+    --predictor)
+      COMPREPLY=($(compgen -W "gaussian_process ridge random_forest xgboost ensemble" -- "$word"))
       return
       ;;
     --proxy)
@@ -67,9 +71,13 @@ _espalier() {
     compare-spaces) options="$scores --level --normalize --bins" ;;
     shrink) options="$scores --space --space-file --drop --target-size --per-round" ;;
     rank-check) options="--truth --out --sample --seed --top --resamples --json" ;;
+    predict)
+      options="--predictor --metric --arch --arch-file --train --splits --held-out --features --proxy
+        --seed --threads --json"
+      ;;
     export) options="--format --out --weights" ;;
     list)
-      options="--json spaces strategies evaluators datasets hardware devices proxies nets formats"
+      options="--json spaces strategies predictors evaluators datasets hardware devices proxies nets formats"
       ;;
     report) options="--out" ;;
   esac

@@ -396,13 +396,128 @@ TEST(Compare, ShowsBothDistributions) {
   EXPECT_EQ(espalier({"compare-spaces", space}).code, 2);
 }
 
+// --- Predict
+
+const std::string compared_cells = ESPALIER_SOURCE_DIR "/configs/compare/nasbench201_cifar10.json";
+
+// That config, with the table where this process finds it.
+std::string cells_config(const TemporaryDirectory& directory) {
+  Json config = read_json_file(compared_cells);
+  config["evaluator"]["file"] = nasbench201_table;
+  const std::string path = directory.path() / "cells.json";
+  std::ofstream(path) << config;
+  return path;
+}
+
+TEST(Predict, ChecksPredictorsOnNetworksHeldOut) {
+  const TemporaryDirectory directory;
+  const std::vector<std::string> command{"predict",     cells_config(directory),
+                                         "--predictor", "ridge",
+                                         "--predictor", R"({"type": "random_forest", "trees": 10})",
+                                         "--train",     "20,80",
+                                         "--splits",    "3",
+                                         "--held-out",  "200",
+                                         "--threads",   "2"};
+  const Outcome text = espalier(command);
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, StartsWith("accuracy of 15625 networks, 3 splits"));
+  EXPECT_THAT(text.out, testing::ContainsRegex("\nridge +20 +0\\.[0-9]+ \\[0\\."));
+  EXPECT_THAT(text.out, testing::ContainsRegex("\n..type.:.random_forest.,.trees.:10. +80 +0\\."));
+  auto with_json = command;
+  with_json.push_back("--json");
+  const Json json = espalier(with_json).json();
+  EXPECT_EQ(json["networks"], 15625);
+  ASSERT_EQ(json["checks"].size(), 4u);
+  for (const Json& check : json["checks"]) {
+    EXPECT_EQ(check["held_out"], 200);
+    EXPECT_GT(check["kendall_tau"]["mean"]["value"].get<double>(), 0.2);
+    EXPECT_LE(check["kendall_tau"]["mean"]["low"], check["kendall_tau"]["quartiles"][1]);
+    EXPECT_GT(check["rmse"]["mean"]["value"].get<double>(), 0);
+  }
+  // More networks, better predictions, on the same networks held out.
+  EXPECT_LT(json["checks"][0]["kendall_tau"]["mean"]["value"],
+            json["checks"][1]["kendall_tau"]["mean"]["value"]);
+}
+
+TEST(Predict, SaysWhatNetworksAreWorth) {
+  const TemporaryDirectory directory;
+  const std::string config = cells_config(directory);
+  const std::string none = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|";
+  const std::vector<std::string> command{"predict", config, "--arch",  cell,
+                                         "--arch",  none,   "--train", "100"};
+  const Outcome text = espalier(command);
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, StartsWith("accuracy, learned from 100 networks\n|nor_conv_3x3~0|"));
+  EXPECT_THAT(text.out, HasSubstr("\n  gaussian_process "));
+  auto with_json = command;
+  with_json.insert(with_json.end(), {"--json", "--predictor", "random_forest"});
+  const Json json = espalier(with_json).json();
+  EXPECT_EQ(json["metric"], "accuracy");
+  EXPECT_EQ(json["train"], 100);
+  const Json& good = json["networks"][0]["predictions"][0];
+  EXPECT_EQ(good["predictor"], "random_forest");
+  EXPECT_GT(good["mean"], json["networks"][1]["predictions"][0]["mean"]);
+  EXPECT_GT(good["standard_deviation"].get<double>(), 0);
+}
+
+TEST(Predict, LearnsFromARun) {
+  const TemporaryDirectory directory;
+  const std::string config = cells_config(directory), run = directory.path() / "run";
+  Json its = read_json_file(config);
+  its.erase("strategies");
+  its["strategy"] = {{"type", "random"}};
+  its["budget"] = {{"trials", 40}};
+  std::ofstream(config) << its;
+  ASSERT_EQ(espalier({"search", config, "--out", run}).code, 0);
+  const Json check = espalier({"predict", run, "--splits", "2", "--json", "--proxy", "params",
+                               "--features", R"({"patterns": "adjacency"})"})
+                         .json();
+  EXPECT_EQ(check["networks"], 40);
+  EXPECT_EQ(check["checks"][0]["train"], 20);
+  EXPECT_EQ(check["checks"][0]["held_out"], 20);
+  // A cost is known exactly: it is a feature itself.
+  const Json costs =
+      espalier({"predict", run, "--metric", "params", "--predictor", "random_forest", "--json"})
+          .json();
+  EXPECT_GT(costs["checks"][0]["kendall_tau"]["mean"]["value"].get<double>(), 0.8);
+  EXPECT_THAT(espalier({"predict", run, "--metric", "accurcy"}).err,
+              HasSubstr("unknown metric \"accurcy\"; did you mean \"accuracy\"?"));
+  EXPECT_THAT(espalier({"predict", run, "--train", "39"}).err,
+              HasSubstr("40 networks are known: 39 of them to learn from"));
+}
+
+TEST(Predict, MistakesAreNamed) {
+  const TemporaryDirectory directory;
+  const std::string config = cells_config(directory), other = directory.path() / "other.json";
+  Json its = read_json_file(config);
+  its["evaluator"] = {{"type", "zero_cost"}, {"proxies", {"params"}}};
+  its["objectives"] = {{{"metric", "params"}}};
+  std::ofstream(other) << its;
+  const std::vector<std::pair<std::vector<std::string>, std::string>> mistakes{
+      {{"predict"}, "source is required"},
+      {{"predict", config, "--predictor", "rigde"}, "did you mean \"ridge\"?"},
+      {{"predict", config, "--predictor", R"({"type": "random_forest", "tres": 1})"},
+       "did you mean \"trees\"?"},
+      {{"predict", config, "--features", R"({"patern": 1})"}, "--features: "},
+      {{"predict", config, "--metric", "test_acuracy"}, "did you mean \"test_accuracy\"?"},
+      {{"predict", config, "--proxy", "paramz"}, "did you mean \"params\"?"},
+      {{"predict", config, "--arch", cell, "--train", "2,3"}, "--train takes one number"},
+      {{"predict", other}, "/evaluator/type: is \"zero_cost\"; predictors learn from a table"}};
+  for (const auto& [arguments, message] : mistakes) {
+    const Outcome outcome = espalier(arguments);
+    EXPECT_EQ(outcome.code, 2) << testing::PrintToString(arguments);
+    EXPECT_THAT(outcome.err, HasSubstr(message));
+  }
+  EXPECT_EQ(espalier({"predict", config + ".missing"}).code, 3);
+}
+
 // --- List and schema
 
 TEST(List, TellsAllThatAConfigCanName) {
   EXPECT_THAT(espalier({"list"}).out, HasSubstr("strategies: random regularized_evolution"));
   const Json all = espalier({"list", "--json"}).json();
-  EXPECT_THAT(keys(all), ElementsAre("spaces", "strategies", "evaluators", "datasets", "hardware",
-                                     "devices", "proxies", "nets", "formats"));
+  EXPECT_THAT(keys(all), ElementsAre("spaces", "strategies", "predictors", "evaluators", "datasets",
+                                     "hardware", "devices", "proxies", "nets", "formats"));
   for (const auto& [kind, entries] : all.items()) {
     EXPECT_EQ(espalier({"list", kind, "--json"}).json(), entries);
     for (const Json& entry : entries) {
@@ -709,9 +824,10 @@ TEST(Compare, ShowsStrategiesBesideEachOther) {
 TEST(Completion, OffersTheOptionsOfEachSubcommand) {
   std::vector<std::string> verbs = completions({""});
   std::erase_if(verbs, [](const std::string& word) { return word.starts_with("-"); });
-  EXPECT_THAT(verbs, UnorderedElementsAre("search", "pareto", "trials", "describe", "estimate",
-                                          "score", "compare", "compare-spaces", "shrink",
-                                          "rank-check", "export", "list", "schema", "report"));
+  EXPECT_THAT(verbs,
+              UnorderedElementsAre("search", "pareto", "trials", "describe", "estimate", "score",
+                                   "compare", "compare-spaces", "shrink", "rank-check", "predict",
+                                   "export", "list", "schema", "report"));
   EXPECT_THAT(completions({"--"}), UnorderedElementsAreArray(options_in_help({})));
   for (const std::string& verb : verbs) {
     EXPECT_THAT(completions({verb, "--"}), UnorderedElementsAreArray(options_in_help({verb})))
@@ -731,6 +847,7 @@ TEST(Completion, OffersTheNamesThatListShows) {
   expect({"describe", "--net"}, "nets");
   expect({"estimate", "--hardware"}, "devices");
   expect({"score", "--proxy"}, "proxies");
+  expect({"predict", "--predictor"}, "predictors");
   expect({"score", "--data"}, "datasets");
   expect({"export", "--format"}, "formats");
   std::vector<std::string> kinds = completions({"list", ""});

@@ -168,6 +168,14 @@ TEST_F(Table, WorksInSpacesTooLargeForAnArray) {
   EXPECT_THAT(evaluate(evaluator, *space_, architecture(0, 1, 1)), ElementsAre(1));
   EXPECT_THAT(evaluate(evaluator, *space_, architecture(1, 1, 0)), ElementsAre(2));
   throws<InvalidArchitecture>([&] { evaluate(evaluator, *space_, architecture(1, 1, 1)); });
+  EXPECT_THAT(evaluator.architectures(), ElementsAre(architecture(0, 0, 1), architecture(1, 1, 0)));
+}
+
+TEST_F(Table, ListsTheCanonicalArchitecturesThatHaveARow) {
+  const std::string rows = "arch,acc\n\"first=b,second=y\",2\n\"first=a,second=y\",3\n";
+  EXPECT_THAT(table(rows).architectures(), ElementsAre(Architecture{{0, 0}}, Architecture{{1, 1}}));
+  space_ = std::make_shared<RestrictedSpace>(space_, Restriction{{"second", {"y"}}});
+  EXPECT_THAT(table(rows).architectures(), ElementsAre(Architecture{{0, 0}}));
 }
 
 TEST_F(Table, RefusesBadFiles) {

@@ -41,8 +41,8 @@ TEST(DocstringsTest, ATestThatIsNamedExists) {
     }
   }
   std::size_t named = 0;
-  for (const char* directory : {"graph", "search_spaces", "objectives", "hw_models", "nets",
-                                "training", "evaluators", "strategies"}) {
+  for (const char* directory : {"graph", "search_spaces", "objectives", "predictors", "hw_models",
+                                "nets", "training", "evaluators", "strategies"}) {
     for (const std::string& test : matches(directory, ".hpp", R"(\bTest: (\w+\.\w+))")) {
       EXPECT_TRUE(tests.contains(test)) << directory << ": " << test;
       ++named;
@@ -53,8 +53,8 @@ TEST(DocstringsTest, ATestThatIsNamedExists) {
 
 // Not so elsewhere: core and training name the sources of file formats, too.
 TEST(DocstringsTest, EachSourceGoesWithATest) {
-  for (const char* directory :
-       {"graph", "search_spaces", "objectives", "hw_models", "nets", "evaluators", "strategies"}) {
+  for (const char* directory : {"graph", "search_spaces", "objectives", "predictors", "hw_models",
+                                "nets", "evaluators", "strategies"}) {
     const std::size_t sources = matches(directory, ".hpp", R"(\b(Source): )").size();
     EXPECT_EQ(matches(directory, ".hpp", R"(\b(Test): )").size(), sources) << directory;
   }

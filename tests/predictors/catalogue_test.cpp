@@ -6,6 +6,7 @@
 #include "core/error.hpp"
 #include "predictors/ensemble.hpp"
 #include "predictors/normal_scores.hpp"
+#include "predictors/xgboost.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/predictors/cells.hpp"
 
@@ -18,6 +19,9 @@ using testing::StartsWith;
 // What every predictor promises.
 class EveryPredictor : public testing::TestWithParam<std::string> {
  protected:
+  void SetUp() override {
+    if (GetParam() == "xgboost" && !has_xgboost()) GTEST_SKIP() << "built without XGBoost";
+  }
   std::unique_ptr<Predictor> make(std::uint64_t seed = 1) const {
     const PredictorRegistry registry = predictor_registry();
     return registry.create(registry.sample(GetParam()), "", {Rng(seed)});
@@ -78,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(All, EveryPredictor, testing::ValuesIn(predictor_regist
 
 TEST(PredictorRegistry, NamesThePredictors) {
   EXPECT_THAT(predictor_registry().names(),
-              ElementsAre("gaussian_process", "random_forest", "ensemble"));
+              ElementsAre("gaussian_process", "ridge", "random_forest", "xgboost", "ensemble"));
 }
 
 TEST(PredictorRegistry, AnEnsembleIsOfAnyOther) {

@@ -11,6 +11,7 @@
 #include "core/rng.hpp"
 #include "core/stats.hpp"
 #include "predictors/encoding.hpp"
+#include "predictors/normal_scores.hpp"
 #include "predictors/predictor.hpp"
 #include "search_spaces/catalogue.hpp"
 #include "search_spaces/sampling.hpp"

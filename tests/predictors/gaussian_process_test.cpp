@@ -12,6 +12,7 @@
 #include "core/error.hpp"
 #include "core/stats.hpp"
 #include "predictors/encoding.hpp"
+#include "predictors/normal_scores.hpp"
 #include "search_spaces/catalogue.hpp"
 #include "search_spaces/sampling.hpp"
 #include "tests/core/throws.hpp"
@@ -121,8 +122,7 @@ TEST(GaussianProcess, RanksCellsFromFewOfThem) {
       expected.assign(values.begin() + 156, values.end());
       // Normal scores: cells that do not learn, at 10%, would be all that the values tell apart.
       values.resize(156);
-      const std::vector<double> places = ranks(values);
-      for (std::size_t i = 0; i < 156; ++i) values[i] = normal_quantile((places[i] - 0.5) / 156);
+      values = normal_scores(values);
       const auto features = encode(architectures, options);
       GaussianProcess model;
       model.fit(std::span(features).first(156), values);
@@ -137,6 +137,26 @@ TEST(GaussianProcess, RanksCellsFromFewOfThem) {
   EXPECT_GT(all, 0.75);
   EXPECT_GT(all, tau({.patterns = Patterns::none, .costs = false}) + 0.05);
   EXPECT_GT(tau({.patterns = Patterns::weisfeiler_lehman, .costs = false}), 0.68);
+}
+
+TEST(GaussianProcess, ComparesScoresByTheirRanks) {
+  // Twice the same order, at quite other values; NaN lies in the middle.
+  const auto with = [](const std::vector<double>& scores) {
+    std::vector<Features> networks;
+    for (const double score : scores) networks.push_back({.decisions = {1, 0}, .scores = {score}});
+    return networks;
+  };
+  const std::vector<double> values{1, 2, 3, 4, 5};
+  GaussianProcess one, other;
+  one.fit(with({1, 2, 3, 4, 5}), values);
+  other.fit(with({-1e9, 0, 1, 2, 1e20}), values);
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_NEAR(one.predict(with({double(i + 1)}))[0].mean, values[i], 0.5);
+    const double score = std::vector<double>{-1e9, 0, 1, 2, 1e20}[i];
+    EXPECT_NEAR(other.predict(with({score}))[0].mean, one.predict(with({double(i + 1)}))[0].mean,
+                1e-9);
+  }
+  EXPECT_NEAR(one.predict(with({std::nan("")}))[0].mean, 3, 1e-9);
 }
 
 TEST(GaussianProcess, KnowsWhatItWasToldAndIsUnsureFarAway) {

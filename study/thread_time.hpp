@@ -1,0 +1,14 @@
+#pragma once
+
+#include <time.h>
+
+namespace espalier {
+
+/// Seconds of a processor that this thread has used.
+inline double thread_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+}  // namespace espalier
