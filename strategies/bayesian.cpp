@@ -5,6 +5,7 @@
 #include "strategies/proposers.hpp"
 
 namespace espalier {
+
 OptionTable<BayesianOptions> bayesian_option_table() {
   using Options = BayesianOptions;
   OptionTable<Options> table("Bayesian optimization: Gaussian processes, expected improvement");

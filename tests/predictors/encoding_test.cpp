@@ -242,81 +242,83 @@ TEST(OperatorGraphs, OfNetworksWithoutCellsAreTheirBlocks) {
       }
     }
   }
-  TEST(CellAdjacency, IsTheEdgesAndOperatorsByTheirPlaces) {
-    const auto space = space_of({{"type", "nasbench201"}, {"cells", 1}});
-    const auto adjacency = [&](const char* arch) {
-      return cell_adjacency(space->build(space->parse(arch)));
-    };
-    // Input, 3x3, 1x1, pool, in three cells whose channels differ: three edges that all have, two
-    // convolutions of each, and the pool.
-    const LabelCounts chain =
-        adjacency("|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|avg_pool_3x3~2|");
-    EXPECT_EQ(sum(chain), 3u * (3 + 3));
-    EXPECT_EQ(chain.size(), 3u + 1 + 2 * 3);
-    // The same operators in another order have the same edges.
-    const LabelCounts other =
-        adjacency("|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|avg_pool_3x3~2|");
-    LabelCounts shared;
-    std::ranges::set_intersection(chain, other, std::back_inserter(shared));
-    EXPECT_EQ(shared.size(), 3u + 1);
-    // And other edges between the same operators at the same places differ in these.
-    const LabelCounts beside = adjacency(
-        "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|none~0|avg_pool_3x3~1|skip_connect~2|");
-    EXPECT_NE(beside, chain);
-    const LabelCounts again =
-        adjacency("|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|avg_pool_3x3~2|");
-    EXPECT_EQ(again, chain);
-  }
+}
 
-  TEST(CellAdjacency, ANetworkWithoutCellsIsOne) {
-    // Two convolutions and the output after the input.
-    const LabelCounts chained = cell_adjacency(chain([](GraphBuilder&, NodeId x) { return x; }));
-    EXPECT_EQ(sum(chained), 4u + 3);
-  }
+TEST(CellAdjacency, IsTheEdgesAndOperatorsByTheirPlaces) {
+  const auto space = space_of({{"type", "nasbench201"}, {"cells", 1}});
+  const auto adjacency = [&](const char* arch) {
+    return cell_adjacency(space->build(space->parse(arch)));
+  };
+  // Input, 3x3, 1x1, pool, in three cells whose channels differ: three edges that all have, two
+  // convolutions of each, and the pool.
+  const LabelCounts chain =
+      adjacency("|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|avg_pool_3x3~2|");
+  EXPECT_EQ(sum(chain), 3u * (3 + 3));
+  EXPECT_EQ(chain.size(), 3u + 1 + 2 * 3);
+  // The same operators in another order have the same edges.
+  const LabelCounts other =
+      adjacency("|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|avg_pool_3x3~2|");
+  LabelCounts shared;
+  std::ranges::set_intersection(chain, other, std::back_inserter(shared));
+  EXPECT_EQ(shared.size(), 3u + 1);
+  // And other edges between the same operators at the same places differ in these.
+  const LabelCounts beside =
+      adjacency("|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|none~0|avg_pool_3x3~1|skip_connect~2|");
+  EXPECT_NE(beside, chain);
+  const LabelCounts again =
+      adjacency("|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|avg_pool_3x3~2|");
+  EXPECT_EQ(again, chain);
+}
 
-  TEST(Encoder, AddsScores) {
-    const auto cell = space_of({{"type", "nasbench201"}});
-    const Architecture a{{1, 2, 3, 4, 0, 1}};
-    int asked = 0;
-    Encoder encoder(cell, {.patterns = Patterns::none}, [&](const Architecture& its) {
-      ++asked;
-      return std::vector<double>{double(its.choices[2]), 7};
-    });
-    EXPECT_EQ(encoder.encode({&a, 1})[0].scores, (std::vector<double>{3, 7}));
-    encoder.encode({&a, 1});
-    EXPECT_EQ(asked, 1);
-    Encoder adjacency(cell, {.patterns = Patterns::adjacency});
-    EXPECT_EQ(adjacency.encode({&a, 1})[0].patterns, cell_adjacency(cell->build(a)));
-  }
+TEST(CellAdjacency, ANetworkWithoutCellsIsOne) {
+  // Two convolutions and the output after the input.
+  const LabelCounts chained = cell_adjacency(chain([](GraphBuilder&, NodeId x) { return x; }));
+  EXPECT_EQ(sum(chained), 4u + 3);
+}
 
-  TEST(Encoder, GivesTheFeaturesThatTheOptionsName) {
-    const auto cell = space_of({{"type", "nasbench201"}});
-    const Architecture a =
-        cell->parse("|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|avg_pool_3x3~2|");
-    const Features all = Encoder(cell, {}).encode({&a, 1})[0];
-    EXPECT_EQ(all.decisions, encode_decisions(*cell, a));
-    EXPECT_EQ(all.patterns, cell_paths(cell->build(a)));
-    EXPECT_DOUBLE_EQ(all.costs[1], std::log1p(cell->quick_cost(a).params));
-    EXPECT_THAT(all.graphs, IsEmpty());
-    EXPECT_EQ(all.choices, (std::vector<std::uint32_t>{4, 1, 3, 1, 1, 5}));
-    EXPECT_EQ(Encoder(cell, {.patterns = Patterns::none, .graphs = true}).encode({&a, 1})[0].graphs,
-              operator_graphs(cell->build(a)));
-    Encoder decisions(cell, {.patterns = Patterns::none, .costs = false});
-    EXPECT_THAT(decisions.encode({&a, 1})[0].patterns, IsEmpty());
-    EXPECT_THAT(decisions.encode({&a, 1})[0].costs, IsEmpty());  // known now
-    // A chain has no cells.
-    const auto chain = space_of({{"type", "nas_bench_macro"}});
-    const Architecture b{std::vector<std::uint32_t>(8, 1)};
-    EXPECT_EQ(Encoder(chain, {.depth = 1}).encode({&b, 1})[0].patterns,
-              weisfeiler_lehman(chain->build(b), 1));
-  }
+TEST(Encoder, AddsScores) {
+  const auto cell = space_of({{"type", "nasbench201"}});
+  const Architecture a{{1, 2, 3, 4, 0, 1}};
+  int asked = 0;
+  Encoder encoder(cell, {.patterns = Patterns::none}, [&](const Architecture& its) {
+    ++asked;
+    return std::vector<double>{double(its.choices[2]), 7};
+  });
+  EXPECT_EQ(encoder.encode({&a, 1})[0].scores, (std::vector<double>{3, 7}));
+  encoder.encode({&a, 1});
+  EXPECT_EQ(asked, 1);
+  Encoder adjacency(cell, {.patterns = Patterns::adjacency});
+  EXPECT_EQ(adjacency.encode({&a, 1})[0].patterns, cell_adjacency(cell->build(a)));
+}
 
-  TEST(EncodingOptionTable, ReadsAndChecks) {
-    const auto table = encoding_option_table();
-    EXPECT_EQ(table.read({{"patterns", "none"}}, "").patterns, Patterns::none);
-    EXPECT_THROW(table.read({{"patterns", "tree"}}, ""), ConfigError);
-    EXPECT_THROW(table.read({{"depth", -1}}, ""), ConfigError);
-  }
+TEST(Encoder, GivesTheFeaturesThatTheOptionsName) {
+  const auto cell = space_of({{"type", "nasbench201"}});
+  const Architecture a =
+      cell->parse("|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|avg_pool_3x3~2|");
+  const Features all = Encoder(cell, {}).encode({&a, 1})[0];
+  EXPECT_EQ(all.decisions, encode_decisions(*cell, a));
+  EXPECT_EQ(all.patterns, cell_paths(cell->build(a)));
+  EXPECT_DOUBLE_EQ(all.costs[1], std::log1p(cell->quick_cost(a).params));
+  EXPECT_THAT(all.graphs, IsEmpty());
+  EXPECT_EQ(all.choices, (std::vector<std::uint32_t>{4, 1, 3, 1, 1, 5}));
+  EXPECT_EQ(Encoder(cell, {.patterns = Patterns::none, .graphs = true}).encode({&a, 1})[0].graphs,
+            operator_graphs(cell->build(a)));
+  Encoder decisions(cell, {.patterns = Patterns::none, .costs = false});
+  EXPECT_THAT(decisions.encode({&a, 1})[0].patterns, IsEmpty());
+  EXPECT_THAT(decisions.encode({&a, 1})[0].costs, IsEmpty());  // known now
+  // A chain has no cells.
+  const auto chain = space_of({{"type", "nas_bench_macro"}});
+  const Architecture b{std::vector<std::uint32_t>(8, 1)};
+  EXPECT_EQ(Encoder(chain, {.depth = 1}).encode({&b, 1})[0].patterns,
+            weisfeiler_lehman(chain->build(b), 1));
+}
+
+TEST(EncodingOptionTable, ReadsAndChecks) {
+  const auto table = encoding_option_table();
+  EXPECT_EQ(table.read({{"patterns", "none"}}, "").patterns, Patterns::none);
+  EXPECT_THROW(table.read({{"patterns", "tree"}}, ""), ConfigError);
+  EXPECT_THROW(table.read({{"depth", -1}}, ""), ConfigError);
+}
 
 }  // namespace
 }  // namespace espalier
