@@ -1,6 +1,7 @@
 #include "nets/module_base.hpp"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include <cmath>
@@ -153,11 +154,11 @@ void ModuleBase::reset_parameters(const Rng& rng) {
   const at::NoGradGuard no_grad;
   zero_grad();
   seed(rng);
-  for (std::size_t id = 0; id < tensors_.size(); ++id) {
-    if (node_names_[id].empty()) continue;
+  const auto reset = [&](std::size_t id) {
+    if (node_names_[id].empty()) return;
     Rng draws = rng.fork(node_names_[id]);
     OpTensors& t = tensors_[id];
-    if (reset_norm(id)) continue;
+    if (reset_norm(id)) return;
     if (std::holds_alternative<op::ClassToken>(ops_[id]) ||
         std::holds_alternative<op::PositionEmbedding>(ops_[id])) {
       fill(t.weight, [&] { return 0.02 * draws.normal(); });
@@ -176,7 +177,14 @@ void ModuleBase::reset_parameters(const Rng& rng) {
       t.activation_min.fill_(0);
       t.activation_max.fill_(0);
     }
-  }
+  };
+  at::parallel_for(0, static_cast<std::int64_t>(tensors_.size()), 1,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     const at::NoGradGuard no_grad_here;  // it is a thread's own
+                     for (std::int64_t id = begin; id < end; ++id) {
+                       reset(static_cast<std::size_t>(id));
+                     }
+                   });
   for (Extra& extra : extras_) extra.tensor.copy_(extra.initial);
 }
 

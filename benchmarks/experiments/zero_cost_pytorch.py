@@ -306,15 +306,15 @@ def compare(batch, threads):
 def here(cell, batch, rounds, proxies):
     torch.manual_seed(1)
     x, y = torch.randn(batch, 3, 32, 32), torch.randint(10, (batch,))
-    seconds, making = [], []
+    seconds, processor = [], []
     for _ in range(rounds + 1):
-        begin = time.perf_counter()
+        begin, processor_begin = time.perf_counter(), time.process_time()
         net = Network(cell)
-        making.append(time.perf_counter() - begin)
         for name in proxies:
             score(net, name, x, y)
         seconds.append(time.perf_counter() - begin)
-    return {"seconds": seconds[1:], "making": making[1:]}
+        processor.append(time.process_time() - processor_begin)
+    return {"seconds": seconds[1:], "processor": processor[1:]}
 
 
 def timed(options):
@@ -327,19 +327,22 @@ def timed(options):
         for name, proxies in sets.items():
             if options.set not in (None, name):
                 continue
-            ratios, ours, theirs = [], [], []
+            ours, theirs = [], []
             for _ in range(options.rounds):
-                mine = espalier(cell, options.batch, options.threads, 3, proxies)
-                command = [sys.executable, __file__, "--threads", str(options.threads), "--here", cell,
-                           str(options.batch), "2" if name == "all eight" else "3", *proxies]
-                other = json.loads(subprocess.run(command, check=True, text=True,
-                                                  stdout=subprocess.PIPE).stdout)
-                ours.append(min(mine["seconds"]))
-                theirs.append(min(other["seconds"]))
-                ratios.append(theirs[-1] / ours[-1])
-            print(f"  {name:<10} Espalier {statistics.median(ours):.3f} s, PyTorch "
-                  f"{statistics.median(theirs):.3f} s, ratio {statistics.median(ratios):.2f} "
-                  f"({min(ratios):.2f}-{max(ratios):.2f})", flush=True)
+                ours.append(espalier(cell, options.batch, options.threads, options.repeat, proxies))
+                command = [sys.executable, "-W", "ignore", __file__, "--threads",
+                           str(options.threads), "--here", cell, str(options.batch),
+                           str(options.repeat), *proxies]
+                theirs.append(json.loads(subprocess.run(command, check=True, text=True,
+                                                        stdout=subprocess.PIPE).stdout))
+            print(f"  {name:<10}", end="")
+            for what, key in (("", "seconds"), (" of processors", "processor")):
+                a, b = ([min(r[key]) for r in side] for side in (ours, theirs))
+                ratios = [y / x for x, y in zip(a, b)]
+                print(f" Espalier {statistics.median(a):.3f} s, PyTorch {statistics.median(b):.3f} s"
+                      f"{what}, ratio {statistics.median(ratios):.2f} ({min(ratios):.2f}-"
+                      f"{max(ratios):.2f});", end="")
+            print(flush=True)
 
 
 def main():
@@ -347,6 +350,7 @@ def main():
     parser.add_argument("what", nargs="?", choices=("compare", "time"), default="compare")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=3, help="scores in a round; the best counts")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cell", choices=CELLS)
     parser.add_argument("--set", choices=[*EIGHT, "all eight"])

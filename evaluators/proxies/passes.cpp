@@ -30,23 +30,16 @@ bool is_rectifier(const Op& op) {
 // Counts agreements, once for all the rectifiers of one node.
 class Agreements {
  public:
-  explicit Agreements(const Graph& graph) : graph_(graph) {}
+  Agreements(const Graph& graph, std::int64_t images)
+      : graph_(graph), sum_(at::zeros({images, images}, at::kDouble)) {}
 
   void see(NodeId id, const at::Tensor& output) {
     if (!is_rectifier(graph_.node(id).op)) return;
-    const NodeId input = graph_.inputs(id)[0];
-    const auto known = counted_.find(input);
-    if (known != counted_.end()) {
-      sum_ += known->second;
-      return;
-    }
-    const at::Tensor counts = kernels::sign_agreements(output.detach());
-    sum_ = sum_.defined() ? sum_ + counts : counts;
-    counted_.emplace(input, counts);
+    at::Tensor& counts = counted_[graph_.inputs(id)[0]];
+    if (!counts.defined()) counts = kernels::sign_agreements(output.detach());
+    sum_ += counts;
   }
-  at::Tensor sum(std::int64_t images) const {
-    return sum_.defined() ? sum_ : at::zeros({images, images}, at::kDouble);
-  }
+  const at::Tensor& sum() const { return sum_; }
 
  private:
   const Graph& graph_;
@@ -166,7 +159,7 @@ void ProxyPasses::run(const std::set<ProxyPass>& passes) {
   if (!made_.empty()) net.reset_parameters(input_.rng.fork("weights"));
   const at::Tensor x = images().detach().set_requires_grad(input_wanted);
 
-  Agreements agreements(net.graph());
+  Agreements agreements(net.graph(), x.size(0));
   std::vector<at::Tensor> saliencies(layers_.size());
   bool of_the_loss = false;  // what hooks see
   const auto observer = [&](NodeId id, const at::Tensor& output) {
@@ -183,7 +176,7 @@ void ProxyPasses::run(const std::set<ProxyPass>& passes) {
     });
   };
   const at::Tensor logits = net.forward(x, observer, Observed::what_is_made).flatten(1);
-  if (wanted(ProxyPass::agreements)) agreements_ = agreements.sum(x.size(0));
+  if (wanted(ProxyPass::agreements)) agreements_ = agreements.sum();
   if (input_wanted) {
     if (logits.requires_grad()) {
       input_gradients_ = torch::autograd::grad({logits.sum()}, {x}, {}, loss_wanted, false,

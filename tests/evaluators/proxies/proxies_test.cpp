@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "evaluators/proxies/proxy.hpp"
 #include "graph/builder.hpp"
@@ -182,6 +183,20 @@ TEST(Naswot, IsTheLogDeterminantOfAgreements) {
                                k[0][1] * (k[1][0] * k[2][2] - k[1][2] * k[2][0]) +
                                k[0][2] * (k[1][0] * k[2][1] - k[1][1] * k[2][0]);
     EXPECT_NEAR(score(naswot, graph, images), std::log(determinant), 1e-9);
+  }
+}
+
+TEST(Naswot, CountsEveryRectifierOfANode) {
+  const auto rectifiers = [](int count) {
+    GraphBuilder b;
+    const NodeId x = b.conv(b.input(2, 4, 4), 3, {.kernel = 3});
+    std::vector<NodeId> terms;
+    for (int i = 0; i < count; ++i) terms.push_back(b.activation(x, ActivationKind::relu));
+    b.output(b.linear(b.flatten(b.add(terms)), 2));
+    return score(naswot, b.build(), random_images(4, 4, 2));
+  };
+  for (const int count : {2, 3, 4}) {
+    EXPECT_NEAR(rectifiers(count), rectifiers(1) + 4 * std::log(count), 1e-9);
   }
 }
 
