@@ -83,13 +83,9 @@ class Gate {
   int end_ = -1;
 };
 
-// Of a config whose budget is so many trials.
-class KilledAgain : public Killed {
- protected:
-  void expect_the_end_of_one_that_was_not(std::uint64_t trials) const;
-};
-
-void KilledAgain::expect_the_end_of_one_that_was_not(std::uint64_t trials) const {
+TEST_F(Killed, AKilledRunEndsAsOneThatWasNot) {
+  constexpr std::uint64_t trials = 40;
+  write_config(trials);
   const Gate gate(directory_.path(), trials - 1);
   Json config = read_json_file(config_);
   config["evaluator"] = {{"type", "composite"}, {"members", {config["evaluator"], gate.config()}}};
@@ -115,21 +111,6 @@ void KilledAgain::expect_the_end_of_one_that_was_not(std::uint64_t trials) const
     EXPECT_EQ(read_file(out + "/pareto.csv"), read_file(path("whole/pareto.csv")));
     EXPECT_EQ(espalier({"trials", out, "--json"}).json(), whole);
   }
-}
-
-TEST_F(KilledAgain, ARunEndsAsOneThatWasNot) {
-  write_config(40);
-  expect_the_end_of_one_that_was_not(40);
-}
-
-TEST_F(KilledAgain, TrainingsThatGoOnEndAsOneThatWasNot) {
-  write_config(40);
-  Json config = read_json_file(config_);
-  config["evaluator"]["train"]["epochs"] = 4;
-  config["evaluator"]["lower_fidelity"] = "first_epochs";
-  config["strategy"] = {{"type", "asha"}, {"eta", 2}, {"min_fidelity", 0.25}};
-  write_file_atomically(config_, config.dump());
-  expect_the_end_of_one_that_was_not(40);
 }
 
 TEST_F(Killed, CtrlCEndsWithACompleteStore) {
