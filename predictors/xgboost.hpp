@@ -20,9 +20,9 @@ struct XgBoostOptions {
   BoostingObjective objective = BoostingObjective::squared_error;
   int rounds = 300;             ///< trees, >= 1
   double learning_rate = 0.05;  ///< (0, 1]
-  int depth = 4;                ///< of each tree, 1 to 30
+  int depth = 6;                ///< of each tree, 1 to 30
   double subsample = 0.8;       ///< share of the networks that each tree learns from, (0, 1]
-  double columns = 0.2;         ///< share of the numbers that each tree looks at, (0, 1]
+  double columns = 0.5;         ///< share of the numbers that each tree looks at, (0, 1]
 };
 OptionTable<XgBoostOptions> xgboost_option_table();
 
