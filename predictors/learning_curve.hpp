@@ -50,9 +50,10 @@ std::span<const CurveFamily> curve_families();
 /// Carlo. `points` are in ascending order of fidelity, at least 2; x is the fidelity in units of
 /// the first one. Chains begin near the fit of least squares of each family and equal weights.
 /// Where nothing that grows is found there, the last value is the forecast, with the deviation of
-/// the values. A function of its arguments. Takes the number of moves times points: about a second.
-/// Throws NumericalError for values that are not finite, Error for fewer points, and for fidelities
-/// that do not ascend or are not within (0, 1].
+/// the values. So few moves leave traces of the beginning: of curves that have become flat, ends
+/// are a few hundredths too high. A function of its arguments. Takes the number of moves times
+/// points: about a second. Throws NumericalError for values that are not finite, Error for fewer
+/// points, and for fidelities that do not ascend or are not within (0, 1].
 ///
 /// Source: T. Domhan, J. Springenberg, F. Hutter: Speeding up automatic hyperparameter optimization
 /// of deep neural networks by extrapolation of learning curves, IJCAI 2015, sections 3.1 to 3.3;

@@ -13,7 +13,7 @@
 namespace espalier {
 
 struct TreeOptions {
-  double variables = 5.0 / 6;  ///< share of the numbers that a split is sought among, (0, 1]
+  double variables = 1.0 / 3;  ///< share of the numbers that a split is sought among, (0, 1]
   int split_size = 3;          ///< networks in a node that is split, at least, >= 2
 };
 
@@ -60,8 +60,8 @@ OptionTable<RandomForestOptions> random_forest_option_table();
 /// 2014, arXiv 1211.0906, section 4.3 (the variance by the law of total variance, thresholds drawn
 /// uniformly); as the model of F. Hutter, H. Hoos, K. Leyton-Brown: Sequential model-based
 /// optimization for general algorithm configuration, LION 2011. Differs from the sources: more
-/// trees (10 there), smaller nodes are split, and a split looks on where its share of the numbers
-/// holds none that differs.
+/// trees (10 there), a smaller share of the numbers (Breiman's third), smaller nodes are split, and
+/// a split looks on where its share of the numbers holds none that differs.
 /// Test: RandomForest.VarianceIsThatOfMeansPlusThatInLeaves.
 class RandomForest : public Predictor {
  public:

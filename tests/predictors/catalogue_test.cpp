@@ -39,7 +39,7 @@ TEST_P(EveryPredictor, LearnsAndIsAFunctionOfItsGenerator) {
   };
   const auto predictions = learn();
   ASSERT_EQ(predictions.size(), all.size());
-  EXPECT_GT(kendall_tau_b(means_of(predictions), values), 0.5);
+  EXPECT_GT(kendall_tau_b(means_of(predictions), values), 0.4);
   for (const Prediction& p : predictions) {
     EXPECT_TRUE(std::isfinite(p.mean));
     EXPECT_GE(p.variance, 0);

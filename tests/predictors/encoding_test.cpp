@@ -249,18 +249,18 @@ TEST(CellAdjacency, IsTheEdgesAndOperatorsByTheirPlaces) {
   const auto adjacency = [&](const char* arch) {
     return cell_adjacency(space->build(space->parse(arch)));
   };
-  // Input, 3x3, 1x1, pool, in three cells whose channels differ: three edges that all have, two
-  // convolutions of each, and the pool.
+  // Input, 3x3, 1x1, sum, pool, sum, in three cells whose channels differ: five edges that all
+  // have, two convolutions of each, and what has no channels.
   const LabelCounts chain =
       adjacency("|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|avg_pool_3x3~2|");
-  EXPECT_EQ(sum(chain), 3u * (3 + 3));
-  EXPECT_EQ(chain.size(), 3u + 1 + 2 * 3);
+  EXPECT_EQ(sum(chain), 3u * (5 + 5));
+  EXPECT_EQ(chain.size(), 5u + 3 + 2 * 3);
   // The same operators in another order have the same edges.
   const LabelCounts other =
       adjacency("|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|avg_pool_3x3~2|");
   LabelCounts shared;
   std::ranges::set_intersection(chain, other, std::back_inserter(shared));
-  EXPECT_EQ(shared.size(), 3u + 1);
+  EXPECT_EQ(shared.size(), 5u + 3);
   // And other edges between the same operators at the same places differ in these.
   const LabelCounts beside =
       adjacency("|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|none~0|avg_pool_3x3~1|skip_connect~2|");

@@ -61,7 +61,7 @@ TEST(Ensemble, MembersMayLearnFromBootstrapSamples) {
   const std::vector<double> values{0, 3, 9};
   Ensemble same({.members = 10}, make, Rng(1));
   same.fit(networks, values);
-  EXPECT_EQ(same.predict(networks)[0].variance, 0);
+  EXPECT_NEAR(same.predict(networks)[0].variance, 0, 1e-20);
   Ensemble resampled({.members = 10, .bootstrap = true}, make, Rng(1));
   resampled.fit(networks, values);
   const Prediction first = resampled.predict(networks)[0];
