@@ -265,18 +265,26 @@ struct Reach {
   std::vector<bool> alive, reached;
 };
 
-// The part of each scope; no_scope for those that are in none.
-std::vector<ScopeId> parts_of(const Graph& graph) {
-  const bool cells = has_cells(graph);
-  std::vector<ScopeId> part(graph.scopes().size(), no_scope);
-  for (ScopeId s = 1; s < part.size(); ++s) {
-    const Scope& scope = graph.scope(s);
-    part[s] = part[scope.parent];
-    if (part[s] != no_scope) continue;
-    if (cells ? scope.kind == "cell" : scope.kind != "stage") part[s] = s;
+// The part of each scope, and the block of a part: the outermost scope of a kind in it. no_scope
+// for those that are in none.
+struct Places {
+  explicit Places(const Graph& graph)
+      : part(graph.scopes().size(), no_scope), block(graph.scopes().size(), no_scope) {
+    const bool cells = has_cells(graph);
+    for (ScopeId s = 1; s < part.size(); ++s) {
+      const Scope& scope = graph.scope(s);
+      part[s] = part[scope.parent];
+      block[s] = block[scope.parent];
+      if (part[s] == no_scope) {
+        if (cells ? scope.kind == "cell" : scope.kind != "stage") part[s] = s;
+      } else if (block[s] == no_scope && !scope.kind.empty() && scope.kind != "cell" &&
+                 scope.kind != "stage") {
+        block[s] = s;
+      }
+    }
   }
-  return part;
-}
+  std::vector<ScopeId> part, block;
+};
 
 float log_of(std::int64_t value) {
   return std::log2(static_cast<float>(std::max<std::int64_t>(value, 1)));
@@ -321,13 +329,16 @@ struct Part {
   std::vector<Vertex> entrances, operators;
   std::vector<Flow> reads;                            // of each operator
   std::unordered_map<NodeId, std::uint32_t> entered;  // by values of other parts
+  std::unordered_map<ScopeId, std::uint32_t> made;    // the operators that blocks are
   Flow exit;
 };
 
 // Entrances are counted from 0, operators from here.
 constexpr std::uint32_t first_operator = std::uint32_t{1} << 31;
 
-void add_flow(Part::Flow& sum, const Part::Flow& flow) {
+// Adds one to another, or takes the larger ways.
+template <class Join>
+void join_flow(Part::Flow& sum, const Part::Flow& flow, Join join) {
   Part::Flow result;
   auto a = sum.begin();
   auto b = flow.begin();
@@ -337,11 +348,22 @@ void add_flow(Part::Flow& sum, const Part::Flow& flow) {
     } else if (a == sum.end() || b->first < a->first) {
       result.push_back(*b++);
     } else {
-      result.emplace_back(a->first, a->second + b->second);
+      result.emplace_back(a->first, join(a->second, b->second));
       ++a, ++b;
     }
   }
   sum = std::move(result);
+}
+void add_flow(Part::Flow& sum, const Part::Flow& flow) { join_flow(sum, flow, std::plus<float>()); }
+
+// What an operator adds to the block that it is in.
+void join_vertex(Vertex& block, const Vertex& vertex) {
+  block.kind = combine(Hash128{block.kind, 1}, vertex.kind).low;
+  block.attributes[0] = vertex.attributes[0];
+  for (std::size_t i = 1; i < 3; ++i) {
+    block.attributes[i] = std::max(block.attributes[i], vertex.attributes[i]);
+  }
+  if (vertex.role == Vertex::Role::weighted) block.role = vertex.role;
 }
 
 OperatorGraph graph_of(Part&& part) {
@@ -367,9 +389,9 @@ OperatorGraph graph_of(Part&& part) {
 
 std::vector<std::pair<OperatorGraph, std::uint32_t>> operator_graphs(const Graph& graph) {
   const Reach reach(graph);
-  const std::vector<ScopeId> part_of = parts_of(graph);
+  const Places places(graph);
   const bool cells = has_cells(graph);
-  const auto part_at = [&](NodeId i) { return part_of[graph.node(i).scope]; };
+  const auto part_at = [&](NodeId i) { return places.part[graph.node(i).scope]; };
 
   std::vector<bool> leaves(graph.size());
   for (NodeId i = 0; i < graph.size(); ++i) {
@@ -418,15 +440,37 @@ std::vector<std::pair<OperatorGraph, std::uint32_t>> operator_graphs(const Graph
     if (const auto* activation = std::get_if<op::Activation>(&node.op)) {
       activations += mix(static_cast<std::uint64_t>(activation->kind) + 1);
     }
+    // The block, if it is an operator already: what it made counts once, whatever joins it.
+    const ScopeId block = places.block[node.scope];
+    const auto made = block == no_scope ? part.made.end() : part.made.find(block);
+    const auto own = made == part.made.end()
+                         ? read.end()
+                         : std::ranges::find(read, made->second, &Part::Flow::value_type::first);
     if (passes(node.op) || std::holds_alternative<op::Input>(node.op)) {
+      if (own != read.end()) own->second = 1;
       flows[i] = std::move(read);
       if (!joins(node.op)) activated[i] = activations;
     } else {
       Vertex vertex = vertex_of(node);
       vertex.kind = combine(Hash128{vertex.kind, activations}, std::uint64_t{1}).low;
-      flows[i] = {{first_operator + static_cast<std::uint32_t>(part.operators.size()), 1.0f}};
-      part.operators.push_back(vertex);
-      part.reads.push_back(std::move(read));
+      const bool reads_own = own != read.end();
+      if (reads_own) read.erase(own);
+      // Edges go forwards: a block that reads what read it goes on as another operator.
+      const bool goes_on =
+          made != part.made.end() && (read.empty() || read.back().first < made->second);
+      std::uint32_t its_vertex = first_operator + static_cast<std::uint32_t>(part.operators.size());
+      if (goes_on) {
+        its_vertex = made->second;
+        join_vertex(part.operators[its_vertex - first_operator], vertex);
+        join_flow(part.reads[its_vertex - first_operator], read,
+                  [](float a, float b) { return std::max(a, b); });
+      } else {
+        if (reads_own) add_flow(read, {{made->second, 1.0f}});
+        part.operators.push_back(vertex);
+        part.reads.push_back(std::move(read));
+        if (block != no_scope) part.made[block] = its_vertex;
+      }
+      flows[i] = {{its_vertex, 1.0f}};
     }
     if (leaves[i]) add_flow(part.exit, flows[i]);
   }
@@ -462,7 +506,7 @@ OptionTable<EncodingOptions> encoding_option_table() {
 }
 
 std::vector<Features> Encoder::encode(std::span<const Architecture> architectures) {
-  constexpr std::size_t most_known = std::size_t{1} << 17;
+  const std::size_t most_known = std::size_t{1} << (options_.graphs ? 14 : 17);
   std::vector<Features> features;
   features.reserve(architectures.size());
   for (const Architecture& a : architectures) {

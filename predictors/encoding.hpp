@@ -51,8 +51,9 @@ LabelCounts cell_paths(const Graph& graph);
 /// taken; and all operators outside of these together.
 ///
 /// Operators that the input does not reach, or from which it does not reach the output, do not
-/// count. Activations count as a part of the operator that reads them. Sums, concatenations and
-/// what only passes its input on (normalizations, dropout, slices, shuffles, flattening) are no
+/// count. Operators of one block, the outermost scope of a kind inside a part, are one: a separable
+/// convolution. Activations count as a part of the operator that reads them. Sums, concatenations
+/// and what only passes its input on (normalizations, dropout, slices, shuffles, flattening) are no
 /// vertices: an edge says by how many ways through them one operator reads another. So a cell with
 /// operators on its edges (as of NAS-Bench-201 and DARTS) becomes one with operators on its
 /// vertices, with the same paths. Each value that a part reads of others is an entrance, in the
@@ -90,7 +91,8 @@ OptionTable<EncodingOptions> encoding_option_table();
 /// there is none.
 using Scores = std::function<std::vector<double>(const Architecture&)>;
 
-/// Encodes the architectures of a space; remembers up to 2^17 of them. Not synchronized.
+/// Encodes the architectures of a space; remembers up to 2^17 of them, with graphs up to 2^14. Not
+/// synchronized.
 class Encoder {
  public:
   Encoder(std::shared_ptr<const SearchSpace> space, const EncodingOptions& options,

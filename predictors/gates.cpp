@@ -78,10 +78,8 @@ at::Tensor GatesNetwork::embed(const OperatorBatch& batch) const {
     const auto held = forward(sources, embedding, batch.reads);
     const at::Tensor arrived =
         gathered(at::cat({held.sources, held.operators}), batch.leaves, batch.graphs);
-    const at::Tensor network = summed(arrived * batch.share, batch.network_of, batch.networks);
-    if (step == options_.steps) return network;
-    const auto returned = backward(turn(network, nullptr).index_select(0, batch.network_of),
-                                   embedding, batch.returns);
+    if (step == options_.steps) return gathered(arrived, batch.members, batch.networks);
+    const auto returned = backward(turn(arrived, nullptr), embedding, batch.returns);
     const at::Tensor change = update(
         at::cat({embedding.detach(), held.operators.detach(), returned.operators}, 1), nullptr);
     embedding = embedding + update_scale * change * batch.weighted;

@@ -7,7 +7,7 @@
 namespace espalier {
 
 struct GatesOptions {
-  int width = 128;  ///< of the information, >= 1
+  int width = 64;  ///< of the information, >= 1
   FitOptions fit = {};
 };
 OptionTable<GatesOptions> gates_option_table();
@@ -25,9 +25,10 @@ OptionTable<GatesOptions> gates_option_table();
 ///
 /// Source: X. Ning, Y. Zheng, T. Zhao, Y. Wang, H. Yang: A generic graph-based neural architecture
 /// encoding scheme for predictor-based NAS, ECCV 2020, arXiv 2004.01899, section 3.2 (operators on
-/// nodes) and 3.3, with the widths of its published code. Differs from the source: graphs are those
-/// of operator_graphs(), whose exit sums without a gate; several graphs of one network are summed,
-/// each by log2(1 + how often it occurs), not joined; all pairs of a batch are compared.
+/// nodes), and its published code. Differs from the source: 64 numbers flow, not 128; graphs are
+/// those of operator_graphs(), whose exit sums without a gate; several graphs of one network are
+/// summed, each log2(1 + how often it occurs) times (of the known, 1 on average), not joined; an
+/// operator has attributes beside its kind; all pairs of a batch are compared.
 /// Test: Gates.IsTheFlowOfInformation.
 class GatesPredictor : public NeuralPredictor {
  public:
@@ -39,7 +40,7 @@ class GatesPredictor : public NeuralPredictor {
 };
 
 struct TaGatesOptions {
-  int width = 128;     ///< of the information, >= 1
+  int width = 64;      ///< of the information, >= 1
   int steps = 4;       ///< flows to the exit
   double noise = 0.1;  ///< on embeddings, which tells equal operators of a graph apart
   FitOptions fit = {};
@@ -52,11 +53,11 @@ OptionTable<TaGatesOptions> ta_gates_option_table();
 /// flow is scored.
 ///
 /// Source: X. Ning et al.: TA-GATES: an encoding scheme for neural network architectures, NeurIPS
-/// 2022, section 3, with the widths of its published code: updates of a tenth, whose input is cut
-/// from the gradient but for the information that came back. Differs from the source: as
-/// GatesPredictor does; equal operators of a graph are told apart by noise on their embeddings,
-/// normal and of their place in the graph, equal in training and after, where the source prefers
-/// zero-cost scores of each operator.
+/// 2022, sections 3.1 and 3.2, and its published code: updates of a tenth, whose input is cut from
+/// the gradient but for the information that came back. Differs from the source: as GatesPredictor
+/// does; what goes back into a graph is made of what arrived at its own exit; equal operators of a
+/// graph are told apart by noise on their embeddings, normal and of their place in the graph, equal
+/// in training and after, where the source prefers zero-cost scores of each operator.
 /// Test: TaGates.UpdatesEmbeddingsByBothFlows.
 class TaGatesPredictor : public NeuralPredictor {
  public:

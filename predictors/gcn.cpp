@@ -46,9 +46,8 @@ at::Tensor GcnNetwork::embed(const OperatorBatch& batch, at::Generator* generato
   // Each vertex hears of those that read it.
   const at::Tensor from = at::cat({batch.returns.from, graphs + reader, exit});
   const at::Tensor to = at::cat({graphs + batch.returns.to, first_entrance + row});
-  const at::Tensor network_of =
-      at::cat({batch.network_of, batch.network_of.index_select(0, batch.graph_of),
-               batch.network_of.index_select(0, at::div(entrance, entrances, "floor"))});
+  const at::Tensor graph_of = at::cat(
+      {at::arange(graphs, at::kLong), batch.graph_of, at::div(entrance, entrances, "floor")});
   const std::int64_t rows = first_entrance + entrance.size(0);
 
   at::Tensor all = ends[entrances + 1].expand({batch.networks, -1});
@@ -63,7 +62,8 @@ at::Tensor GcnNetwork::embed(const OperatorBatch& batch, at::Generator* generato
   for (std::size_t l = 0; l < layers.size(); ++l) {
     const Convolution& layer = layers[l];
     const bool last = l + 1 == layers.size();
-    const at::Tensor sum = all + summed(vertices, network_of, batch.networks);
+    const at::Tensor sum =
+        all + gathered(summed(vertices, graph_of, graphs), batch.members, batch.networks);
     all = finished(l == 0 ? sum : at::matmul(sum, layer.matrix), layer);
     if (last) break;
     if (l > 0) vertices = at::matmul(vertices, layer.matrix);

@@ -28,8 +28,9 @@ OptionTable<GcnOptions> gcn_option_table();
 /// Source: L. Dudziak, T. Chau, M. Abdelfattah, R. Lee, H. Kim, N. Lane: BRP-NAS: prediction-based
 /// NAS using GCNs, NeurIPS 2020, arXiv 2007.08668, sections 3.1 and 4, and its published code.
 /// Differs from the source: 128 numbers for 600; graphs are those of operator_graphs(), all of a
-/// network at once, and vertices have attributes beside their kind; all pairs of a batch of
-/// networks are compared, and values are standardized; no early stop.
+/// network at once, each counted log2(1 + how often it occurs) times (of the known, 1 on average),
+/// and vertices have attributes beside their kind; all pairs of a batch of networks are compared,
+/// and values are standardized; no early stop.
 /// Test: Gcn.IsTheConvolutionOfReaders.
 class GcnPredictor : public NeuralPredictor {
  public:

@@ -34,7 +34,7 @@ inline constexpr double hinge_margin = 0.1;
 /// networks are 0.
 ///
 /// Source: X. Ning, Y. Zheng, T. Zhao, Y. Wang, H. Yang: A generic graph-based neural architecture
-/// encoding scheme for predictor-based NAS, ECCV 2020, arXiv 2004.01899, section 3.3 (hinge, cross
+/// encoding scheme for predictor-based NAS, ECCV 2020, arXiv 2004.01899, section 3 (hinge, cross
 /// entropy, listwise); C. Burges et al.: Learning to rank using gradient descent, ICML 2005 (cross
 /// entropy); F. Xia et al.: Listwise approach to learning to rank, ICML 2008, section 4.2
 /// (ListMLE); L. Dudziak et al.: BRP-NAS, NeurIPS 2020, arXiv 2007.08668, section 4 (relation).

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include "core/error.hpp"
+#include "core/hash.hpp"
 
 namespace espalier {
 namespace {
@@ -71,9 +73,24 @@ OperatorVocabulary::OperatorVocabulary(std::span<const Features> networks) {
 
 namespace {
 
+struct GraphHash {
+  std::size_t operator()(const OperatorGraph* graph) const {
+    std::uint64_t hash = graph->edges.size();
+    for (const auto& vertex : graph->vertices) {
+      hash = mix(hash + vertex.kind + static_cast<std::uint64_t>(vertex.role));
+      for (const float x : vertex.attributes) hash = mix(hash + std::bit_cast<std::uint32_t>(x));
+    }
+    for (const auto& edge : graph->edges) hash = mix(hash + edge.from + (edge.to << 16));
+    return static_cast<std::size_t>(hash);
+  }
+};
+struct GraphEqual {
+  bool operator()(const OperatorGraph* a, const OperatorGraph* b) const { return *a == *b; }
+};
+
 // The edges of a batch, as they are gathered.
 struct EdgeList {
-  void add(std::int64_t from_row, std::int64_t to_row, float its_ways) {
+  void add(std::int64_t from_row, std::int64_t to_row, double its_ways) {
     from.push_back(from_row);
     to.push_back(to_row);
     ways.push_back(its_ways);
@@ -91,48 +108,51 @@ struct EdgeList {
 
 OperatorBatch OperatorVocabulary::batch(std::span<const Features* const> networks,
                                         at::ScalarType type) const {
-  std::vector<std::int64_t> kind, place, network_of, graph_of;
-  std::vector<double> attributes, weighted, share;
-  EdgeList reads, leaves, returns;
-  std::int64_t graphs = 0;
-  for (const Features* network : networks) {
-    check_graphs(*network);
-    graphs += static_cast<std::int64_t>(network->graphs.size());
-  }
-  std::vector<std::int64_t> row;  // of each vertex of a graph, as one that is read
+  std::vector<std::int64_t> kind, place, graph_of;
+  std::vector<double> attributes, weighted;
+  EdgeList reads, leaves, returns, members;
+  std::vector<const OperatorGraph*> graphs;
+  std::unordered_map<const OperatorGraph*, std::int64_t, GraphHash, GraphEqual> known;
   for (std::size_t n = 0; n < networks.size(); ++n) {
+    check_graphs(*networks[n]);
     for (const auto& [graph, count] : networks[n]->graphs) {
-      const auto its = static_cast<std::int64_t>(network_of.size());
-      std::int64_t entrances = 0, operators = 0;
-      row.clear();
-      for (const auto& vertex : graph.vertices) {
-        if (vertex.role == Role::entrance) {
-          row.push_back(std::min(entrances++, OperatorBatch::entrances - 1));
-        }
-        if (!is_operator(vertex)) continue;
-        row.push_back(OperatorBatch::entrances + static_cast<std::int64_t>(kind.size()));
-        const auto known = kinds_.find(vertex.kind);
-        kind.push_back(known == kinds_.end() ? 0 : known->second);
-        place.push_back(operators++);
-        graph_of.push_back(its);
-        weighted.push_back(vertex.role == Role::weighted);
-        for (std::size_t i = 0; i < 3; ++i) {
-          attributes.push_back((vertex.attributes[i] - center_[i]) * factor_[i]);
-        }
+      const auto [at, added] = known.try_emplace(&graph, static_cast<std::int64_t>(graphs.size()));
+      if (added) graphs.push_back(&graph);
+      members.add(at->second, static_cast<std::int64_t>(n), share_of(count) * share_);
+    }
+  }
+  const auto graph_count = static_cast<std::int64_t>(graphs.size());
+  std::vector<std::int64_t> row;  // of each vertex of a graph, as one that is read
+  for (std::int64_t its = 0; its < graph_count; ++its) {
+    const OperatorGraph& graph = *graphs[static_cast<std::size_t>(its)];
+    std::int64_t entrances = 0, operators = 0;
+    row.clear();
+    for (const auto& vertex : graph.vertices) {
+      if (vertex.role == Role::entrance) {
+        row.push_back(std::min(entrances++, OperatorBatch::entrances - 1));
       }
-      const auto operator_of = [&](std::uint32_t v) { return row[v] - OperatorBatch::entrances; };
-      for (const auto& edge : graph.edges) {
-        const bool exit = edge.to + 1 == graph.vertices.size();
-        if (exit) {
-          leaves.add(row[edge.from], its, edge.ways);
-        } else {
-          reads.add(row[edge.from], operator_of(edge.to), edge.ways);
-        }
-        if (operator_of(edge.from) < 0) continue;
-        returns.add(exit ? its : graphs + operator_of(edge.to), operator_of(edge.from), edge.ways);
+      if (!is_operator(vertex)) continue;
+      row.push_back(OperatorBatch::entrances + static_cast<std::int64_t>(kind.size()));
+      const auto found = kinds_.find(vertex.kind);
+      kind.push_back(found == kinds_.end() ? 0 : found->second);
+      place.push_back(operators++);
+      graph_of.push_back(its);
+      weighted.push_back(vertex.role == Role::weighted);
+      for (std::size_t i = 0; i < 3; ++i) {
+        attributes.push_back((vertex.attributes[i] - center_[i]) * factor_[i]);
       }
-      network_of.push_back(static_cast<std::int64_t>(n));
-      share.push_back(share_of(count) * share_);
+    }
+    const auto operator_of = [&](std::uint32_t v) { return row[v] - OperatorBatch::entrances; };
+    for (const auto& edge : graph.edges) {
+      const bool exit = edge.to + 1 == graph.vertices.size();
+      if (exit) {
+        leaves.add(row[edge.from], its, edge.ways);
+      } else {
+        reads.add(row[edge.from], operator_of(edge.to), edge.ways);
+      }
+      if (operator_of(edge.from) < 0) continue;
+      returns.add(exit ? its : graph_count + operator_of(edge.to), operator_of(edge.from),
+                  edge.ways);
     }
   }
   return {.kind = tensor_of(kind, at::kLong),
@@ -142,11 +162,10 @@ OperatorBatch OperatorVocabulary::batch(std::span<const Features* const> network
           .reads = reads.tensors(type),
           .leaves = leaves.tensors(type),
           .returns = returns.tensors(type),
-          .network_of = tensor_of(network_of, at::kLong),
+          .members = members.tensors(type),
           .graph_of = tensor_of(graph_of, at::kLong),
-          .share = tensor_of(share, type).unsqueeze(1),
           .operators = static_cast<std::int64_t>(kind.size()),
-          .graphs = graphs,
+          .graphs = graph_count,
           .networks = static_cast<std::int64_t>(networks.size())};
 }
 

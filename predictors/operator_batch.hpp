@@ -20,7 +20,7 @@ struct WeightedEdges {
   at::Tensor ways;      ///< {edges, 1}
 };
 
-/// The graphs of several networks as one without edges between them: N networks, G graphs, O
+/// The graphs of N networks, equal ones once, as one graph without edges between them: G graphs, O
 /// operators. Entrances are shared by all graphs, as the first of one are alike, and the second.
 struct OperatorBatch {
   static constexpr std::int64_t entrances = 4;  ///< of one graph; later ones count as the last one
@@ -32,9 +32,8 @@ struct OperatorBatch {
   WeightedEdges reads;    ///< from entrances (0 to 3) and operators (from 4 on) to operators
   WeightedEdges leaves;   ///< from these to graphs
   WeightedEdges returns;  ///< from graphs (0 to G - 1) and operators (from G on) to operators
-  at::Tensor network_of;  ///< {G}
+  WeightedEdges members;  ///< from graphs to networks, by how much each counts
   at::Tensor graph_of;    ///< {O}
-  at::Tensor share;       ///< {G, 1}: by how much each graph counts
   std::int64_t operators = 0, graphs = 0, networks = 0;
 };
 

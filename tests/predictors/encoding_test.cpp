@@ -216,6 +216,41 @@ TEST(OperatorGraphs, ActivationsArePartOfTheirReader) {
   EXPECT_NE(plain[1], relu[1]);
 }
 
+TEST(OperatorGraphs, ABlockIsOneOperator) {
+  // Each cell of DARTS: two projections and two operators on each of four nodes.
+  const auto space = space_of({{"type", "darts"}});
+  Rng rng(2);
+  for (int i = 0; i < 5; ++i) {
+    std::size_t most = 0;
+    for (const auto& [graph, count] : operator_graphs(space->build(sample_uniform(*space, rng)))) {
+      std::size_t operators = 0;
+      for (const auto& v : graph.vertices) {
+        operators += v.role == Role::plain || v.role == Role::weighted;
+      }
+      most = std::max(most, operators);
+    }
+    EXPECT_LE(most, 10u);
+    EXPECT_GE(most, 3u);
+  }
+  // Two branches that read x, and a third operator: one, around which x goes.
+  GraphBuilder builder;
+  NodeId x = builder.input(4, 8, 8);
+  {
+    const auto part = builder.scope("part");
+    const auto block = builder.scope("block", "block");
+    const NodeId both = builder.add(builder.conv(x, 4, {.kernel = 3}), builder.conv(x, 4));
+    x = builder.add(x, builder.conv(both, 4));
+  }
+  builder.output(x);
+  const auto graphs = operator_graphs(builder.build());
+  const auto found =
+      std::ranges::find_if(graphs, [](const auto& g) { return g.first.vertices.size() == 3; });
+  ASSERT_NE(found, graphs.end());
+  EXPECT_EQ(found->first.edges,
+            (std::vector<Edge>{{.from = 0, .to = 1}, {.from = 0, .to = 2}, {.from = 1, .to = 2}}));
+  EXPECT_EQ(found->first.vertices[1].attributes[1], std::log2(3.0f));
+}
+
 TEST(OperatorGraphs, OfNetworksWithoutCellsAreTheirBlocks) {
   // A chain outside of all scopes is one graph; input, two convolutions, exit.
   const auto one = operator_graphs(chain([](GraphBuilder&, NodeId x) { return x; }));

@@ -85,8 +85,9 @@ class Plain {
         sum = sum + held.back().back() * (std::log2(1.0 + count) * share);
       }
       if (step == steps_) return sum;
-      const at::Tensor back = network_.turn.linear[1](at::relu(network_.turn.linear[0](sum)));
       for (std::size_t g = 0; g < features.graphs.size(); ++g) {
+        const at::Tensor back =
+            network_.turn.linear[1](at::relu(network_.turn.linear[0](held[g].back())));
         const OperatorGraph& graph = features.graphs[g].first;
         const auto returned = flow(graph, embedding[g], back);
         for (std::size_t v = 0; v < graph.vertices.size(); ++v) {

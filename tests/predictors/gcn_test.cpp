@@ -35,8 +35,10 @@ at::Tensor embedded(const GcnNetwork& network, std::span<const Features> network
 at::Tensor plain(const GcnNetwork& network, std::span<const Features> all, std::size_t which) {
   std::map<std::uint64_t, std::int64_t> number;
   std::array<std::vector<double>, 3> known;
+  double shares = 0;
   for (const Features& other : all) {
     for (const auto& [graph, count] : other.graphs) {
+      shares += std::log2(1.0 + count);
       for (const Vertex& v : graph.vertices) {
         if (v.role == Role::exit) continue;
         for (std::size_t i = 0; i < 3; ++i) known[i].push_back(v.attributes[i]);
@@ -47,6 +49,7 @@ at::Tensor plain(const GcnNetwork& network, std::span<const Features> all, std::
     }
   }
   std::vector<at::Tensor> rows{network.ends[5]};
+  std::vector<double> counts{1};
   std::vector<std::pair<std::int64_t, std::int64_t>> edges;
   for (const auto& [graph, count] : all[which].graphs) {
     const auto first = static_cast<std::int64_t>(rows.size());
@@ -65,12 +68,13 @@ at::Tensor plain(const GcnNetwork& network, std::span<const Features> all, std::
         }
       }
       rows.push_back(row);
+      counts.push_back(std::log2(1.0 + count) * static_cast<double>(all.size()) / shares);
     }
     for (const auto& edge : graph.edges) edges.emplace_back(first + edge.from, first + edge.to);
   }
   const auto n = static_cast<std::int64_t>(rows.size());
   at::Tensor adjacency = at::eye(n, at::kDouble);
-  adjacency[0].fill_(1);
+  adjacency[0] = at::tensor(at::ArrayRef<double>(counts), at::kDouble);
   for (const auto& [from, to] : edges) adjacency[from][to] = 1;
   at::Tensor x = at::stack(rows);
   for (std::size_t l = 0; l < network.layers.size(); ++l) {
