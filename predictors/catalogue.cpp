@@ -25,7 +25,7 @@ struct SharedOptions {
 };
 
 struct EnsembleConfig {
-  Json member = {{"type", "random_forest"}};
+  Json member = {{"type", "mlp"}};
   EnsembleOptions options;
 };
 

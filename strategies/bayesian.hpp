@@ -37,10 +37,11 @@ OptionTable<BayesianOptions> bayesian_option_table();
 std::unique_ptr<Strategy> bayesian(const RunContext& context, const BayesianOptions& options);
 
 struct SmacOptions : StartOptions {
-  int samples = 10;            ///< random architectures at first, >= 2
-  int candidates = 1000;       ///< random ones for which improvement is predicted, >= 1
-  RandomForestOptions forest;  ///< the model
-  EncodingOptions features;    ///< what it compares networks by
+  int samples = 10;       ///< random architectures at first, >= 2
+  int candidates = 1000;  ///< random ones for which improvement is predicted, >= 1
+  RandomForestOptions forest{.trees = 10,
+                             .tree = {.variables = 5.0 / 6, .split_size = 10}};  ///< the model
+  EncodingOptions features;  ///< what it compares networks by
 };
 OptionTable<SmacOptions> smac_option_table();
 

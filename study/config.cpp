@@ -159,11 +159,10 @@ Json config_schema(const Catalogue& catalogue) {
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
                  {"title", "Espalier run"}};
   schema.update(make_table(catalogue).schema());
-  schema["$defs"] = {{"space", catalogue.spaces.schema()},
-                     {"data", catalogue.datasets.schema()},
-                     {"evaluator", catalogue.evaluators.schema()},
-                     {"strategy", catalogue.strategies.schema()},
-                     {"hardware", catalogue.hardware.schema()}};
+  schema["$defs"] = {
+      {"space", catalogue.spaces.schema()},         {"data", catalogue.datasets.schema()},
+      {"evaluator", catalogue.evaluators.schema()}, {"strategy", catalogue.strategies.schema()},
+      {"hardware", catalogue.hardware.schema()},    {"predictor", catalogue.predictors.schema()}};
   return schema;
 }
 

@@ -26,11 +26,11 @@ _espalier() {
       return
       ;;
     --predictor)
-      COMPREPLY=($(compgen -W "gaussian_process ridge random_forest xgboost ensemble" -- "$word"))
+      COMPREPLY=($(compgen -W "gaussian_process ridge random_forest mlp lstm gcn gates ta_gates xgboost ensemble" -- "$word"))
       return
       ;;
     --proxy)
-      COMPREPLY=($(compgen -W "params macs l2_norm plain grad_norm snip grasp fisher jacob_cov synflow log_synflow naswot" -- "$word"))
+      COMPREPLY=($(compgen -W "params macs l2_norm plain grad_norm snip grasp fisher jacob_cov synflow log_synflow naswot epe_nas zen entropy ntk linear_regions zico gradsign meco swap" -- "$word"))
       return
       ;;
     --cost)

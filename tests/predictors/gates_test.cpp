@@ -11,7 +11,7 @@
 #include "core/error.hpp"
 #include "predictors/gates_network.hpp"
 #include "tests/core/throws.hpp"
-#include "tests/predictors/nasbench201_cells.hpp"
+#include "tests/predictors/cells.hpp"
 #include "tests/predictors/operator_networks.hpp"
 
 namespace espalier {
@@ -260,7 +260,7 @@ TEST(Gates, OperatorsThatWereNotSeenAreKnownByTheirAttributes) {
 TEST(Gates, RanksCellsFromFewOfThem) {
   for (const PredictorLoss loss : {PredictorLoss::hinge, PredictorLoss::listwise}) {
     GatesPredictor model({.width = 64, .fit = {.loss = loss}}, Rng(1));
-    EXPECT_GT(testing_cells::tau(model, 156, 1), 0.65);
+    EXPECT_GT(tau_on_cells(model, 1, {.graphs = true}), 0.65);
   }
 }
 
@@ -330,7 +330,7 @@ TEST(TaGates, NoiseTellsEqualOperatorsApart) {
 
 TEST(TaGates, RanksCellsFromFewOfThem) {
   TaGatesPredictor model({.width = 48, .steps = 2}, Rng(1));
-  EXPECT_GT(testing_cells::tau(model, 156, 1), 0.65);
+  EXPECT_GT(tau_on_cells(model, 1, {.graphs = true}), 0.65);
   EXPECT_THROW(TaGatesPredictor({.steps = 1}, Rng(1)), ConfigError);
 }
 

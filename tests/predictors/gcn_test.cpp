@@ -10,7 +10,7 @@
 #include "core/error.hpp"
 #include "predictors/gcn_network.hpp"
 #include "tests/core/throws.hpp"
-#include "tests/predictors/nasbench201_cells.hpp"
+#include "tests/predictors/cells.hpp"
 #include "tests/predictors/operator_networks.hpp"
 
 namespace espalier {
@@ -131,9 +131,9 @@ TEST(Gcn, GradientsAreFiniteDifferences) {
 }
 
 TEST(Gcn, PredictsTheOrderOfTheRelation) {
-  const auto cells = testing_cells::sample(60, 4);
-  const auto features = testing_cells::encode(cells);
-  const auto values = testing_cells::accuracies(cells);
+  const auto sampled = sample_cells(60, 4);
+  const auto features = encode_cells(sampled, {.graphs = true});
+  const auto values = accuracies_of(sampled);
   GcnPredictor model({.width = 16, .fit = {.loss = PredictorLoss::relation, .epochs = 40}}, Rng(1));
   model.fit(features, values);
   std::vector<double> predicted;
@@ -146,7 +146,7 @@ TEST(Gcn, RanksCellsFromFewOfThem) {
   for (const PredictorLoss loss : {PredictorLoss::relation, PredictorLoss::hinge}) {
     GcnPredictor model({.width = 48, .fit = {.loss = loss, .epochs = 150, .learning_rate = 2e-3}},
                        Rng(1));
-    EXPECT_GT(testing_cells::tau(model, 156, 1), 0.6);
+    EXPECT_GT(tau_on_cells(model, 1, {.graphs = true}), 0.6);
   }
 }
 

@@ -9,7 +9,7 @@
 #include "core/error.hpp"
 #include "predictors/lstm_network.hpp"
 #include "tests/core/throws.hpp"
-#include "tests/predictors/nasbench201_cells.hpp"
+#include "tests/predictors/cells.hpp"
 
 namespace espalier {
 namespace {
@@ -63,7 +63,7 @@ TEST(Lstm, IsTheRecurrenceOfItsEquations) {
 
 TEST(Lstm, RanksCellsFromFewOfThem) {
   LstmPredictor model({.width = 48}, Rng(1));
-  EXPECT_GT(testing_cells::tau(model, 156, 1), 0.45);
+  EXPECT_GT(tau_on_cells(model, 1, {.graphs = true}), 0.45);
 }
 
 TEST(Lstm, ChoicesThatWereNotSeenAreNone) {

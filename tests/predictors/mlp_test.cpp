@@ -7,7 +7,7 @@
 
 #include "core/error.hpp"
 #include "tests/core/throws.hpp"
-#include "tests/predictors/nasbench201_cells.hpp"
+#include "tests/predictors/cells.hpp"
 
 namespace espalier {
 namespace {
@@ -49,12 +49,13 @@ TEST(Mlp, RanksCellsFromFewOfThem) {
   for (const PredictorLoss loss : {PredictorLoss::regression, PredictorLoss::hinge,
                                    PredictorLoss::cross_entropy, PredictorLoss::listwise}) {
     MlpPredictor model({.fit = {.loss = loss}}, Rng(1));
-    EXPECT_GT(testing_cells::tau(model, 156, 1), loss == PredictorLoss::regression ? 0.5 : 0.6);
+    EXPECT_GT(tau_on_cells(model, 1, {.graphs = true}),
+              loss == PredictorLoss::regression ? 0.5 : 0.6);
   }
 }
 
 TEST(Neural, PredictsInTheUnitOfTheValues) {
-  const auto networks = testing_cells::encode(testing_cells::sample(60, 2));
+  const auto networks = encode_cells(sample_cells(60, 2), {.graphs = true});
   std::vector<double> values;
   for (const Features& network : networks) values.push_back(500 + 30 * network.costs[0]);
   for (const PredictorLoss loss : {PredictorLoss::regression, PredictorLoss::hinge,
@@ -70,9 +71,9 @@ TEST(Neural, PredictsInTheUnitOfTheValues) {
 }
 
 TEST(Neural, IsAFunctionOfItsGeneratorAndWhatItWasFittedTo) {
-  const auto cells = testing_cells::sample(40, 3);
-  const auto networks = testing_cells::encode(cells);
-  const auto values = testing_cells::accuracies(cells);
+  const auto sampled = sample_cells(40, 3);
+  const auto networks = encode_cells(sampled, {.graphs = true});
+  const auto values = accuracies_of(sampled);
   const FitOptions fit{.epochs = 5, .batch = 16};
   MlpPredictor model({.fit = fit}, Rng(1)), same({.fit = fit}, Rng(1)), other({.fit = fit}, Rng(2));
   model.fit(networks, values);
@@ -86,7 +87,7 @@ TEST(Neural, IsAFunctionOfItsGeneratorAndWhatItWasFittedTo) {
 }
 
 TEST(Neural, ConstantValuesAndOneNetworkArePredicted) {
-  const auto networks = testing_cells::encode(testing_cells::sample(5, 7));
+  const auto networks = encode_cells(sample_cells(5, 7), {.graphs = true});
   for (const PredictorLoss loss : {PredictorLoss::hinge, PredictorLoss::listwise}) {
     MlpPredictor model({.fit = {.loss = loss, .epochs = 3}}, Rng(1));
     model.fit(networks, std::vector<double>(5, 4.5));
@@ -101,7 +102,7 @@ TEST(Neural, ConstantValuesAndOneNetworkArePredicted) {
 }
 
 TEST(Neural, RefusesWhatItCannotLearnFrom) {
-  const auto networks = testing_cells::encode(testing_cells::sample(3, 7));
+  const auto networks = encode_cells(sample_cells(3, 7), {.graphs = true});
   MlpPredictor model({}, Rng(1));
   EXPECT_THAT(throws<Error>([&] { model.predict(networks); }), HasSubstr("before it was fitted"));
   EXPECT_THAT(throws<Error>([&] { model.fit(networks, std::vector<double>(2)); }),
