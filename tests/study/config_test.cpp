@@ -47,7 +47,7 @@ std::vector<Json> good_configs() {
   full["strategy"] = {{"type", "regularized_evolution"},
                       {"population", 5},
                       {"initial", {{{"stage1.depth", "2"}}}},
-                      {"screen", {{"metric", "synflow"}, {"samples", 4}}}};
+                      {"screen", {{"metrics", {"synflow"}}, {"samples", 4}}}};
   full["compute"] = {{"device", "cpu"}, {"workers", 2}, {"batch", 4}, {"threads_per_trial", 1}};
   full["hardware"] = {{{"type", "roofline"}, {"device", "cortex_m7"}, {"name", "mcu"}}};
   full["objectives"] = {{{"metric", "accuracy"}}, {{"metric", "latency_ms@mcu"}}};

@@ -282,7 +282,7 @@ TEST_F(Search, AllTrialsFailing) {
 
 TEST_F(Search, ProxiesScreenCandidates) {
   Json config = small_run();
-  config["strategy"]["screen"] = {{"metric", "naswot"}, {"samples", 3}};
+  config["strategy"]["screen"] = {{"metrics", {"naswot"}}, {"samples", 3}};
   config["evaluator"] = {
       {"type", "zero_cost"}, {"proxies", {"naswot", "macs"}}, {"batch_size", 16}};
   config["objectives"] = {{{"metric", "naswot"}}, {{"metric", "macs"}, {"goal", "minimize"}}};
@@ -320,7 +320,7 @@ TEST_F(Search, PartsThatDoNotFitAreFoundBeforeAnythingIsWritten) {
                                               "\"latency_ms@cortex_m8\"; did you mean "
                                               "\"latency_ms@cortex_m7\"?"));
   config = small_run();
-  config["strategy"]["screen"] = {{"metric", "synflo"}};
+  config["strategy"]["screen"] = {{"metrics", {"synflo"}}};
   EXPECT_THAT(config_error(config), HasSubstr("/strategy/screen/metrics: unknown metric \"synflo\"; "
                                               "did you mean \"synflow\"?"));
   config = small_run();

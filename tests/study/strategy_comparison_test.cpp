@@ -253,7 +253,7 @@ TEST(StrategyComparison, RefusesWhatCannotBeCompared) {
   EXPECT_THAT(throws<ConfigError>(read),
               HasSubstr("/strategies/..~1a: names a strategy and a file"));
   json["strategies"] = {{"a", {{"type", "random"}}},
-                        {"b", {{"type", "random"}, {"screen", {{"metric", "mcas"}}}}}};
+                        {"b", {{"type", "random"}, {"screen", {{"metrics", {"mcas"}}}}}}};
   EXPECT_THAT(throws<ConfigError>([&] { compare(json, {}); }),
               HasSubstr("/strategies/b/screen/metrics: unknown metric"));
   json = problem_json();

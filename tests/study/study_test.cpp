@@ -320,7 +320,7 @@ TEST(Study, MeasuresNetworkMetricsThatAreNamed) {
                 return std::vector<double>{1, 2};
               }),
               {{"score", Direction::maximize}, {"macs", Direction::minimize}},
-              {{.metric = "params", .upper = 400}}, options);
+              {{.metrics = {"params"}, .upper = 400}}, options);
   std::vector<std::string> names;
   for (const MetricInfo& info : study.metrics()->metrics()) names.push_back(info.name);
   EXPECT_THAT(names, ElementsAre("score", "size", "params", "macs"));
@@ -397,7 +397,7 @@ TEST(Study, NamesTheNearestMetric) {
               make({{"scor", Direction::maximize}}, {});
             }),
             "/objectives/0/metric: unknown metric \"scor\"; did you mean \"score\"?");
-  EXPECT_EQ(throws<ConfigError>([&] { make(maximize_score(), {{.metric = "parms"}}); }),
+  EXPECT_EQ(throws<ConfigError>([&] { make(maximize_score(), {{.metrics = {"parms"}}}); }),
             "/constraints/0/metric: unknown metric \"parms\"; did you mean \"params\"?");
 }
 
@@ -405,7 +405,7 @@ TEST(Study, ScreensByNetworkMetricsAndKeepsConstraints) {
   const std::shared_ptr<const SearchSpace> space = toy_space();
   const auto screened = [](const RunContext& context) {
     RandomOptions options;
-    options.screen = ScreenOptions{.metric = "macs", .samples = 20, .goal = Direction::maximize};
+    options.screen = ScreenOptions{.metrics = {"macs"}, .samples = 20, .goal = Direction::maximize};
     return std::make_unique<RandomSearch>(context, options);
   };
   const auto mean_macs = [&](const StrategyFactory& strategy, std::vector<Constraint> constraints) {
@@ -431,7 +431,7 @@ TEST(Study, ScreensByNetworkMetricsAndKeepsConstraints) {
     return true;
   });
   std::ranges::sort(params);
-  EXPECT_LT(mean_macs(screened, {{.metric = "params", .upper = params[params.size() / 2]}}), free);
+  EXPECT_LT(mean_macs(screened, {{.metrics = {"params"}, .upper = params[params.size() / 2]}}), free);
 }
 
 TEST(Study, AScreenRanksWhatCannotBeMeasuredLast) {
@@ -452,12 +452,12 @@ TEST(Study, AScreenRanksWhatCannotBeMeasuredLast) {
     };
     const auto strategy = [&](const RunContext& context) {
       RandomOptions random;
-      random.screen = ScreenOptions{.metric = metric, .samples = 40, .goal = Direction::maximize};
+      random.screen = ScreenOptions{.metrics = {metric}, .samples = 40, .goal = Direction::maximize};
       random.replacement = true;
       return std::make_unique<RandomSearch>(context, random);
     };
     const auto all = Study(test_space({2, 3}), strategy, evaluator_of(toy_values), maximize_score(),
-                           {{.metric = "rare", .upper = 10}}, options)
+                           {{.metrics = {"rare"}, .upper = 10}}, options)
                          .run();
     for (const Trial& trial : all) EXPECT_EQ(trial.state, TrialState::complete) << metric;
   }
@@ -467,7 +467,7 @@ TEST(Study, KnowsItsScreens) {
   const auto with = [](const std::string& metric) {
     return [metric](const RunContext& context) {
       RandomOptions options;
-      options.screen = ScreenOptions{.metric = metric, .samples = 2, .goal = Direction::maximize};
+      options.screen = ScreenOptions{.metrics = {metric}, .samples = 2, .goal = Direction::maximize};
       return std::make_unique<RandomSearch>(context, options);
     };
   };
