@@ -1,6 +1,7 @@
 #include "strategies/individual.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <tuple>
 
 #include "objectives/crowding.hpp"
@@ -59,6 +60,22 @@ std::vector<std::array<double, 2>> rank_and_crowding(std::span<const Individual*
     keys[i] = {static_cast<double>(ranks[i]), -crowding[i]};
   }
   return keys;
+}
+
+std::vector<std::size_t> best_first(std::span<const Individual> individuals) {
+  std::vector<std::size_t> places;
+  std::vector<const Individual*> pool;
+  for (std::size_t i = 0; i < individuals.size(); ++i) {
+    if (individuals[i].failed) continue;
+    places.push_back(i);
+    pool.push_back(&individuals[i]);
+  }
+  const std::vector<std::array<double, 2>> keys = rank_and_crowding(pool);
+  std::vector<std::size_t> order(places.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return keys[i]; });
+  for (std::size_t& i : order) i = places[i];
+  return order;
 }
 
 }  // namespace espalier

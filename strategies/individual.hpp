@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -43,5 +44,9 @@ bool as_good(const Individual& a, const Individual& b);
 /// 2002, section III-C.
 /// Test: RankAndCrowding.IsTheSelectionOfNsga2.
 std::vector<std::array<double, 2>> rank_and_crowding(std::span<const Individual* const> pool);
+
+/// Those that did not fail, as positions, the best by rank_and_crowding() first; of equal ones the
+/// earlier.
+std::vector<std::size_t> best_first(std::span<const Individual> individuals);
 
 }  // namespace espalier

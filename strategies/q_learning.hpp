@@ -12,8 +12,8 @@
 namespace espalier {
 
 struct QLearningOptions : StartOptions {
-  int models = 50;            ///< told until exploration is at its least, >= 1
-  double learning_rate = 0.3;  ///< in (0, 1]
+  int models = 50;             ///< told until exploration is at its least, >= 1
+  double learning_rate = 0.2;  ///< in (0, 1]
   int replay = 100;            ///< episodes learned from after each one, >= 1
   RewardKind reward = RewardKind::rank;
 };

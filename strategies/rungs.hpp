@@ -2,8 +2,6 @@
 #pragma once
 
 #include <concepts>
-#include <cstddef>
-#include <span>
 #include <vector>
 
 #include "strategies/individual.hpp"
@@ -30,9 +28,5 @@ OptionTable<T>& add_fidelity_options(OptionTable<T>& table) {
 
 /// The fidelities of the rungs, the lowest first; the last is 1.
 std::vector<double> rung_fidelities(const FidelityOptions& options);
-
-/// Those that did not fail, as positions, the best by rank_and_crowding() first; of equal ones the
-/// earlier.
-std::vector<std::size_t> best_first(std::span<const Individual> individuals);
 
 }  // namespace espalier

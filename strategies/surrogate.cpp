@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
-#include <numeric>
 #include <utility>
 
 #include "core/json.hpp"
@@ -262,16 +261,6 @@ void Surrogate::load(const Json& json) {
     entry.at(4).get_to(told.individual.costs);
     entry.at(5).get_to(told.bounded);
   }
-}
-
-std::vector<std::size_t> best_first(std::span<const Individual> individuals) {
-  std::vector<const Individual*> all;
-  for (const Individual& individual : individuals) all.push_back(&individual);
-  const auto keys = rank_and_crowding(all);
-  std::vector<std::size_t> order(all.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return keys[i]; });
-  return order;
 }
 
 }  // namespace espalier

@@ -86,8 +86,4 @@ class Surrogate {
   std::vector<std::vector<std::pair<double, double>>> knots_;  // normal scores and their costs
 };
 
-/// Positions of individuals, none of which failed, the best first, by rank_and_crowding(); equal
-/// ones in their order.
-std::vector<std::size_t> best_first(std::span<const Individual> individuals);
-
 }  // namespace espalier

@@ -196,8 +196,11 @@ INSTANTIATE_TEST_SUITE_P(
             function(reinforce, reinforce_options(PolicyKind::independent, RewardKind::value))},
         StrategyCase{"ppo", function(ppo, ppo_options(PolicyKind::lstm))},
         StrategyCase{"ppo_independent", function(ppo, ppo_options(PolicyKind::independent))},
-        StrategyCase{"q_learning", maker<QLearning>(QLearningOptions())},
-        StrategyCase{"q_learning_two_goals", maker<QLearning>(QLearningOptions()), two_goals()},
+        // The values of an option are apart for each option before it: slow where decisions are
+        // alone.
+        StrategyCase{"q_learning", maker<QLearning>(QLearningOptions()), one_goal(), 300, 1},
+        StrategyCase{"q_learning_two_goals", maker<QLearning>(QLearningOptions()), two_goals(), 300,
+                     1},
         StrategyCase{"ddpg", small_ddpg}, StrategyCase{"ddpg_two_goals", small_ddpg, two_goals()},
         StrategyCase{"successive_halving",
                      function(successive_halving, down_to<SuccessiveHalvingOptions>(0.01)),
