@@ -18,8 +18,8 @@ namespace espalier {
 /// Differs from the source: residual links stay (the source's algorithm removes them, its scores of
 /// NAS-Bench-201 that others published keep them); the variance is the batch's, as algorithm 1
 /// says, where the source's code reads running variances; 4 draws, not 32; a batch norm whose input
-/// is constant adds nothing, where the source has minus infinity. Test:
-/// Zen.CompensatesForBatchNorms.
+/// is constant adds nothing, where the source has minus infinity.
+/// Test: Zen.CompensatesForBatchNorms.
 ///
 /// Throws UnsupportedError for networks with attention or layer norms.
 double zen(const ProxyInput& input);
@@ -30,12 +30,12 @@ double zen(const ProxyInput& input);
 /// the mean of 4 draws of 16 images. Degenerate where the feature map is constant.
 ///
 /// Source: Sun et al., "MAE-DET: Revisiting Maximum Entropy Principle in Zero-Shot NAS for
-/// Efficient Object Detection", ICML 2022, arXiv 2111.13336, with the weights that its
-/// code has for classification: only the last stage counts.
+/// Efficient Object Detection", ICML 2022, arXiv 2111.13336, with the weights that its code has for
+/// classification: only the last stage counts.
 /// Differs from the source: residual links and branches stay, as a general graph has no main path;
 /// instead of dividing by the deviation after every layer and adding up the logs, which is the same
-/// in a chain, the last deviation is taken; max pooling stays. Test:
-/// Entropy.OfAChainIsTheSumOfTheLogDeviations.
+/// in a chain, the last deviation is taken; max pooling stays.
+/// Test: Entropy.OfAChainIsTheSumOfTheLogDeviations.
 ///
 /// Throws UnsupportedError for networks with attention or layer norms.
 double entropy_score(const ProxyInput& input);

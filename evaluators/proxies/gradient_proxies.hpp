@@ -51,8 +51,8 @@ double zico(const ProxyInput& input);
 /// its own, also for batch norms.
 ///
 /// Source: Zhang & Jia, "GradSign: Model Performance Inference with Theoretical Insights", ICLR
-/// 2022, arXiv 2110.08616, algorithm 1. Differs from the source: weights are drawn as
-/// GraphModule::reset_parameters says.
+/// 2022, arXiv 2110.08616, algorithm 1.
+/// Differs from the source: weights are drawn as GraphModule::reset_parameters says.
 /// Test: GradSign.CountsHowImagesAgreeOnTheDirection.
 ///
 /// Throws NumericalError where a batch norm has a single value of an image.
