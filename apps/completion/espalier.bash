@@ -30,7 +30,7 @@ _espalier() {
       return
       ;;
     --proxy)
-      COMPREPLY=($(compgen -W "params macs l2_norm plain grad_norm snip grasp fisher jacob_cov synflow log_synflow naswot epe_nas zen entropy ntk linear_regions zico gradsign meco swap" -- "$word"))
+      COMPREPLY=($(compgen -W "params macs l2_norm plain grad_norm snip grasp fisher jacob_cov synflow log_synflow naswot epe_nas zen entropy ntk linear_regions zico gradsign meco swap az_expressivity az_progressivity az_trainability az_complexity" -- "$word"))
       return
       ;;
     --cost)

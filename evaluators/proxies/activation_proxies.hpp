@@ -14,12 +14,14 @@ namespace espalier {
 /// Degenerate where the feature map does not move.
 ///
 /// Source: Lin et al., "Zen-NAS: A Zero-Shot NAS for High-Performance Image Recognition", ICCV
-/// 2021, arXiv 2102.01063, algorithm 1. Differs from the source: residual links stay (the source's
-/// algorithm removes them, its scores of NAS-Bench-201 that others published keep them); the
-/// variance is the batch's, as algorithm 1 says, where the source's code reads running variances; 4
-/// draws, not 32; a batch norm whose input is constant adds nothing, where the source has minus
-/// infinity. Test: Zen.CompensatesForBatchNorms. Throws UnsupportedError for networks with
-/// attention or layer norms.
+/// 2021, arXiv 2102.01063, algorithm 1.
+/// Differs from the source: residual links stay (the source's algorithm removes them, its scores of
+/// NAS-Bench-201 that others published keep them); the variance is the batch's, as algorithm 1
+/// says, where the source's code reads running variances; 4 draws, not 32; a batch norm whose input
+/// is constant adds nothing, where the source has minus infinity.
+/// Test: Zen.CompensatesForBatchNorms.
+///
+/// Throws UnsupportedError for networks with attention or layer norms.
 double zen(const ProxyInput& input);
 
 /// Entropy score: the differential entropy, up to constants, of the last feature map of the linear
@@ -28,12 +30,14 @@ double zen(const ProxyInput& input);
 /// the mean of 4 draws of 16 images. Degenerate where the feature map is constant.
 ///
 /// Source: Sun et al., "MAE-DET: Revisiting Maximum Entropy Principle in Zero-Shot NAS for
-/// Efficient Object Detection", ICML 2022, arXiv 2111.13336, section 4, with the weights that its
-/// code has for classification: only the last stage counts. Differs from the source: residual links
-/// and branches stay, as a general graph has no main path; instead of dividing by the deviation
-/// after every layer and adding up the logs, which is the same in a chain, the last deviation is
-/// taken; max pooling stays. Test: Entropy.OfAChainIsTheSumOfTheLogDeviations. Throws
-/// UnsupportedError for networks with attention or layer norms.
+/// Efficient Object Detection", ICML 2022, arXiv 2111.13336, with the weights that its code has for
+/// classification: only the last stage counts.
+/// Differs from the source: residual links and branches stay, as a general graph has no main path;
+/// instead of dividing by the deviation after every layer and adding up the logs, which is the same
+/// in a chain, the last deviation is taken; max pooling stays.
+/// Test: Entropy.OfAChainIsTheSumOfTheLogDeviations.
+///
+/// Throws UnsupportedError for networks with attention or layer norms.
 double entropy_score(const ProxyInput& input);
 
 /// SWAP: the number of different sample-wise activation patterns. The pattern of a rectifier unit
@@ -41,10 +45,12 @@ double entropy_score(const ProxyInput& input);
 /// batch's statistics, images are the input's.
 ///
 /// Source: Peng et al., "SWAP-NAS: Sample-Wise Activation Patterns for Ultra-fast NAS", ICLR 2024,
-/// arXiv 2403.04161, definitions 3.2 and 3.3.
+/// arXiv 2403.04161, and its code.
 /// Differs from the source: relu6 and hard swish count as rectifiers; one draw of the weights,
-/// where its code takes the mean of 32. Test: Swap.CountsPatternsOverImagesNotOverUnits. Throws
-/// UnsupportedError for a network without a rectifier on a feature map.
+/// where its code takes the mean of 32.
+/// Test: Swap.CountsPatternsOverImagesNotOverUnits.
+///
+/// Throws UnsupportedError for a network without a rectifier on a feature map.
 double swap_score(const ProxyInput& input);
 
 /// What the regularized SWAP prefers, in thousands of parameters.
@@ -53,7 +59,9 @@ struct SwapSize {
   double sigma = 40;  ///< how fast it falls, > 0
 };
 /// The SWAP score times exp(-(params / 1000 - mu)^2 / sigma), for a catalogue of your own.
-/// Source: Peng et al., as above, definition 3.4. Test: Swap.RegularizedPrefersASize.
+/// Source: Peng et al., as above, the regularized score.
+/// Test: Swap.RegularizedPrefersASize.
+///
 /// Throws ConfigError unless sigma > 0.
 Proxy regularized_swap(const SwapSize& size);
 
@@ -70,6 +78,7 @@ Proxy regularized_swap(const SwapSize& size);
 /// each other; it scores the network alone, where the source scores a supernet with and without an
 /// operator; relu6 and hard swish count as rectifiers.
 /// Test: LinearRegions.AreThePatternsOfSmallImages.
+///
 /// Throws UnsupportedError for a network without a rectifier on a feature map, or that has no thin
 /// form: where channels are sliced, shuffled or added that do not fit when divided.
 double linear_regions(const ProxyInput& input);
@@ -79,10 +88,11 @@ double linear_regions(const ProxyInput& input);
 /// are constant correlate with nothing, themselves included, as in the source.
 ///
 /// Source: Jiang et al., "MeCo: Zero-Shot NAS with One Data and Single Forward Pass via Minimum
-/// Eigenvalue of Correlation", NeurIPS 2023, section 4.
+/// Eigenvalue of Correlation", NeurIPS 2023, and its code.
 /// Differs from the source: each operator whose output is a feature map counts once, sums and
 /// concatenations included, where its code counts the modules of its own networks, containers too.
 /// Test: Meco.IsTheSumOfSmallestEigenvalues.
+///
 /// Throws UnsupportedError for a network without feature maps behind its input.
 double meco(const ProxyInput& input);
 

@@ -14,7 +14,7 @@ namespace espalier {
 /// Degenerate where a correlation is undefined, as where a gradient is 0.
 ///
 /// Source: Lopes et al., "EPE-NAS: Efficient Performance Estimation Without Training for Neural
-/// Architecture Search", ICANN 2021, arXiv 2102.08099, equations 4 to 7; above 100 outputs its code
+/// Architecture Search", ICANN 2021, arXiv 2102.08099, and its code; above 100 outputs its code
 /// leaves out classes of one image, and so does this (0 where no class is left).
 /// Test: EpeNas.ComparesImagesOfOneClassOnly.
 double epe_nas(const ProxyInput& input);
@@ -27,7 +27,7 @@ double epe_nas(const ProxyInput& input);
 /// passes, and memory for N gradients.
 ///
 /// Source: Chen et al., "Neural Architecture Search on ImageNet in Four GPU Hours: A Theoretically
-/// Inspired Perspective", ICLR 2021, arXiv 2102.11535, section 3.1.1, equation 4.
+/// Inspired Perspective", ICLR 2021, arXiv 2102.11535, section 3.1.1.
 /// Differs from the source: the network's own condition number, where the source searches by how it
 /// changes when an operator leaves a supernet; one draw, not three; the source has NaN or infinity
 /// for singular kernels.
@@ -41,7 +41,7 @@ double ntk(const ProxyInput& input);
 /// so are layers where all are: 0 where no layer is left.
 ///
 /// Source: Li et al., "ZiCo: Zero-shot NAS via Inverse Coefficient of Variation on Gradients", ICLR
-/// 2023, arXiv 2301.11300, equation 15; two batches as in its section 4.
+/// 2023, arXiv 2301.11300, and its code; two batches as in its section 4.
 /// Differs from the source: weights are drawn as GraphModule::reset_parameters says.
 /// Test: Zico.IsTheInverseCoefficientOfVariation.
 double zico(const ProxyInput& input);
@@ -51,9 +51,11 @@ double zico(const ProxyInput& input);
 /// its own, also for batch norms.
 ///
 /// Source: Zhang & Jia, "GradSign: Model Performance Inference with Theoretical Insights", ICLR
-/// 2022, arXiv 2110.08616, algorithm 1. Differs from the source: weights are drawn as
-/// GraphModule::reset_parameters says. Test: GradSign.CountsHowImagesAgreeOnTheDirection. Throws
-/// NumericalError where a batch norm has a single value of an image.
+/// 2022, arXiv 2110.08616, algorithm 1.
+/// Differs from the source: weights are drawn as GraphModule::reset_parameters says.
+/// Test: GradSign.CountsHowImagesAgreeOnTheDirection.
+///
+/// Throws NumericalError where a batch norm has a single value of an image.
 double gradsign(const ProxyInput& input);
 
 }  // namespace espalier
