@@ -320,7 +320,7 @@ TEST(Study, MeasuresNetworkMetricsThatAreNamed) {
                 return std::vector<double>{1, 2};
               }),
               {{"score", Direction::maximize}, {"macs", Direction::minimize}},
-              {{.metrics = {"params"}, .upper = 400}}, options);
+              {{.metric = "params", .upper = 400}}, options);
   std::vector<std::string> names;
   for (const MetricInfo& info : study.metrics()->metrics()) names.push_back(info.name);
   EXPECT_THAT(names, ElementsAre("score", "size", "params", "macs"));
@@ -397,7 +397,7 @@ TEST(Study, NamesTheNearestMetric) {
               make({{"scor", Direction::maximize}}, {});
             }),
             "/objectives/0/metric: unknown metric \"scor\"; did you mean \"score\"?");
-  EXPECT_EQ(throws<ConfigError>([&] { make(maximize_score(), {{.metrics = {"parms"}}}); }),
+  EXPECT_EQ(throws<ConfigError>([&] { make(maximize_score(), {{.metric = "parms"}}); }),
             "/constraints/0/metric: unknown metric \"parms\"; did you mean \"params\"?");
 }
 
@@ -431,7 +431,7 @@ TEST(Study, ScreensByNetworkMetricsAndKeepsConstraints) {
     return true;
   });
   std::ranges::sort(params);
-  EXPECT_LT(mean_macs(screened, {{.metrics = {"params"}, .upper = params[params.size() / 2]}}), free);
+  EXPECT_LT(mean_macs(screened, {{.metric = "params", .upper = params[params.size() / 2]}}), free);
 }
 
 TEST(Study, AScreenRanksWhatCannotBeMeasuredLast) {
@@ -457,7 +457,7 @@ TEST(Study, AScreenRanksWhatCannotBeMeasuredLast) {
       return std::make_unique<RandomSearch>(context, random);
     };
     const auto all = Study(test_space({2, 3}), strategy, evaluator_of(toy_values), maximize_score(),
-                           {{.metrics = {"rare"}, .upper = 10}}, options)
+                           {{.metric = "rare", .upper = 10}}, options)
                          .run();
     for (const Trial& trial : all) EXPECT_EQ(trial.state, TrialState::complete) << metric;
   }
