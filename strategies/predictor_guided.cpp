@@ -45,9 +45,8 @@ constexpr EncodingOptions graphs{.patterns = Patterns::none, .costs = false, .gr
 }  // namespace
 
 BananasOptions::BananasOptions() {
-  predictor = {{"type", "ensemble"},
-               {"members", 5},
-               {"member", {{"type", "mlp"}, {"fit", {{"loss", "regression"}}}}}};
+  predictor = {
+      {"type", "ensemble"}, {"members", 5}, {"member", {{"type", "mlp"}, {"loss", "regression"}}}};
   features = {.patterns = Patterns::paths, .costs = false};
 }
 
@@ -65,7 +64,7 @@ std::unique_ptr<Strategy> bananas(const RunContext& context, const BananasOption
 }
 
 NpenasOptions::NpenasOptions() {
-  predictor = {{"type", "gcn"}, {"fit", {{"loss", "regression"}}}};
+  predictor = {{"type", "gcn"}, {"loss", "regression"}};
   features = graphs;
 }
 

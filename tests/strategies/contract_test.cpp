@@ -125,7 +125,7 @@ PpoOptions ppo_options(PolicyKind policy) {
 std::unique_ptr<Strategy> small_ddpg(const RunContext& context) {
   DdpgOptions options;
   options.warmup = 60;
-  options.networks = {.hidden = 16, .batch = 32, .actor_rate = 2e-3, .critic_rate = 5e-3};
+  options.networks = {.hidden = 16, .batch = 8, .actor_rate = 2e-3, .critic_rate = 5e-3};
   RunContext ordinal = context;
   ordinal.space = std::make_shared<OrdinalSpace>(context.space);
   return std::make_unique<Ddpg>(ordinal, options);
@@ -198,9 +198,9 @@ INSTANTIATE_TEST_SUITE_P(
         StrategyCase{"ppo_independent", function(ppo, ppo_options(PolicyKind::independent))},
         // The values of an option are apart for each option before it: slow where decisions are
         // alone.
-        StrategyCase{"q_learning", maker<QLearning>(QLearningOptions()), one_goal(), 300, 1},
+        StrategyCase{"q_learning", maker<QLearning>(QLearningOptions()), one_goal(), 300, 0.5},
         StrategyCase{"q_learning_two_goals", maker<QLearning>(QLearningOptions()), two_goals(), 300,
-                     1},
+                     0.5},
         StrategyCase{"ddpg", small_ddpg}, StrategyCase{"ddpg_two_goals", small_ddpg, two_goals()},
         StrategyCase{"successive_halving",
                      function(successive_halving, down_to<SuccessiveHalvingOptions>(0.01)),
