@@ -69,27 +69,31 @@ std::int64_t different_rows(const at::Tensor& bytes) {
 constexpr std::int64_t crop_batches = 3, crop_batch = 1000, thin_draws = 3;
 
 // The graph for images of one channel and `size` pixels a side, with all channels divided by those
-// of the first convolution. Throws ShapeError where operators do not fit each other.
+// of the narrowest convolution. Throws ShapeError where operators do not fit each other.
 Graph thin_network(const Graph& graph, std::int64_t size) {
-  std::int64_t divisor = 0;
-  const auto thin = [&](Dim channels) {
-    if (divisor == 0) divisor = channels.value();
-    return Dim(std::max<std::int64_t>(1, channels.value() / divisor));
-  };
+  const auto is_depthwise = [](const op::Conv2d& conv) { return conv.group_width == Dim(1); };
+  std::int64_t narrowest = max_attribute;
+  for (const Node& node : graph.nodes()) {
+    const auto* conv = std::get_if<op::Conv2d>(&node.op);
+    if (conv != nullptr && !is_depthwise(*conv)) {
+      narrowest = std::min(narrowest, conv->out_channels.value());
+    }
+  }
   Graph result;
   std::vector<NodeId> moved(graph.size()), inputs;
   for (NodeId id = 0; id <= graph.output(); ++id) {
     inputs.clear();
     for (NodeId input : graph.inputs(id)) inputs.push_back(moved[input]);
     Op op = graph.node(id).op;
+    const auto* slice = std::get_if<op::Slice>(&op);
     if (auto* in = std::get_if<op::Input>(&op)) {
       *in = {1, size, size};
     } else if (auto* conv = std::get_if<op::Conv2d>(&op)) {
-      if (conv->group_width != Dim(1)) {
-        conv->out_channels = thin(conv->out_channels);
+      if (!is_depthwise(*conv)) {
+        conv->out_channels = conv->out_channels.value() / narrowest;
         conv->group_width = 0;
       }
-    } else if (std::holds_alternative<op::Slice>(op) ||
+    } else if ((slice != nullptr && slice->axis == Dim(0)) ||
                std::holds_alternative<op::ChannelShuffle>(op) ||
                std::holds_alternative<op::DeformConv2d>(op)) {
       throw UnsupportedError(fmt::format(

@@ -67,8 +67,8 @@ Proxy regularized_swap(const SwapSize& size);
 
 /// The number of linear regions that 3,000 small images fall into: of different activation patterns
 /// of all rectifiers, in a thin network. That is the network with channels divided by those of its
-/// first convolution (at least 1 is left), for crops of one channel of the images, of the smallest
-/// of 4, 8, 16, ... pixels a side that all of its operators take. Weights are normal of variance 2
+/// narrowest convolution, for crops of one channel of the images, of the smallest of 4, 8, 16, ...
+/// pixels a side that all of its operators take. Weights are normal of variance 2
 /// / fan-in; batches of 1,000; the mean of 3 draws. Regions are at most 3,000.
 ///
 /// Source: Chen et al., "Neural Architecture Search on ImageNet in Four GPU Hours: A Theoretically
