@@ -81,6 +81,12 @@ std::vector<Architecture> walk(ProposalContext& context, const NaoOptions& optio
       if (found.size() < context.count) found.push_back(*a);
     }
   }
+  // Each training is for a whole batch.
+  for (std::size_t i = found.size(); i < context.count; ++i) {
+    if (auto a = context.asked.draw_other(context.rng); a && seen.insert(*a).second) {
+      found.push_back(*std::move(a));
+    }
+  }
   return found;
 }
 

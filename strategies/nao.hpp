@@ -26,7 +26,8 @@ OptionTable<SemiNasOptions> semi_nas_option_table();
 
 /// NAO: an encoder, a predictor and a decoder are trained on the architectures told; the best ones
 /// are encoded, moved along the gradient of the predicted value and decoded, with steps 1, 2, ...,
-/// 100 until enough new architectures have come out. Where `unlabelled` is not 0, the predictor
+/// 100 until enough new architectures have come out; what is missing after that are random ones.
+/// Where `unlabelled` is not 0, the predictor
 /// then gives values to as many random architectures, and all are learned again (SemiNAS). Values
 /// are normal scores of the order by rank_and_crowding(), so that there may be constraints and
 /// several objectives. Throws ConfigError as Start does.

@@ -105,6 +105,7 @@ double snip(const ProxyInput& input);
 /// 2020, arXiv 2002.07376; summed as in Abdelfattah et al., arXiv 2101.08134, section 3.2.
 /// Differs from the source: one batch for g and H and outputs as they are, as in the latter's code;
 /// the first has batches of ten images a class, and divides outputs by 200.
+/// Throws UnsupportedError for a network with hard sigmoids.
 /// Test: Grasp.IsTheChangeOfTheGradientAlongItself.
 double grasp(const ProxyInput& input);
 

@@ -175,6 +175,9 @@ TEST_F(Table, ListsTheCanonicalArchitecturesThatHaveARow) {
   const std::string rows = "arch,acc\n\"first=b,second=y\",2\n\"first=a,second=y\",3\n";
   EXPECT_THAT(table(rows).architectures(), ElementsAre(Architecture{{0, 0}}, Architecture{{1, 1}}));
   space_ = std::make_shared<RestrictedSpace>(space_, Restriction{{"second", {"y"}}});
+  // Both rows, as the restricted space has them.
+  EXPECT_THAT(table(rows).architectures(), ElementsAre(Architecture{{0, 0}}, Architecture{{1, 0}}));
+  space_ = std::make_shared<RestrictedSpace>(space_, Restriction{{"first", {"a"}}});
   EXPECT_THAT(table(rows).architectures(), ElementsAre(Architecture{{0, 0}}));
 }
 

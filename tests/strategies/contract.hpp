@@ -27,7 +27,7 @@ struct StrategyCase {
   std::string name;
   std::function<std::unique_ptr<Strategy>(const RunContext&)> make;
   Goals goals = one_goal();
-  /// Full evaluations in which it beats random search; 0: it learns nothing.
+  /// Full evaluations in which it beats random search; 0: it does not learn what is planted.
   std::size_t learns_in = 300;
   /// By how much on average, of twelve decisions.
   double margin = 1.5;
@@ -228,7 +228,7 @@ TEST_P(StrategyContract, AnEmptyAskChangesNothing) {
 }
 
 TEST_P(StrategyContract, BeatsRandomSearchOnAPlantedProblem) {
-  if (GetParam().learns_in == 0) GTEST_SKIP() << "it is random search";
+  if (GetParam().learns_in == 0) GTEST_SKIP() << "it learns nothing, or not this";
   const auto space = test_space(std::vector<int>(12, 5));
   const auto best_scores = [&](const auto& make) {
     std::vector<double> bests;

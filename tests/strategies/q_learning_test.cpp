@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 
 #include "core/error.hpp"
@@ -93,24 +94,39 @@ TEST(QLearning, StepsOfInactiveDecisionsAreLeftOut) {
   EXPECT_GT(strategy.values(1, row{0, 0})[1], 0.5);
 }
 
-TEST(QLearning, DrawsSubsetsAndGoesWhereValuesAre) {
-  const auto space =
-      std::make_shared<const SubsetSpace>(std::vector<std::pair<int, int>>{{5, 2}, {6, 3}, {2, 1}});
+TEST(QLearning, ValuesOfSubsetsAreThoseOfTheBestThatBeginSo) {
+  // All ten subsets are told, each better than the one of the rank before.
+  const auto space = std::make_shared<const SubsetSpace>(std::vector<std::pair<int, int>>{{5, 2}});
   QLearningOptions options;
-  options.models = 60;
-  options.learning_rate = 0.1;
+  options.learning_rate = 0.5;
+  options.replay = 2000;
   QLearning strategy(test_context(space), options);
-  // Wanted: the subset of rank 7 of the first decision.
-  const auto outcome = [](const Candidate& c) {
+  const auto trials = drive(strategy, 11, 1, [](const Candidate& c) {
     Trial trial = complete_trial(c);
-    trial.metrics[0] = c.architecture.choices[0] == 7;
+    trial.metrics[0] = c.architecture.choices[0];
     return trial;
-  };
-  const auto trials = drive(strategy, 200, 1, outcome);
-  ASSERT_EQ(trials.size(), 200u);
-  double late = 0;
-  for (std::size_t i = 60; i < 100; ++i) late += trials[i].metrics[0];
-  EXPECT_GT(late, 16);  // of 40; 4 would be chance
+  });
+  ASSERT_EQ(trials.size(), 10u);
+  const DecisionSteps steps(*space);
+  std::vector<double> best(4, 0.0);
+  for (std::uint32_t choice = 0; choice < 10; ++choice) {
+    const row options_taken = steps.options_of(Architecture{{choice}});
+    const double reward = choice / 9.0;
+    EXPECT_NEAR(strategy.values(1, options_taken)[options_taken[1]], reward, 1e-9);
+    best[options_taken[0]] = std::max(best[options_taken[0]], reward);
+  }
+  for (std::uint32_t first = 0; first < 4; ++first) {
+    EXPECT_NEAR(strategy.values(0, row{})[first], best[first], 1e-9);
+  }
+}
+
+TEST(QLearning, RandomSubsetsAreUniform) {
+  const auto space =
+      std::make_shared<const SubsetSpace>(std::vector<std::pair<int, int>>{{5, 2}, {3000, 1}});
+  QLearning strategy(test_context(space), QLearningOptions());
+  std::vector<double> shares(10, 0.0);
+  for (const Candidate& c : strategy.ask(3000)) shares[c.architecture.choices[0]] += 1.0 / 3000;
+  for (const double share : shares) EXPECT_NEAR(share, 0.1, 0.017);  // three standard errors
 }
 
 TEST(QLearning, ValuesBeginAtTheFirstRewardWhereItIsAValue) {

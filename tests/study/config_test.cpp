@@ -103,7 +103,7 @@ const std::vector<Broken>& broken_configs() {
       {"/strategy/type=evolution", "/strategy/type: unknown strategy"},
       {"/strategy/replacement=maybe", "/strategy/replacement: expected a boolean"},
       {"/strategy/screen={}", "/strategy/screen"},
-      {"/strategy/screen={\"metric\": \"synflow\", \"samples\": 1}",
+      {"/strategy/screen={\"metrics\": [\"synflow\"], \"samples\": 1}",
        "/strategy/screen/samples: expected a value >= 2, got 1"},
       {"/evaluator/proxies=[]", "/evaluator/proxies: expected an array of 1 or more elements"},
       {"/evaluator={\"type\": \"composite\", \"members\": [{\"type\": \"tabel\"}]}",
