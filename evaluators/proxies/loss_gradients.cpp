@@ -1,5 +1,6 @@
 #include <torch/torch.h>
 
+#include "core/error.hpp"
 #include "evaluators/proxies/passes.hpp"
 
 namespace espalier {
