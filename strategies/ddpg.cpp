@@ -56,15 +56,19 @@ Ddpg::Ddpg(const RunContext& context, const DdpgOptions& options)
       baseline_(baseline_momentum) {}
 
 Episode Ddpg::draw(Rng& rng) {
+  const double trained = static_cast<double>(rewards().size()) - options_.warmup;
+  if (trained < 0) return walk(rng, std::nullopt);
+  return walk(rng, std::max(1e-6, options_.noise * std::pow(options_.decay, trained)));
+}
+
+std::optional<Episode> Ddpg::explore(Rng& rng) { return walk(rng, std::nullopt); }
+
+Episode Ddpg::walk(Rng& rng, std::optional<double> deviation) {
   Episode episode{.drawn = {std::vector<std::uint32_t>(space().decisions().size())}};
-  const double told = static_cast<double>(rewards().size());
-  const double deviation =
-      std::max(1e-6, options_.noise * std::pow(options_.decay, told - options_.warmup));
   for (std::size_t t = 0; t < walk_.size(); ++t) {
     double action =
-        told < options_.warmup
-            ? rng.uniform()
-            : truncated_normal(networks_.act(walk_.state(t, episode.drawn)), deviation, rng);
+        deviation ? truncated_normal(networks_.act(walk_.state(t, episode.drawn)), *deviation, rng)
+                  : rng.uniform();
     const std::span places = walk_.places(t);
     const std::vector<bool> allowed = walk_.allowed(t, episode.drawn);
     std::optional<std::size_t> nearest, nearest_allowed;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "strategies/actor_critic.hpp"
@@ -40,8 +41,8 @@ double truncated_normal(double mean, double deviation, Rng& rng);
 /// section 3. Differs from the sources: options instead of any ratio; the states of OrdinalWalk,
 /// which count decisions one-hot, too; bounds are kept before the network is evaluated, by macs,
 /// params and storage_bytes, not latency; rewards are ranks by default; 64 hidden units, not 300;
-/// nothing is evaluated twice; a random new architecture that takes the place of 20 known ones may
-/// break the bounds. Test: Ddpg.ActionsAreContinuousUpToTheNearestOption.
+/// nothing is evaluated twice; a random new architecture may break the bounds once 20 random ones
+/// that keep them were known. Test: Ddpg.ActionsAreContinuousUpToTheNearestOption.
 class Ddpg : public EpisodicSearch {
  public:
   /// Throws ConfigError as EpisodicSearch and OrdinalWalk do.
@@ -51,10 +52,14 @@ class Ddpg : public EpisodicSearch {
 
  protected:
   Episode draw(Rng& rng) override;
+  std::optional<Episode> explore(Rng& rng) override;
   Episode recall(const Architecture& a) override;
   void learn(const Episode& episode, std::uint64_t trial_id) override;
 
  private:
+  // With the actor's actions and noise, or random ones.
+  Episode walk(Rng& rng, std::optional<double> deviation);
+
   DdpgOptions options_;
   OrdinalWalk walk_;
   ActorCritic networks_;

@@ -53,6 +53,13 @@ std::optional<Episode> EpisodicSearch::next_episode() {
     const auto told = told_ids_.find(episode.canonical);
     if (told != told_ids_.end()) learn(episode, told->second);
   }
+  for (int i = 0; i < most_known_draws; ++i) {
+    std::optional<Episode> episode = explore(rng_);
+    if (!episode) break;
+    if (!space_->valid(episode->drawn)) continue;
+    episode->canonical = space_->canonical(episode->drawn);
+    if (!asked_.contains(episode->canonical)) return episode;
+  }
   const std::optional<Candidate> other = start_.next_new(asked_, rng_);
   if (!other) return std::nullopt;
   return of_canonical(other->architecture);

@@ -29,8 +29,9 @@ struct Episode {
 /// Asks for what draw() gives and passes what it was worth to learn(). Nothing is evaluated twice:
 /// an architecture that was told before is learned from again and costs no trial, and one that is
 /// in flight is drawn again. After 20 draws that are known, or 1000 that are not valid, a random
-/// new architecture takes their place, which is learned from, too, as are the known architectures,
-/// that come first. It never waits: candidates in flight are learned from once they are told.
+/// new architecture takes their place, one of explore() where it has any, which is learned from,
+/// too, as are the known architectures, that come first. It never waits: candidates in flight are
+/// learned from once they are told.
 class EpisodicSearch : public Strategy {
  public:
   std::vector<Candidate> ask(std::size_t max_count) final;
@@ -43,6 +44,8 @@ class EpisodicSearch : public Strategy {
 
   /// An architecture in range, and the values.
   virtual Episode draw(Rng& rng) = 0;
+  /// A random one, where draw() keeps to more than the space's constraints.
+  virtual std::optional<Episode> explore(Rng&) { return std::nullopt; }
   /// The same of an architecture, in range, that was not drawn.
   virtual Episode recall(const Architecture& a) = 0;
   /// Learns from an episode, told as trial `trial_id`: rewards() has it.

@@ -33,19 +33,21 @@ QLearning::QLearning(const RunContext& context, const QLearningOptions& options)
       replay_rng_(context.rng.fork("replay")),
       values_(steps_.size()) {}
 
-std::vector<double> QLearning::values(std::size_t step, std::uint32_t before) const {
-  const auto found = values_[step].find(before);
-  return found != values_[step].end() ? found->second
-                                      : std::vector<double>(steps_[step].options, first_value_);
+std::vector<double> QLearning::values(std::size_t step, std::span<const std::uint32_t> options) {
+  return state(step, options);
 }
 
 std::vector<double>& QLearning::state(std::size_t step, std::span<const std::uint32_t> options) {
-  const auto [found, added] = values_[step].try_emplace(step == 0 ? 0 : options[step - 1]);
+  const std::size_t own = steps_.first(steps_[step].decision);
+  const std::size_t begin = own == 0 ? 0 : steps_.first(steps_[own - 1].decision);
+  const auto [found, added] =
+      values_[step].try_emplace({options.begin() + static_cast<std::ptrdiff_t>(begin),
+                                 options.begin() + static_cast<std::ptrdiff_t>(step)});
   if (added) {
     // What cannot be picked has no value.
     std::vector<double>& values = found->second;
     values.resize(steps_[step].options);
-    steps_.log_completions(step, found->first, values);
+    steps_.log_completions(step, step == 0 ? 0 : options[step - 1], values);
     for (double& value : values) value = std::isinf(value) ? value : first_value_;
   }
   return found->second;
@@ -72,12 +74,14 @@ Episode QLearning::draw(Rng& rng) {
 
 void QLearning::learn(const Episode& episode, std::uint64_t trial_id) {
   if (trial_id == told_.size()) {  // else it was told before
-    Told told{.options = steps_.options_of(episode.drawn), .steps = {}, .trial_id = trial_id};
-    for (std::size_t t = 0; t < steps_.size(); ++t) {
-      if (space().active(episode.canonical, steps_[t].decision)) told.steps.push_back(t);
-    }
     if (options_.reward == RewardKind::value && told_.empty()) {
       first_value_ = rewards().of(trial_id);
+    }
+    const std::vector<std::uint32_t> options = steps_.options_of(episode.drawn);
+    Told told{.steps = {}, .trial_id = trial_id};
+    for (std::size_t t = 0; t < steps_.size(); ++t) {
+      if (!space().active(episode.canonical, steps_[t].decision)) continue;
+      told.steps.emplace_back(&state(t, options), options[t]);
     }
     told_.push_back(std::move(told));
   }
@@ -86,10 +90,9 @@ void QLearning::learn(const Episode& episode, std::uint64_t trial_id) {
 
 void QLearning::update(const Told& told) {
   double target = rewards().of(told.trial_id);
-  for (std::size_t i = told.steps.size(); i-- > 0;) {
-    const std::size_t t = told.steps[i];
-    std::vector<double>& values = state(t, told.options);
-    double& value = values[told.options[t]];
+  for (auto step = told.steps.rbegin(); step != told.steps.rend(); ++step) {
+    std::vector<double>& values = *step->first;
+    double& value = values[step->second];
     value += options_.learning_rate * (target - value);
     target = std::ranges::max(values);
   }

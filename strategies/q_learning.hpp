@@ -2,8 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "strategies/decision_steps.hpp"
@@ -25,10 +26,11 @@ double exploration(std::uint64_t told, std::uint64_t models);
 
 /// Q-learning: one step after the other takes the option of the largest value (of equals, a random
 /// one), or, with probability exploration(), a random one. The value of an option belongs to the
-/// step and the option taken one step before. After each episode `replay` of all told episodes are
-/// drawn, with replacement, and for each the values of its steps, the last one first, move towards
-/// the reward (of the last step) or the largest value of the next step by the learning rate; there
-/// is no discount. Values are 0.5 at first, or with `reward: value` the first reward.
+/// step, the choice of the decision before, and of a subset the members so far. After each episode
+/// `replay` of all told episodes are drawn, with replacement, and for each the values of its steps,
+/// the last one first, move towards the reward (of the last step) or the largest value of the next
+/// step by the learning rate; there is no discount. Values are 0.5 at first, or with `reward:
+/// value` the first reward.
 ///
 /// The steps are those of DecisionSteps; a random step is one towards a random subset. Steps of
 /// inactive decisions are left out when learned from.
@@ -37,7 +39,7 @@ double exploration(std::uint64_t told, std::uint64_t models);
 ///
 /// Source: B. Baker et al.: Designing neural network architectures using reinforcement learning
 /// (MetaQNN), ICLR 2017, arXiv 1611.02167, equation 3, algorithms 1 to 3, section 4.3 and table 2
-/// (2700 models). Differs from the source: a state is the step and the option before it, not a
+/// (2700 models). Differs from the source: a state is the step and the decision before it, not a
 /// layer with its depth and its size; rewards are ranks by default; `models` and the learning
 /// rate suit hundreds of trials (2700 and 0.01 there). Test: QLearning.UpdatesFromTheLastStepBack.
 class QLearning : public EpisodicSearch {
@@ -45,8 +47,8 @@ class QLearning : public EpisodicSearch {
   /// Throws ConfigError as EpisodicSearch does.
   QLearning(const RunContext& context, const QLearningOptions& options);
 
-  /// The values of a step's options, given the option taken one step before (0 at the first step).
-  std::vector<double> values(std::size_t step, std::uint32_t before) const;
+  /// The values of a step's options, given those taken at the steps before (others are not read).
+  std::vector<double> values(std::size_t step, std::span<const std::uint32_t> options);
 
  protected:
   Episode draw(Rng& rng) override;
@@ -54,9 +56,9 @@ class QLearning : public EpisodicSearch {
   void learn(const Episode& episode, std::uint64_t trial_id) override;
 
  private:
+  // An episode: of each step whose decision is active the values of its state, and what was taken.
   struct Told {
-    std::vector<std::uint32_t> options;  // of each step
-    std::vector<std::size_t> steps;      // that are active
+    std::vector<std::pair<std::vector<double>*, std::uint32_t>> steps;
     std::uint64_t trial_id;
   };
   std::vector<double>& state(std::size_t step, std::span<const std::uint32_t> options);
@@ -65,7 +67,8 @@ class QLearning : public EpisodicSearch {
   QLearningOptions options_;
   DecisionSteps steps_;
   Rng replay_rng_;
-  std::vector<std::unordered_map<std::uint32_t, std::vector<double>>> values_;  // of each step
+  // Of each step, by what its state holds; references stay valid.
+  std::vector<std::map<std::vector<std::uint32_t>, std::vector<double>>> values_;
   double first_value_ = 0.5;
   std::vector<Told> told_;
 };

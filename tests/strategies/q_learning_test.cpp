@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 
 #include "core/error.hpp"
@@ -13,6 +14,7 @@ namespace espalier {
 namespace {
 
 using testing::ElementsAre;
+using row = std::vector<std::uint32_t>;  // the options taken
 
 TEST(Exploration, IsTable2OfThePaper) {
   // {models, epsilon} of the paper, one row after the other.
@@ -51,14 +53,14 @@ TEST(QLearning, UpdatesFromTheLastStepBack) {
     // After the first trial all is 0.5, its reward. Then one of both, of rewards 0 and 1, was
     // replayed, from the back: 0.5 -> 0.75 -> 0.625 -> 0.5625; or 0.25, and the largest values of
     // all other states stay at 0.5.
-    const double last_of_worse = strategy.values(2, 2)[1];
+    const double last_of_worse = strategy.values(2, networks[0].choices)[1];
     const std::size_t replayed = last_of_worse == 0.5 ? 1 : 0;
     ++seen[replayed];
     const std::vector<std::uint32_t>& o = networks[replayed].choices;
     const std::vector<double> expected =
         replayed == 1 ? std::vector{0.5625, 0.625, 0.75} : std::vector{0.5, 0.5, 0.25};
     for (std::size_t t = 0; t < 3; ++t) {
-      const std::vector<double> values = strategy.values(t, t == 0 ? 0 : o[t - 1]);
+      const std::vector<double> values = strategy.values(t, o);
       for (std::uint32_t option = 0; option < values.size(); ++option) {
         EXPECT_DOUBLE_EQ(values[option], option == o[t] ? expected[t] : 0.5) << seed;
       }
@@ -76,10 +78,10 @@ TEST(QLearning, ConvergesToTheBestThatCanFollow) {
   options.replay = 500;
   QLearning strategy(test_context(test_space({2, 2})), options);
   drive(strategy, 2, 2);
-  EXPECT_THAT(strategy.values(1, 0),
+  EXPECT_THAT(strategy.values(1, row{0, 0}),
               ElementsAre(testing::DoubleNear(0, 1e-9), testing::DoubleNear(1, 1e-9)));
-  EXPECT_NEAR(strategy.values(0, 0)[0], 1, 1e-9);  // not their mean
-  EXPECT_EQ(strategy.values(0, 0)[1], 0.5);
+  EXPECT_NEAR(strategy.values(0, row{})[0], 1, 1e-9);  // not their mean
+  EXPECT_EQ(strategy.values(0, row{})[1], 0.5);
 }
 
 TEST(QLearning, StepsOfInactiveDecisionsAreLeftOut) {
@@ -87,29 +89,44 @@ TEST(QLearning, StepsOfInactiveDecisionsAreLeftOut) {
   options.initial = {"d1=0,d2=1,d3=0", "d1=0,d2=0,d3=0"};
   QLearning strategy(test_context(test_space({2, 2, 3}, true)), options);
   drive(strategy, 2, 2);
-  EXPECT_THAT(strategy.values(2, 0), ElementsAre(0.5, 0.5, 0.5));
-  EXPECT_THAT(strategy.values(2, 1), ElementsAre(0.5, 0.5, 0.5));
-  EXPECT_GT(strategy.values(1, 0)[1], 0.5);
+  EXPECT_THAT(strategy.values(2, row{0, 0}), ElementsAre(0.5, 0.5, 0.5));
+  EXPECT_THAT(strategy.values(2, row{0, 1}), ElementsAre(0.5, 0.5, 0.5));
+  EXPECT_GT(strategy.values(1, row{0, 0})[1], 0.5);
 }
 
-TEST(QLearning, DrawsSubsetsAndGoesWhereValuesAre) {
-  const auto space =
-      std::make_shared<const SubsetSpace>(std::vector<std::pair<int, int>>{{5, 2}, {6, 3}, {2, 1}});
+TEST(QLearning, ValuesOfSubsetsAreThoseOfTheBestThatBeginSo) {
+  // All ten subsets are told, each better than the one of the rank before.
+  const auto space = std::make_shared<const SubsetSpace>(std::vector<std::pair<int, int>>{{5, 2}});
   QLearningOptions options;
-  options.models = 60;
-  options.learning_rate = 0.1;
+  options.learning_rate = 0.5;
+  options.replay = 2000;
   QLearning strategy(test_context(space), options);
-  // Wanted: the subset of rank 7 of the first decision.
-  const auto outcome = [](const Candidate& c) {
+  const auto trials = drive(strategy, 11, 1, [](const Candidate& c) {
     Trial trial = complete_trial(c);
-    trial.metrics[0] = c.architecture.choices[0] == 7;
+    trial.metrics[0] = c.architecture.choices[0];
     return trial;
-  };
-  const auto trials = drive(strategy, 200, 1, outcome);
-  ASSERT_EQ(trials.size(), 200u);
-  double late = 0;
-  for (std::size_t i = 60; i < 100; ++i) late += trials[i].metrics[0];
-  EXPECT_GT(late, 16);  // of 40; 4 would be chance
+  });
+  ASSERT_EQ(trials.size(), 10u);
+  const DecisionSteps steps(*space);
+  std::vector<double> best(4, 0.0);
+  for (std::uint32_t choice = 0; choice < 10; ++choice) {
+    const row options_taken = steps.options_of(Architecture{{choice}});
+    const double reward = choice / 9.0;
+    EXPECT_NEAR(strategy.values(1, options_taken)[options_taken[1]], reward, 1e-9);
+    best[options_taken[0]] = std::max(best[options_taken[0]], reward);
+  }
+  for (std::uint32_t first = 0; first < 4; ++first) {
+    EXPECT_NEAR(strategy.values(0, row{})[first], best[first], 1e-9);
+  }
+}
+
+TEST(QLearning, RandomSubsetsAreUniform) {
+  const auto space =
+      std::make_shared<const SubsetSpace>(std::vector<std::pair<int, int>>{{5, 2}, {3000, 1}});
+  QLearning strategy(test_context(space), QLearningOptions());
+  std::vector<double> shares(10, 0.0);
+  for (const Candidate& c : strategy.ask(3000)) shares[c.architecture.choices[0]] += 1.0 / 3000;
+  for (const double share : shares) EXPECT_NEAR(share, 0.1, 0.017);  // three standard errors
 }
 
 TEST(QLearning, ValuesBeginAtTheFirstRewardWhereItIsAValue) {
@@ -123,7 +140,7 @@ TEST(QLearning, ValuesBeginAtTheFirstRewardWhereItIsAValue) {
     trial.metrics[0] = 90 + static_cast<double>(c.trial_id);
     return trial;
   });
-  EXPECT_THAT(strategy.values(0, 0), ElementsAre(90, 90, 91, 90));
+  EXPECT_THAT(strategy.values(0, row{}), ElementsAre(90, 90, 91, 90));
 }
 
 TEST(QLearningOptionTable, ReadsAndChecks) {
