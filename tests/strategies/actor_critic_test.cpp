@@ -25,7 +25,7 @@ TEST(ActorCritic, TheCriticLearnsRewardsAndWhatFollows) {
 
 TEST(ActorCritic, TheActorFindsActionsBetweenThoseSeen) {
   // The best actions are 0.62 and 0.25; seen are 0, 0.1, ..., 1.
-  ActorCritic networks(2, {.hidden = 32, .batch = 32, .actor_rate = 2e-3, .critic_rate = 5e-3},
+  ActorCritic networks(2, {.hidden = 64, .batch = 64, .actor_rate = 1e-3, .critic_rate = 2e-3},
                        Rng(1));
   std::vector<double> rewards;
   for (int i = 0; i <= 10; ++i) {
@@ -35,11 +35,11 @@ TEST(ActorCritic, TheActorFindsActionsBetweenThoseSeen) {
       rewards.push_back(-4 * (0.1 * i - best) * (0.1 * i - best));
     }
   }
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 6000; ++i) {
     networks.update([&](std::uint64_t id) { return rewards[id]; });
   }
-  EXPECT_NEAR(networks.act(first), 0.62, 0.15);
-  EXPECT_NEAR(networks.act(second), 0.25, 0.15);
+  EXPECT_NEAR(networks.act(first), 0.62, 0.06);
+  EXPECT_NEAR(networks.act(second), 0.25, 0.06);
 }
 
 TEST(ActorCritic, AnUpdateIsThatOfThePaper) {

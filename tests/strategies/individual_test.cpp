@@ -37,5 +37,24 @@ TEST(Individual, FailuresThenConstraintsThenCosts) {
   EXPECT_TRUE(better(left, behind));
 }
 
+TEST(BestFirst, PutsFeasibleOnesFirstAndLeavesFailedOnesOut) {
+  const auto of = [](double violation, double cost) {
+    return Individual{.violation = violation, .cost = cost};
+  };
+  const std::vector<Individual> individuals{of(0, 3), of(1, 0), {.failed = true},
+                                            of(0, 2), of(0, 3), of(0.5, 9)};
+  EXPECT_THAT(best_first(individuals), testing::ElementsAre(3u, 0u, 4u, 5u, 1u));
+  EXPECT_TRUE(best_first({}).empty());
+}
+
+TEST(BestFirst, GoesByRankAndCrowdingWithSeveralObjectives) {
+  const auto of = [](double first, double second) {
+    return Individual{.cost = first, .costs = {first, second}};
+  };
+  // The second is dominated; of the front, the one in the middle comes last.
+  const std::vector<Individual> individuals{of(2, 2.5), of(3, 3), of(0, 4), of(4, 0)};
+  EXPECT_THAT(best_first(individuals), testing::ElementsAre(2u, 3u, 0u, 1u));
+}
+
 }  // namespace
 }  // namespace espalier
