@@ -84,8 +84,9 @@ at::Tensor normal_images(const Graph& graph, std::int64_t count, Rng rng,
       .to(device);
 }
 
-Graph with_operators(const Graph& graph, const std::function<std::optional<Op>(const Op&)>& replace,
-                     Compressions keep) {
+std::pair<Graph, std::vector<NodeId>> with_operators(
+    const Graph& graph, const std::function<std::optional<Op>(const Op&)>& replace,
+    Compressions keep) {
   Graph result = Graph::like(graph);
   result.reserve(graph.size(), graph.size());
   std::vector<NodeId> moved(graph.size());
@@ -100,7 +101,7 @@ Graph with_operators(const Graph& graph, const std::function<std::optional<Op>(c
                          keep == Compressions::kept ? node.compression : Compression{}, node.shape)
                    : inputs.at(0);
   }
-  return result;
+  return {std::move(result), std::move(moved)};
 }
 
 NodeId last_feature_map(const Graph& graph) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "evaluators/proxies/degenerate.hpp"
@@ -36,11 +37,12 @@ at::Tensor label_tensor(const ProxyInput& input);
 at::Tensor normal_images(const Graph& graph, std::int64_t count, Rng rng, const at::Device& device);
 
 /// The graph with each operator replaced by what `replace` returns for it; where that is nothing,
-/// readers take its first input instead. Shapes stay; so does what compresses operators if `keep`
-/// says so.
+/// readers take its first input instead; and for each node the one that stands for it. Shapes stay;
+/// so does what compresses operators if `keep` says so.
 enum class Compressions { kept, dropped };
-Graph with_operators(const Graph& graph, const std::function<std::optional<Op>(const Op&)>& replace,
-                     Compressions keep);
+std::pair<Graph, std::vector<NodeId>> with_operators(
+    const Graph& graph, const std::function<std::optional<Op>(const Op&)>& replace,
+    Compressions keep);
 
 /// The last feature map: the input of the global pooling in front of the classifier or, without
 /// one, of the first Flatten or Linear there.

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "core/error.hpp"
+#include "evaluators/proxies/drawn_networks.hpp"
 #include "nets/kernels/functions.hpp"
 #include "training/losses.hpp"
 
@@ -50,26 +52,17 @@ class Agreements {
 // The network without batch norms, quantizers and dropout, and its nodes by those of the graph. A
 // ReLU6 becomes a ReLU: without batch norms its input would pass 6, where it has no gradient.
 std::pair<Graph, std::vector<NodeId>> linear_flow(const Graph& graph) {
-  Graph result = Graph::like(graph);
-  result.reserve(graph.size(), graph.size());
-  std::vector<NodeId> moved(graph.size());
-  std::vector<NodeId> inputs;
-  for (NodeId id = 0; id < graph.size(); ++id) {
-    const Node& node = graph.node(id);
-    inputs.clear();
-    for (NodeId input : graph.inputs(id)) inputs.push_back(moved[input]);
-    if (std::holds_alternative<op::BatchNorm2d>(node.op) ||
-        std::holds_alternative<op::Dropout>(node.op)) {
-      moved[id] = inputs[0];
-      continue;
+  const auto linear = [](const Op& op) -> std::optional<Op> {
+    if (std::holds_alternative<op::BatchNorm2d>(op) || std::holds_alternative<op::Dropout>(op)) {
+      return std::nullopt;
     }
-    Op op = node.op;
-    if (auto* activation = std::get_if<op::Activation>(&op)) {
-      if (activation->kind == ActivationKind::relu6) activation->kind = ActivationKind::relu;
-    }
-    moved[id] = result.add_trusted(op, inputs, node.name, node.scope, {}, node.shape);
-  }
-  return {std::move(result), std::move(moved)};
+    const auto* activation = std::get_if<op::Activation>(&op);
+    if (activation == nullptr || activation->kind != ActivationKind::relu6) return op;
+    op::Activation relu = *activation;
+    relu.kind = ActivationKind::relu;
+    return relu;
+  };
+  return with_operators(graph, linear, Compressions::dropped);
 }
 
 std::vector<at::Tensor> gradients_of(const at::Tensor& value, std::span<const at::Tensor> at,

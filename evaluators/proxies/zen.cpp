@@ -53,7 +53,7 @@ double zen(const ProxyInput& input) {
   const torch::NoGradGuard no_grad;
   check_convolutional(input.network.graph(), "zen");
   const Graph graph =
-      with_operators(input.network.graph(), remembering_the_batch_alone, Compressions::kept);
+      with_operators(input.network.graph(), remembering_the_batch_alone, Compressions::kept).first;
   GraphModule module(graph, {.device = at::Device(input.device)});
   const NodeId features = last_feature_map(graph);
   return mean_of_draws(input.rng.fork("zen"), [&](const Rng& rng) {
@@ -80,7 +80,8 @@ double entropy_score(const ProxyInput& input) {
   const torch::NoGradGuard no_grad;
   check_convolutional(input.network.graph(), "entropy");
   const Graph graph =
-      with_operators(input.network.graph(), without_norms_and_activations, Compressions::dropped);
+      with_operators(input.network.graph(), without_norms_and_activations, Compressions::dropped)
+          .first;
   GraphModule module(graph, {.dtype = torch::kDouble, .device = at::Device(input.device)});
   const NodeId features = last_feature_map(graph);
   return mean_of_draws(input.rng.fork("entropy"), [&](const Rng& rng) {

@@ -16,21 +16,12 @@
 #include "graph/builder.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "tests/core/throws.hpp"
+#include "tests/evaluators/proxies/scored.hpp"
 
 namespace espalier {
 namespace {
 
 using testing::HasSubstr;
-
-// A space of one network.
-class OneNetwork : public SearchSpace {
- public:
-  explicit OneNetwork(Graph graph) : SearchSpace({}), graph_(std::move(graph)) {}
-  Graph build(const Architecture&) const override { return graph_; }
-
- private:
-  Graph graph_;
-};
 
 const Rng rng(1);
 
@@ -48,7 +39,7 @@ struct Scene {
     return at::tensor(images.pixels).view({n, h, w, c}).permute({0, 3, 1, 2}).to(at::kDouble);
   }
 
-  OneNetwork space;
+  SpaceOfOne space;
   Architecture architecture;
   Network network{space, architecture};
   ImageBatch images;

@@ -12,23 +12,14 @@
 #include "graph/builder.hpp"
 #include "nets/graph_module.hpp"
 #include "search_spaces/search_space.hpp"
+#include "tests/evaluators/proxies/scored.hpp"
 
 namespace espalier {
 namespace {
 
-// A space of one network.
-class OneNetwork : public SearchSpace {
- public:
-  explicit OneNetwork(Graph graph) : SearchSpace({}), graph_(std::move(graph)) {}
-  Graph build(const Architecture&) const override { return graph_; }
-
- private:
-  Graph graph_;
-};
-
 double score(double (*proxy)(const ProxyInput&), const Graph& graph, const ImageBatch& images = {},
              std::uint64_t seed = 1) {
-  const OneNetwork space(graph);
+  const SpaceOfOne space(graph);
   const Architecture a;
   const Network network(space, a);
   const Rng rng(seed);
