@@ -830,10 +830,25 @@ struct WeightedSum : torch::autograd::Function<WeightedSum> {
   }
 };
 
+/// Whether a convolution reads single pixels and leaves others out between them.
+bool reads_apart(const at::Tensor& weight, const Steps& steps) {
+  return weight.size(2) == 1 && weight.size(3) == 1 && steps.padding == Pair{0, 0} &&
+         steps.stride != Pair{1, 1};
+}
+
 }  // namespace
 
-at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                  const Steps& steps, std::int64_t groups) {
+at::Tensor conv2d(const at::Tensor& image, const at::Tensor& weight, const at::Tensor& bias,
+                  const Steps& given_steps, std::int64_t groups) {
+  at::Tensor x = image;
+  Steps steps = given_steps;
+  if (reads_apart(weight, steps) && !image.is_cuda()) {
+    // oneDNN's gradient of such a weight writes past its memory (seen in LibTorch 1.13 on AVX-512,
+    // with two threads and an odd batch); a stride of 1 goes another way.
+    x = image.slice(2, 0, c10::nullopt, steps.stride[0]).slice(3, 0, c10::nullopt, steps.stride[1]);
+    x = x.contiguous(image.suggest_memory_format());
+    steps.stride = {1, 1};
+  }
   const auto recorded = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
   const bool plain_types =
       weight.scalar_type() == x.scalar_type() &&
