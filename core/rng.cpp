@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -21,6 +23,9 @@ double polynomial(const double (&coefficients)[n], double x) {
   return sum;
 }
 
+// Of 2^52 intervals of [0, 1]: never 0 and never 1.
+double midpoint(std::uint64_t bits) { return (static_cast<double>(bits >> 12) + 0.5) * 0x1.0p-52; }
+
 // The natural logarithm of a positive normal number, from exactly rounded operations only, since
 // the last bit of the C library's depends on the processor. Relative error below 1e-15.
 double portable_log(double x) {
@@ -31,10 +36,78 @@ double portable_log(double x) {
     --exponent;
   }
   // log(m) = 2 artanh(s), s = (m - 1) / (m + 1), |s| < 0.172: thirteen terms of the series.
+  static constexpr double terms[] = {1.0,      1.0 / 3,  1.0 / 5,  1.0 / 7,  1.0 / 9,
+                                     1.0 / 11, 1.0 / 13, 1.0 / 15, 1.0 / 17, 1.0 / 19,
+                                     1.0 / 21, 1.0 / 23, 1.0 / 25};
   const double s = (mantissa - 1) / (mantissa + 1);
-  double sum = 0;
-  for (int k = 25; k >= 1; k -= 2) sum = sum * (s * s) + 1.0 / k;
+  const double sum = polynomial(terms, s * s);
   return 2 * s * sum + exponent * 0.69314718055994531;
+}
+
+// Normal quantiles by the distance q from the median, |q| <= widest_center.
+constexpr double widest_center = 0.425;
+inline double center_quantile(double q) {
+  static constexpr double a[] = {3.3871328727963666080,   1.3314166789178437745e2,
+                                 1.9715909503065514427e3, 1.3731693765509461125e4,
+                                 4.5921953931549871457e4, 6.7265770927008700853e4,
+                                 3.3430575583588128105e4, 2.5090809287301226727e3};
+  static constexpr double b[] = {1.0,
+                                 4.2313330701600911252e1,
+                                 6.8718700749205790830e2,
+                                 5.3941960214247511077e3,
+                                 2.1213794301586595867e4,
+                                 3.9307895800092710610e4,
+                                 2.8729085735721942674e4,
+                                 5.2264952788528545610e3};
+  const double r = 0.180625 - q * q;
+  return q * polynomial(a, r) / polynomial(b, r);
+}
+
+// The others, by the probability.
+double tail_quantile(double p) {
+  static constexpr double c[] = {1.42343711074968357734,    4.63033784615654529590,
+                                 5.76949722146069140550,    3.64784832476320460504,
+                                 1.27045825245236838258,    2.41780725177450611770e-1,
+                                 2.27238449892691845833e-2, 7.74545014278341407640e-4};
+  static constexpr double d[] = {1.0,
+                                 2.05319162663775882187,
+                                 1.67638483018380384940,
+                                 6.89767334985100004550e-1,
+                                 1.48103976427480074590e-1,
+                                 1.51986665636164571966e-2,
+                                 5.47593808499534494600e-4,
+                                 1.05075007164441684324e-9};
+  static constexpr double e[] = {6.65790464350110377720,    5.46378491116411436990,
+                                 1.78482653991729133580,    2.96560571828504891230e-1,
+                                 2.65321895265761230930e-2, 1.24266094738807843860e-3,
+                                 2.71155556874348757815e-5, 2.01033439929228813265e-7};
+  static constexpr double f[] = {1.0,
+                                 5.99832206555887937690e-1,
+                                 1.36929880922735805310e-1,
+                                 1.48753612908506148525e-2,
+                                 7.86869131145613259100e-4,
+                                 1.84631831751005468180e-5,
+                                 1.42151175831644588870e-7,
+                                 2.04426310338993978564e-15};
+  const double tail = p < 0.5 ? p : 1 - p;
+  if (tail < std::numeric_limits<double>::min()) {
+    return std::copysign(std::numeric_limits<double>::infinity(), p - 0.5);
+  }
+  const double r = std::sqrt(-portable_log(tail));
+  const double value = r <= 5 ? polynomial(c, r - 1.6) / polynomial(d, r - 1.6)
+                              : polynomial(e, r - 5) / polynomial(f, r - 5);
+  return std::copysign(value, p - 0.5);
+}
+
+// Without fused multiply-adds, wider registers change no bit.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define ESPALIER_WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define ESPALIER_WIDEST
+#endif
+
+ESPALIER_WIDEST void center_quantiles(const double* p, double* values, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) values[i] = center_quantile(p[i] - 0.5);
 }
 
 }  // namespace
@@ -45,9 +118,18 @@ Rng Rng::fork(std::string_view name) const noexcept {
 
 Rng Rng::fork(std::uint64_t id) const noexcept { return Rng(combine(Hash128{key_, 2}, id).low); }
 
-double Rng::normal() noexcept {
-  // The midpoints of 2^52 intervals: never 0 and never 1.
-  return normal_quantile((static_cast<double>(next() >> 12) + 0.5) * 0x1.0p-52);
+double Rng::normal() noexcept { return normal_quantile(midpoint(next())); }
+
+void Rng::fill_normal(std::span<double> values) noexcept {
+  std::array<double, 256> p{};
+  for (std::size_t begin = 0; begin < values.size(); begin += p.size()) {
+    const std::size_t count = std::min(p.size(), values.size() - begin);
+    for (std::size_t i = 0; i < count; ++i) p[i] = midpoint(next());
+    center_quantiles(p.data(), values.data() + begin, count);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (std::abs(p[i] - 0.5) > widest_center) values[begin + i] = tail_quantile(p[i]);
+    }
+  }
 }
 
 std::vector<std::size_t> Rng::sample_without_replacement(std::size_t n, std::size_t k) {
@@ -114,54 +196,8 @@ Rng Rng::from_string(std::string_view text) {
 }
 
 double normal_quantile(double p) noexcept {
-  static constexpr double a[] = {3.3871328727963666080,   1.3314166789178437745e2,
-                                 1.9715909503065514427e3, 1.3731693765509461125e4,
-                                 4.5921953931549871457e4, 6.7265770927008700853e4,
-                                 3.3430575583588128105e4, 2.5090809287301226727e3};
-  static constexpr double b[] = {1.0,
-                                 4.2313330701600911252e1,
-                                 6.8718700749205790830e2,
-                                 5.3941960214247511077e3,
-                                 2.1213794301586595867e4,
-                                 3.9307895800092710610e4,
-                                 2.8729085735721942674e4,
-                                 5.2264952788528545610e3};
-  static constexpr double c[] = {1.42343711074968357734,    4.63033784615654529590,
-                                 5.76949722146069140550,    3.64784832476320460504,
-                                 1.27045825245236838258,    2.41780725177450611770e-1,
-                                 2.27238449892691845833e-2, 7.74545014278341407640e-4};
-  static constexpr double d[] = {1.0,
-                                 2.05319162663775882187,
-                                 1.67638483018380384940,
-                                 6.89767334985100004550e-1,
-                                 1.48103976427480074590e-1,
-                                 1.51986665636164571966e-2,
-                                 5.47593808499534494600e-4,
-                                 1.05075007164441684324e-9};
-  static constexpr double e[] = {6.65790464350110377720,    5.46378491116411436990,
-                                 1.78482653991729133580,    2.96560571828504891230e-1,
-                                 2.65321895265761230930e-2, 1.24266094738807843860e-3,
-                                 2.71155556874348757815e-5, 2.01033439929228813265e-7};
-  static constexpr double f[] = {1.0,
-                                 5.99832206555887937690e-1,
-                                 1.36929880922735805310e-1,
-                                 1.48753612908506148525e-2,
-                                 7.86869131145613259100e-4,
-                                 1.84631831751005468180e-5,
-                                 1.42151175831644588870e-7,
-                                 2.04426310338993978564e-15};
   const double q = p - 0.5;
-  if (std::abs(q) <= 0.425) {
-    const double r = 0.180625 - q * q;
-    return q * polynomial(a, r) / polynomial(b, r);
-  }
-  const double tail = q < 0 ? p : 1 - p;
-  if (tail < std::numeric_limits<double>::min())
-    return std::copysign(std::numeric_limits<double>::infinity(), q);
-  const double r = std::sqrt(-portable_log(tail));
-  const double value = r <= 5 ? polynomial(c, r - 1.6) / polynomial(d, r - 1.6)
-                              : polynomial(e, r - 5) / polynomial(f, r - 5);
-  return std::copysign(value, q);
+  return std::abs(q) <= widest_center ? center_quantile(q) : tail_quantile(p);
 }
 
 }  // namespace espalier

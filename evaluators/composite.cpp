@@ -52,4 +52,11 @@ bool CompositeEvaluator::thread_safe() const {
   return std::ranges::all_of(members_, [](const auto& member) { return member->thread_safe(); });
 }
 
+std::shared_ptr<SharedTraining> CompositeEvaluator::shared_training() {
+  for (const auto& member : members_) {
+    if (auto training = member->shared_training()) return training;
+  }
+  return nullptr;
+}
+
 }  // namespace espalier

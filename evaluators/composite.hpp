@@ -20,6 +20,8 @@ class CompositeEvaluator : public Evaluator {
   std::vector<double> evaluate(const Candidate& candidate, const Network& network,
                                Rng& rng) override;
   bool thread_safe() const override;
+  /// That of the first member that has some.
+  std::shared_ptr<SharedTraining> shared_training() override;
 
  private:
   std::vector<std::unique_ptr<Evaluator>> members_;

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "core/rng.hpp"
@@ -10,6 +11,8 @@
 #include "search_spaces/search_space.hpp"
 
 namespace espalier {
+
+class SharedTraining;
 
 /// What an evaluator may use for long one-off work.
 struct PrepareContext {
@@ -21,8 +24,9 @@ struct PrepareContext {
 /// Produces the metrics of a candidate.
 ///
 /// evaluate() is a function of the candidate, the network and `rng` (trial t gets fork(t)), and at
-/// most of what the candidate's parent, which was told before, left in the directory; never of what
-/// else was evaluated before, so that a resumed run repeats it exactly. An exception is a failed
+/// most of what the candidate's parent, which was told before, left in the directory, and of what
+/// shared_training() has come to; never of what else was evaluated before, so that a resumed run
+/// repeats it exactly. An exception is a failed
 /// trial. What is measured beside the trials of a run has numbers that no trial has had so far.
 /// With thread_safe(), evaluate() is called from several worker threads at once.
 class Evaluator {
@@ -35,6 +39,8 @@ class Evaluator {
   virtual std::vector<double> evaluate(const Candidate& candidate, const Network& network,
                                        Rng& rng) = 0;
   virtual bool thread_safe() const { return true; }
+  /// The weights that evaluate() uses, where the strategy is to train them; else none.
+  virtual std::shared_ptr<SharedTraining> shared_training() { return nullptr; }
 };
 
 }  // namespace espalier

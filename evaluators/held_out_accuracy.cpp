@@ -18,10 +18,12 @@ HeldOutAccuracy::HeldOutAccuracy(std::shared_ptr<const Dataset> data,
 }
 
 double HeldOutAccuracy::of(const Candidate& candidate, const std::function<GraphModule()>& weights,
-                           const Rng& rng) {
+                           const Rng& rng, int age) {
   const std::pair key(candidate.architecture, training_.fine_tune ? candidate.fidelity : 1.0);
   {
     const std::lock_guard lock(mutex_);
+    if (age != age_) known_.clear();
+    age_ = age;
     if (const auto known = known_.find(key); known != known_.end()) return known->second;
   }
   GraphModule module = weights();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "training/shared_training.hpp"
 #include "training/shared_weights.hpp"
 #include "training/supernet_rule.hpp"
 #include "training/trainer.hpp"
@@ -44,8 +45,9 @@ OneShotEvaluator::OneShotEvaluator(const EvaluatorContext& context, const OneSho
       data_,
       CandidateTraining{.recalibration = options.recalibration, .fine_tune = options.fine_tune},
       context.threads_per_trial, context.device);
+  const bool by_strategy = options_.rule == RuleKind::strategy;
   try {
-    const SupernetRule checked(space_, options_);
+    if (!by_strategy) const SupernetRule checked(space_, options_);
     check_split(*space_, options_);
   } catch (const UnsupportedError& error) {
     throw ConfigError("/train/rule", error.what());
@@ -67,12 +69,24 @@ OneShotEvaluator::OneShotEvaluator(const EvaluatorContext& context, const OneSho
     throw ConfigError("/sharing/batch_norm_per_width",
                       "no batch norm of this space has several widths; leave it out");
   }
+  if (by_strategy) {
+    by_strategy_ =
+        make_shared_training(*weights_->parts().front().supernet, space_, data_, options_);
+  }
 }
 
 OneShotEvaluator::~OneShotEvaluator() = default;
 
 void OneShotEvaluator::prepare(const PrepareContext& context) {
   rng_ = context.rng;
+  if (by_strategy_) {
+    if (!by_strategy_->begun()) {
+      throw ConfigError("/evaluator/train/rule",
+                        "no strategy trains the shared weights here; write another rule");
+    }
+    trained_ = true;
+    return;
+  }
   TrainRun run{.stop_requested = context.stop_requested, .progress = "supernet"};
   if (!context.directory.empty()) run.checkpoint = context.directory / "supernet.safetensors";
   trained_ = !weights_->train(*data_, options_, rng_, run).stopped;
@@ -81,7 +95,8 @@ void OneShotEvaluator::prepare(const PrepareContext& context) {
 std::vector<double> OneShotEvaluator::evaluate(const Candidate& candidate, const Network&, Rng&) {
   if (!trained_) throw Error("the shared weights are not trained yet; call prepare() first");
   const auto weights = [&] { return weights_->extract(candidate.architecture); };
-  return {accuracy_->of(candidate, weights, rng_)};
+  return {
+      accuracy_->of(candidate, weights, rng_, by_strategy_ ? by_strategy_->trained_epochs() : 0)};
 }
 
 }  // namespace espalier

@@ -28,7 +28,8 @@ OptionTable<OneShotOptions> one_shot_option_table();
 /// its own. The training goes on from epoch to epoch when a run is resumed. With fine_tune, the
 /// candidate's weights are first trained on by at_fidelity() of these options; without, the
 /// fidelity does not matter. Accuracies depend on the architecture (and the fidelity) only and are
-/// kept.
+/// kept. With the rule `strategy`, the strategy trains the weights instead, see SharedTraining, and
+/// an accuracy is that by the weights of the moment.
 /// Source: Bender et al., "Understanding and Simplifying One-Shot Architecture Search", ICML 2018;
 /// Guo et al., "Single Path One-Shot", ECCV 2020, arXiv 1904.00420 (batch norm statistics of each
 /// architecture).
@@ -43,11 +44,14 @@ class OneShotEvaluator : public Evaluator {
   ~OneShotEvaluator() override;
 
   const std::vector<MetricInfo>& metrics() const override { return metrics_; }
-  /// Trains, or continues the training in the directory. Throws as train_supernet().
+  /// Trains, or continues the training in the directory; not what the strategy trains. Throws as
+  /// train_supernet().
   void prepare(const PrepareContext& context) override;
   /// Throws Error before prepare() has come to its end.
   std::vector<double> evaluate(const Candidate& candidate, const Network& network,
                                Rng& rng) override;
+
+  std::shared_ptr<SharedTraining> shared_training() override { return by_strategy_; }
 
   /// What was trained.
   const SharedWeights& weights() const { return *weights_; }
@@ -58,6 +62,7 @@ class OneShotEvaluator : public Evaluator {
   SupernetOptions options_;
   std::vector<MetricInfo> metrics_;
   std::unique_ptr<SharedWeights> weights_;
+  std::shared_ptr<SharedTraining> by_strategy_;  // of weights_, with the rule `strategy`
   std::unique_ptr<HeldOutAccuracy> accuracy_;
   Rng rng_{0};
   bool trained_ = false;

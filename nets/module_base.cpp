@@ -26,6 +26,13 @@ void fill(at::Tensor& parameter, Draw draw) {
   parameter.copy_(values);
 }
 
+/// The same with normal draws.
+void fill_normal(at::Tensor& parameter, double deviation, Rng& draws) {
+  at::Tensor values = at::empty(parameter.sizes(), at::kDouble);
+  draws.fill_normal({values.data_ptr<double>(), static_cast<std::size_t>(values.numel())});
+  parameter.copy_(values.mul_(deviation));
+}
+
 }  // namespace
 
 ModuleBase::ModuleBase(const Graph& graph, std::span<const WeightSize> sizes,
@@ -161,11 +168,10 @@ void ModuleBase::reset_parameters(const Rng& rng) {
     if (reset_norm(id)) return;
     if (std::holds_alternative<op::ClassToken>(ops_[id]) ||
         std::holds_alternative<op::PositionEmbedding>(ops_[id])) {
-      fill(t.weight, [&] { return 0.02 * draws.normal(); });
+      fill_normal(t.weight, 0.02, draws);
     } else if (t.weight.dim() == 4) {
       const double fan_out = static_cast<double>(t.weight.numel() / t.weight.size(1));
-      const double deviation = std::sqrt(2.0 / fan_out);
-      fill(t.weight, [&] { return deviation * draws.normal(); });
+      fill_normal(t.weight, std::sqrt(2.0 / fan_out), draws);
       if (t.bias.defined()) t.bias.fill_(0);
     } else {
       const double bound = 1.0 / std::sqrt(static_cast<double>(t.weight.size(1)));

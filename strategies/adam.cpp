@@ -3,6 +3,8 @@
 #include <cassert>
 #include <cmath>
 
+#include "core/json.hpp"
+
 namespace espalier {
 namespace {
 
@@ -22,6 +24,20 @@ void Adam::descend(std::span<double> parameters, std::span<const double> gradien
     second_[i] = second_decay * second_[i] + (1 - second_decay) * gradient[i] * gradient[i];
     parameters[i] -= rate * first_[i] / (std::sqrt(scale * second_[i]) + epsilon);
   }
+}
+
+Json Adam::save() const {
+  return {{"first", first_},
+          {"second", second_},
+          {"first_power", first_power_},
+          {"second_power", second_power_}};
+}
+
+void Adam::load(const Json& json) {
+  json.at("first").get_to(first_);
+  json.at("second").get_to(second_);
+  json.at("first_power").get_to(first_power_);
+  json.at("second_power").get_to(second_power_);
 }
 
 }  // namespace espalier

@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "core/json_fwd.hpp"
+
 namespace espalier {
 
 /// Gradient descent with steps that are scaled by running moments of the gradient.
@@ -16,6 +18,10 @@ class Adam {
   /// Takes one step down the gradient. Of equal sizes.
   void descend(std::span<double> parameters, std::span<const double> gradient,
                double learning_rate);
+
+  /// For snapshots, bit by bit. load() throws Json::exception for what save() did not write.
+  Json save() const;
+  void load(const Json& json);
 
  private:
   std::vector<double> first_, second_;

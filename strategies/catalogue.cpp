@@ -4,7 +4,10 @@
 #include "strategies/bayesian.hpp"
 #include "strategies/bohb.hpp"
 #include "strategies/brackets.hpp"
+#include "strategies/cars.hpp"
+#include "strategies/curve_stopping.hpp"
 #include "strategies/ddpg.hpp"
+#include "strategies/enas.hpp"
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
 #include "strategies/median_stopping.hpp"
@@ -107,6 +110,14 @@ StrategyRegistry strategy_registry() {
                [](const DdpgOptions& options, const RunContext& context) {
                  return std::make_unique<Ddpg>(context, options);
                });
+  registry.add("enas", enas_option_table(),
+               [](const EnasOptions& options, const RunContext& context) {
+                 return std::make_unique<Enas>(context, options);
+               });
+  registry.add("cars", cars_option_table(),
+               [](const CarsOptions& options, const RunContext& context) {
+                 return std::make_unique<Cars>(context, options);
+               });
   registry.add("successive_halving", successive_halving_option_table(),
                [](const SuccessiveHalvingOptions& options, const RunContext& context) {
                  return successive_halving(context, options);
@@ -126,6 +137,10 @@ StrategyRegistry strategy_registry() {
   registry.add("median_stopping", median_stopping_option_table(),
                [](const MedianStoppingOptions& options, const RunContext& context) {
                  return std::make_unique<MedianStopping>(context, options);
+               });
+  registry.add("curve_stopping", curve_stopping_option_table(),
+               [](const CurveStoppingOptions& options, const RunContext& context) {
+                 return std::make_unique<CurveStopping>(context, options);
                });
   return registry;
 }

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "core/json.hpp"
 #include "objectives/crowding.hpp"
 #include "objectives/dominance.hpp"
 
@@ -17,6 +18,21 @@ Individual Individual::of(const Trial& trial, const Goals& goals) {
   individual.violation = goals.violation(trial.metrics);
   individual.cost = goals.first_cost(trial.metrics);
   if (goals.size() > 1) individual.costs = goals.costs(trial.metrics);
+  return individual;
+}
+
+Json to_json(const Individual& individual) {
+  return {individual.trial_id, individual.architecture.choices, individual.violation,
+          individual.cost, individual.costs};
+}
+
+Individual individual_from_json(const Json& json) {
+  Individual individual;
+  json.at(0).get_to(individual.trial_id);
+  json.at(1).get_to(individual.architecture.choices);
+  json.at(2).get_to(individual.violation);
+  json.at(3).get_to(individual.cost);
+  json.at(4).get_to(individual.costs);
   return individual;
 }
 

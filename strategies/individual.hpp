@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "core/json_fwd.hpp"
 #include "objectives/goals.hpp"
 #include "objectives/trial.hpp"
 
@@ -27,6 +28,11 @@ struct Individual {
   /// Of a trial that was told.
   static Individual of(const Trial& trial, const Goals& goals);
 };
+
+/// For snapshots, of one that did not fail. The latter throws Json::exception for what the former
+/// did not write.
+Json to_json(const Individual& individual);
+Individual individual_from_json(const Json& json);
 
 /// Whether `a` is surely better than `b`: it did not fail and `b` did; or else, with one objective,
 /// it breaks the constraints less, or as much and has the lower cost; with several,

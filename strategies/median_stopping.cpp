@@ -1,8 +1,6 @@
 #include "strategies/median_stopping.hpp"
 
 #include <algorithm>
-#include <cassert>
-#include <utility>
 
 namespace espalier {
 namespace {
@@ -53,38 +51,10 @@ OptionTable<MedianStoppingOptions> median_stopping_option_table() {
 }
 
 MedianStopping::MedianStopping(const RunContext& context, const MedianStoppingOptions& options)
-    : goals_(context.goals),
-      rng_(context.rng),
-      start_(context, options),
-      asked_(context.space),
-      fidelities_(rung_fidelities(options)),
+    : EarlyStopping(context, options, rung_fidelities(options)),
       startup_(static_cast<std::size_t>(options.startup)) {}
 
-std::vector<Candidate> MedianStopping::ask(std::size_t max_count) {
-  std::vector<Candidate> candidates;
-  while (candidates.size() < max_count) {
-    std::optional<Candidate> candidate;
-    Curve curve;
-    if (!going_on_.empty()) {
-      curve = std::move(going_on_.front());
-      going_on_.pop_front();
-      candidate =
-          Candidate{.architecture = curve.back().architecture, .parent = curve.back().trial_id};
-    } else if (!exhausted_) {
-      candidate = start_.next_new(asked_, rng_);
-      exhausted_ = !candidate;
-    }
-    if (!candidate) break;
-    asked_.insert(candidate->architecture);
-    candidate->trial_id = next_id_++;
-    candidate->fidelity = fidelities_[curve.size()];
-    running_.push_back(std::move(curve));
-    candidates.push_back(*std::move(candidate));
-  }
-  return candidates;
-}
-
-bool MedianStopping::behind(const Curve& curve) const {
+bool MedianStopping::behind(const Curve& curve) {
   if (means_.size() < startup_) return false;
   const Individual best = best_of(curve);
   std::vector<const Individual*> pool{&best};
@@ -94,17 +64,6 @@ bool MedianStopping::behind(const Curve& curve) const {
   return 2 * static_cast<std::size_t>(ahead) > means_.size();
 }
 
-void MedianStopping::tell(const Trial& trial) {
-  assert(!running_.empty());
-  Curve curve = std::move(running_.front());
-  running_.pop_front();
-  curve.push_back(Individual::of(trial, goals_));
-  if (curve.back().failed) return;
-  if (curve.size() == fidelities_.size()) {
-    means_.push_back(running_means(curve));
-  } else if (!behind(curve)) {
-    going_on_.push_back(std::move(curve));
-  }
-}
+void MedianStopping::complete(const Curve& curve) { means_.push_back(running_means(curve)); }
 
 }  // namespace espalier

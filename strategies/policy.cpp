@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/json.hpp"
 #include "strategies/vectors.hpp"
 
 namespace espalier {
@@ -34,6 +35,7 @@ Policy::Policy(const SearchSpace& space, std::size_t (*count)(const DecisionStep
   }
   probabilities_.resize(offset);
   completions_.resize(offset);
+  slopes_.assign(offset, 1);
 }
 
 PolicyDraw Policy::draw(Rng& rng) { return walk(&rng, std::vector<std::uint32_t>(steps_.size())); }
@@ -49,6 +51,11 @@ PolicyDraw Policy::walk(Rng* rng, std::vector<std::uint32_t> options) {
     const std::span p = std::span(probabilities_).subspan(offset(t), steps_[t].options);
     const std::span completions = std::span(completions_).subspan(offset(t), steps_[t].options);
     forward(t, before, p);
+    for (std::size_t j = 0; limit_ && j < p.size(); ++j) {
+      const double bent = std::tanh(p[j]);
+      slopes_[offset(t) + j] = *limit_ * (1 - bent * bent);
+      p[j] = *limit_ * bent;
+    }
     steps_.log_completions(t, before, completions);
     double highest = -std::numeric_limits<double>::infinity();
     for (std::size_t j = 0; j < p.size(); ++j) {
@@ -86,6 +93,7 @@ void Policy::add_gradient(const Architecture& a, std::span<const double> log_pro
     for (std::size_t j = 0; j < steps_[t].options; ++j) {
       gradient[j] = log_prob_weights[d] * ((j == options[t] ? 1 : 0) - p[j]);
       if (p[j] > 0) gradient[j] -= entropy_weights[d] * p[j] * (std::log(p[j]) + entropy);
+      gradient[j] *= slopes_[offset(t) + j];
     }
   }
   backward(options, logit_gradients, gradient_);
@@ -95,6 +103,13 @@ void Policy::ascend(double learning_rate) {
   for (double& value : gradient_) value = -value;
   adam_.descend(parameters_, gradient_, learning_rate);
   std::ranges::fill(gradient_, 0.0);
+}
+
+Json Policy::save() const { return {{"parameters", parameters_}, {"adam", adam_.save()}}; }
+
+void Policy::load(const Json& json) {
+  json.at("parameters").get_to(parameters_);
+  adam_.load(json.at("adam"));
 }
 
 IndependentPolicy::IndependentPolicy(const SearchSpace& space) : Policy(space, logit_count, 0) {}

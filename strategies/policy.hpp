@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "core/json_fwd.hpp"
 #include "core/rng.hpp"
 #include "strategies/adam.hpp"
 #include "strategies/decision_steps.hpp"
@@ -45,6 +47,17 @@ class Policy {
   /// Takes a step of Adam up the gradient, which is then 0 again.
   void ascend(double learning_rate);
 
+  /// From now on a logit z counts as limit tanh(z), so that no option becomes certain; > 0.
+  /// Source: H. Pham et al.: Efficient neural architecture search via parameter sharing, ICML 2018,
+  /// arXiv 1802.03268, section 3 (tanh constant), from I. Bello et al., ICLR 2017, arXiv
+  /// 1611.09940. Test: IndependentPolicy.LimitedLogitsKeepEveryOptionLikely.
+  void limit_logits(double limit) { limit_ = limit; }
+
+  /// Parameters and the state of Adam, for snapshots. load() throws Json::exception for what save()
+  /// did not write.
+  Json save() const;
+  void load(const Json& json);
+
   std::span<double> parameters() { return parameters_; }
   std::span<const double> gradient() const { return gradient_; }
 
@@ -70,7 +83,9 @@ class Policy {
   std::vector<std::size_t> offsets_;
   std::vector<double> parameters_, gradient_;
   Adam adam_;
+  std::optional<double> limit_;
   std::vector<double> probabilities_, completions_;  // of the last walk
+  std::vector<double> slopes_;                       // of the limited logits, in the last walk
 };
 
 /// One logit for each option of each step, all 0 at first.

@@ -3,6 +3,8 @@
 #include <cassert>
 #include <cmath>
 
+#include "core/json.hpp"
+
 namespace espalier {
 
 void PolicyGradient::update(std::span<const PolicyExperience> batch) {
@@ -40,6 +42,22 @@ void PolicyGradient::step(std::span<const PolicyExperience> batch, double baseli
     policy_->add_gradient(draw.architecture, weights, entropy_weights);
   }
   policy_->ascend(options_.learning_rate);
+}
+
+Json Baseline::save() const { return {{"sum", sum_}, {"weight", weight_}}; }
+
+void Baseline::load(const Json& json) {
+  json.at("sum").get_to(sum_);
+  json.at("weight").get_to(weight_);
+}
+
+Json PolicyGradient::save() const {
+  return {{"policy", policy_->save()}, {"baseline", baseline_.save()}};
+}
+
+void PolicyGradient::load(const Json& json) {
+  policy_->load(json.at("policy"));
+  baseline_.load(json.at("baseline"));
 }
 
 }  // namespace espalier

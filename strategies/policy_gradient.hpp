@@ -24,6 +24,10 @@ class Baseline {
   /// Not when empty().
   double value() const { return sum_ / weight_; }
 
+  /// For snapshots, as Policy.
+  Json save() const;
+  void load(const Json& json);
+
  private:
   double momentum_, sum_ = 0, weight_ = 0;
 };
@@ -73,6 +77,10 @@ class PolicyGradient {
 
   /// Learns from a batch of one or more.
   void update(std::span<const PolicyExperience> batch);
+
+  /// Policy and baseline, for snapshots, as Policy.
+  Json save() const;
+  void load(const Json& json);
 
  private:
   void step(std::span<const PolicyExperience> batch, double baseline);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +25,15 @@ struct Screen {
   std::optional<Direction> direction = std::nullopt;
 };
 
+class SharedTraining;
+
+/// How work in ask() is done that takes long.
+struct LongWork {
+  std::filesystem::path directory = {};       ///< where it may be kept meanwhile; empty: nowhere
+  std::function<bool()> stop_requested = {};  ///< polled; when true, ask() gives up, empty
+  bool progress = false;                      ///< whether it is shown
+};
+
 /// What a strategy is made from.
 struct RunContext {
   std::shared_ptr<const SearchSpace> space;
@@ -34,6 +44,13 @@ struct RunContext {
   /// Makes the screen for a metric. Throws ConfigError for a metric that it does not know. Empty
   /// when the run has no screens.
   std::function<Screen(const std::string& metric)> screen = {};
+  /// What is known of an architecture's metrics without an evaluation: those of its network. The
+  /// others are NaN. Throws UnsupportedError as the metrics do. Empty when there are none.
+  std::function<Metrics(const Architecture&)> known_metrics = {};
+  /// The weights that evaluations use, where the strategy is to train them. It calls begin() when
+  /// it is made. They change while no candidate is in flight only, so that workers do not matter.
+  std::shared_ptr<SharedTraining> shared_training = {};
+  LongWork long_work = {};
 };
 
 }  // namespace espalier

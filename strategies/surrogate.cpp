@@ -243,9 +243,8 @@ std::vector<Individual> Surrogate::best(std::size_t count) const {
 Json Surrogate::save() const {
   Json json = Json::array();
   for (const Told& told : told_) {
-    const Individual& individual = told.individual;
-    json.push_back({individual.trial_id, individual.architecture.choices, individual.violation,
-                    individual.cost, individual.costs, told.bounded});
+    json.push_back(to_json(told.individual));
+    json.back().push_back(told.bounded);
   }
   return json;
 }
@@ -254,11 +253,7 @@ void Surrogate::load(const Json& json) {
   told_.clear();
   for (const Json& entry : json) {
     Told& told = told_.emplace_back();
-    entry.at(0).get_to(told.individual.trial_id);
-    entry.at(1).get_to(told.individual.architecture.choices);
-    entry.at(2).get_to(told.individual.violation);
-    entry.at(3).get_to(told.individual.cost);
-    entry.at(4).get_to(told.individual.costs);
+    told.individual = individual_from_json(entry);
     entry.at(5).get_to(told.bounded);
   }
 }

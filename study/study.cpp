@@ -27,6 +27,7 @@
 #include "study/metric_layout.hpp"
 #include "study/store.hpp"
 #include "study/worker_pool.hpp"
+#include "training/shared_training.hpp"
 #include "training/threads.hpp"
 
 namespace espalier {
@@ -220,7 +221,17 @@ struct Study::Implementation {
         .goals = layout.goals(),
         .rng = Rng(options.seed).fork("strategy"),
         .screen = [this](const std::string& metric) { return make_screen(metric); },
+        .known_metrics = [this](const Architecture& a) { return known_metrics(a); },
+        .shared_training = evaluator->shared_training(),
+        .long_work = {.directory = options.directory.empty() ? std::filesystem::path()
+                                                             : checkpoints() / "strategy",
+                      .stop_requested = options.stop_requested,
+                      .progress = options.progress},
     });
+    const std::shared_ptr<SharedTraining> training = evaluator->shared_training();
+    require(!training || training->begun(), "/strategy",
+            "does not train the shared weights; take a strategy that does, such as \"enas\" or "
+            "\"cars\", or another \"rule\" in the evaluator's \"train\"");
   }
 
   // --- Network metrics and screens
@@ -239,6 +250,14 @@ struct Study::Implementation {
     if (cache.size() >= (std::size_t{1} << 20)) cache.clear();
     cache.emplace(network.architecture(), values);
     return values;
+  }
+
+  Metrics known_metrics(const Architecture& a) {
+    const std::vector<double> none(evaluator->metrics().size(),
+                                   std::numeric_limits<double>::quiet_NaN());
+    std::vector<double> values = layout.arrange(none, network_values(Network(*space, a)));
+    values.resize(layout.search_table()->size());
+    return Metrics(layout.search_table(), std::move(values));
   }
 
   // Whether the network metrics alone say that an architecture breaks a constraint, or that its
@@ -434,7 +453,8 @@ struct Study::Implementation {
     }
   }
 
-  void replay() {
+  // False when it was stopped.
+  bool replay() {
     const std::vector<AskRecord> asks = store->asked();
     std::vector<TellRecord> told = store->told();
     if (!told.empty()) elapsed_before = told.back().timing.elapsed;
@@ -466,6 +486,12 @@ struct Study::Implementation {
       tell_up_to(first.tells_before);
       std::vector<Candidate> proposed;
       if (asked >= skipped_asks) proposed = strategy->ask(first.max_count);
+      if (proposed.empty() && asked >= skipped_asks && stopping()) {
+        for (std::uint64_t id = trials.size(); id < recorded.size(); ++id) {
+          trials.push_back(std::move(recorded[id]));
+        }
+        return false;
+      }
       for (std::size_t i = 0; asked < asks.size(); ++i) {
         const AskRecord& record = asks[asked];
         if (record.tells_before != first.tells_before || record.max_count != first.max_count) break;
@@ -481,6 +507,7 @@ struct Study::Implementation {
       in_flight.push_back({.candidate = asks[id].candidate});
     }
     best_note += trials.empty() ? "" : fmt::format(" (resumed after {})", trials.size());
+    return true;
   }
 
   [[noreturn]] void throw_mismatch(const Candidate& recorded, const Candidate* proposed) const {
@@ -549,7 +576,10 @@ struct Study::Implementation {
     while (in_flight.size() < options.batch && may_ask()) {
       const std::uint64_t max_count = options.batch - in_flight.size();
       std::vector<Candidate> candidates = strategy->ask(max_count);
-      if (candidates.empty()) break;
+      if (candidates.empty()) {
+        interrupted = interrupted || stopping();  // it may have given up
+        break;
+      }
       check(candidates, max_count);
       for (Candidate& candidate : candidates) {
         if (store) store->add_asked(candidate, trials.size(), max_count);
@@ -625,7 +655,11 @@ struct Study::Implementation {
     timed = store || options.budget.minutes;
     const TorchThreads threads(options.threads_per_trial);
     if (store) {
-      replay();
+      interrupted = !replay();
+      if (interrupted) {
+        store.reset();
+        return std::move(trials);
+      }
       record(meta);
     }
     started = last_commit = Clock::now();

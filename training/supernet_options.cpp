@@ -10,14 +10,22 @@ OptionTable<SupernetOptions> supernet_option_table() {
   table.add(
       "rule", &S::rule,
       "which architectures learn in a step: one at random (uniform), every option once "
-      "(fair), the largest, the smallest and some at random (sandwich), or the largest, then more "
-      "and more of the others (progressive)",
+      "(fair), the largest, the smallest and some at random (sandwich), each of which is the best "
+      "or the worst of several of as many macs (attentive), the largest, then more and more of the "
+      "others (progressive), or those that the strategy says (strategy)",
       named<RuleKind>({{"uniform", RuleKind::uniform},
                        {"fair", RuleKind::fair},
                        {"sandwich", RuleKind::sandwich},
-                       {"progressive", RuleKind::progressive}}));
+                       {"attentive", RuleKind::attentive},
+                       {"progressive", RuleKind::progressive},
+                       {"strategy", RuleKind::strategy}}));
   table.add("random_architectures", &S::random_architectures,
-            "rule sandwich: architectures at random in each step", between(0, 1000));
+            "rules sandwich and attentive: architectures at random in each step", between(0, 1000));
+  table.add("attention", &S::attention,
+            "rule attentive: whether the candidate of the lowest loss learns, or of the highest",
+            named<Attention>({{"best_up", Attention::best_up}, {"worst_up", Attention::worst_up}}));
+  table.add("candidates", &S::candidates,
+            "rule attentive: candidates for each architecture at random", between(2, 1000));
   const auto split =
       OptionTable<SplitOptions>("several supernets for parts of the space (few-shot)")
           .add("by", &SplitOptions::by,
@@ -58,12 +66,22 @@ OptionTable<SupernetOptions> supernet_option_table() {
   table.add("split", &S::split, "several supernets for parts of the space", split);
   table.beside(&S::train, train_option_table());
   table.check([](const S& options) {
-    if (options.rule != RuleKind::sandwich &&
+    const bool attentive = options.rule == RuleKind::attentive;
+    if (options.rule != RuleKind::sandwich && !attentive &&
         options.random_architectures != S().random_architectures) {
-      throw ConfigError("/random_architectures", "is only for the rule sandwich; leave it out");
+      throw ConfigError("/random_architectures",
+                        "is only for the rules sandwich and attentive; leave it out");
     }
-    if (options.split.by != SplitKind::none && options.rule == RuleKind::progressive) {
-      throw ConfigError("/split", "the rule progressive cannot be split; take another one");
+    if (!attentive && options.attention != S().attention) {
+      throw ConfigError("/attention", "is only for the rule attentive; leave it out");
+    }
+    if (!attentive && options.candidates != S().candidates) {
+      throw ConfigError("/candidates", "is only for the rule attentive; leave it out");
+    }
+    if (options.split.by != SplitKind::none &&
+        (options.rule == RuleKind::progressive || options.rule == RuleKind::strategy)) {
+      throw ConfigError("/split",
+                        "the rules progressive and strategy cannot be split; take another one");
     }
     if (options.train.patience > 0) {
       throw ConfigError("/patience", "a supernet is not validated; write 0");

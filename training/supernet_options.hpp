@@ -8,8 +8,12 @@
 
 namespace espalier {
 
-/// Which architectures learn in a step: see SupernetRule.
-enum class RuleKind { uniform, fair, sandwich, progressive };
+/// Which architectures learn in a step: see SupernetRule; with `strategy`, those that a strategy
+/// says, see SharedTraining.
+enum class RuleKind { uniform, fair, sandwich, attentive, progressive, strategy };
+
+/// Which of several architectures learns: the one of the lowest loss, or of the highest.
+enum class Attention { best_up, worst_up };
 
 /// How a supernet is split into several, see SharedWeights.
 enum class SplitKind { none, decision, gradient_matching };
@@ -27,7 +31,9 @@ struct SupernetOptions {
   /// Without patience and validate_every: a supernet is not validated.
   TrainOptions train = {};
   RuleKind rule = RuleKind::uniform;
-  int random_architectures = 2;  ///< of sandwich, in each step, >= 0
+  int random_architectures = 2;              ///< of sandwich and attentive, in each step, >= 0
+  Attention attention = Attention::best_up;  ///< of attentive
+  int candidates = 3;                        ///< of attentive, for each of its architectures, >= 2
   SplitOptions split = {};
 };
 OptionTable<SupernetOptions> supernet_option_table();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <stdexcept>
 #include <utility>
 
 #include "core/error.hpp"
@@ -31,6 +32,10 @@ SupernetRule::SupernetRule(std::shared_ptr<const SearchSpace> space, const Super
                         most_choices_, space_->decisions()[d].name, counts[d]));
       }
       return;
+    case RuleKind::attentive:
+      // A fixed seed: what is drawn below is a sample of the space, not a part of the training.
+      by_macs_ = std::make_shared<const MacsConditionedSampler>(space_, Rng(0));
+      [[fallthrough]];
     case RuleKind::sandwich:
       largest_ = largest_architecture(*space_);
       smallest_ = smallest_architecture(*space_);
@@ -38,6 +43,8 @@ SupernetRule::SupernetRule(std::shared_ptr<const SearchSpace> space, const Super
     case RuleKind::progressive:
       phases_ = shrinking_phases(*space_, options_.train.epochs);
       return;
+    case RuleKind::strategy:
+      throw std::logic_error("a strategy says which architectures learn");
   }
 }
 
@@ -57,12 +64,24 @@ std::vector<SupernetPass> SupernetRule::passes(Rng rng, std::size_t phase) const
         result.push_back({.architecture = sample_uniform(*space_, rng), .lesson = Lesson::first});
       }
       break;
+    case RuleKind::attentive:
+      result.push_back({.architecture = largest_});
+      result.push_back({.architecture = smallest_, .lesson = Lesson::first});
+      for (int i = 0; i < options_.random_architectures; ++i) {
+        result.push_back(
+            {.architecture = {},
+             .lesson = Lesson::first,
+             .candidates = by_macs_->draw(static_cast<std::size_t>(options_.candidates), rng)});
+      }
+      break;
     case RuleKind::progressive:
       for (int i = 0; i < phases_[phase].architectures; ++i) {
         result.push_back(
             {.architecture = sample_open(*space_, phases_[phase], rng),
              .lesson = phases_[phase].distilled ? Lesson::labels_and_teacher : Lesson::labels});
       }
+      break;
+    case RuleKind::strategy:
       break;
   }
   return result;

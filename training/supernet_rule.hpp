@@ -6,6 +6,7 @@
 
 #include "core/rng.hpp"
 #include "search_spaces/search_space.hpp"
+#include "training/attentive_sampling.hpp"
 #include "training/progressive_shrinking.hpp"
 #include "training/supernet_options.hpp"
 
@@ -17,8 +18,10 @@ enum class Lesson { labels, first, labels_and_teacher };
 
 /// One architecture's part in a step.
 struct SupernetPass {
-  Architecture architecture;
+  Architecture architecture;  ///< empty where it is one of the candidates
   Lesson lesson = Lesson::labels;
+  /// That of the lowest loss (`best_up`) or the highest (`worst_up`) on the step's images learns.
+  std::vector<Architecture> candidates = {};
 };
 
 /// Draws the architectures of each step; their gradients are summed up before the weights change.
@@ -42,6 +45,12 @@ struct SupernetPass {
 /// learning rates are those of every training here.
 /// Test: TrainSupernet.SandwichTeachesByTheLargestArchitecture.
 ///
+/// `attentive`: as `sandwich`, but each architecture at random is that of `candidates` of as many
+/// MACs, see MacsConditionedSampler, whose loss on the step's images is the lowest (best_up) or the
+/// highest (worst_up). Source: Wang et al., "AttentiveNAS", CVPR 2021, arXiv 2011.09011, sections
+/// 3.2 and 4 (loss on the batch as the performance).
+/// Test: TrainSupernet.AttentiveSamplingTeachesTheBestOfItsCandidates.
+///
 /// `progressive`: the phases of shrinking_phases(); in all but the first, architectures learn the
 /// labels and, with the same weight, the outputs of the network that the first phase left, which
 /// stays as it is and normalizes by the statistics of each batch. Source: Cai et al., as there.
@@ -50,9 +59,9 @@ struct SupernetPass {
 /// Test: TrainSupernet.ProgressiveShrinkingTeachesByTheFirstPhase.
 class SupernetRule {
  public:
-  /// Throws UnsupportedError for strict fairness in a space with constraints, or where a decision's
-  /// number of choices does not divide the largest one, naming the decision, and as
-  /// shrinking_phases().
+  /// Not for `strategy`, which has no rule. Throws UnsupportedError for strict fairness in a space
+  /// with constraints, or where a decision's number of choices does not divide the largest one,
+  /// naming the decision, and as shrinking_phases().
   SupernetRule(std::shared_ptr<const SearchSpace> space, const SupernetOptions& options);
 
   /// Never empty; the first one learns the labels. `phase` is one of phases().
@@ -69,6 +78,7 @@ class SupernetRule {
   SupernetOptions options_;
   std::uint32_t most_choices_ = 1;
   Architecture largest_, smallest_;
+  std::shared_ptr<const MacsConditionedSampler> by_macs_;  // of `attentive`
   std::vector<ShrinkingPhase> phases_;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <utility>
@@ -18,17 +19,6 @@
 
 namespace espalier {
 namespace {
-
-// What a checkpoint must agree with.
-Json identity(const SearchSpace& space, const SupernetOptions& options) {
-  Json decisions = Json::object();
-  for (const Decision& d : space.decisions()) decisions[d.name] = d.options;
-  const Json written = supernet_option_table().write(options);
-  return {{"decisions", std::move(decisions)},
-          {"largest", fingerprint(space.build(largest_architecture(space))).to_string()},
-          {"rule", written["rule"]},
-          {"random_architectures", written["random_architectures"]}};
-}
 
 // The file of a phase beside the one of the whole training.
 std::filesystem::path phase_file(const std::filesystem::path& checkpoint, std::size_t phase) {
@@ -62,10 +52,10 @@ class SupernetTraining {
     Learned learned;
     at::Tensor first;
     for (const SupernetPass& pass : rule_.passes(step.rng(), training.phase)) {
-      const Architecture& a = pass.architecture;
+      const Architecture a = pass.candidates.empty() ? pass.architecture : chosen(pass, step);
       const Batch batch = step.batch({input[1].at(a.choices), input[2].at(a.choices)});
       const at::Tensor logits = supernet_.forward(batch.images, a);
-      const at::Tensor loss = loss_of(pass, logits, batch, first, step, training);
+      const at::Tensor loss = loss_of(a, pass.lesson, logits, batch, first, step, training);
       const double value = step.value(loss, [&] { return space_->to_string(a); });
       loss.backward();
       if (first.defined()) continue;
@@ -76,16 +66,32 @@ class SupernetTraining {
   }
 
  private:
-  at::Tensor loss_of(const SupernetPass& pass, const at::Tensor& logits, const Batch& batch,
-                     const at::Tensor& first, const TrainStep& step,
+  // Of the candidates, the one whose loss on the step's images is the lowest, or the highest.
+  Architecture chosen(const SupernetPass& pass, const TrainStep& step) const {
+    const at::NoGradGuard no_grad;
+    const Shape& input = graph_.node(graph_.input()).shape;
+    const double sign = options_.attention == Attention::best_up ? 1 : -1;
+    std::vector<double> costs;
+    for (const Architecture& a : pass.candidates) {
+      const Batch batch = step.batch({input[1].at(a.choices), input[2].at(a.choices)});
+      const at::Tensor logits = supernet_.forward(batch.images, a);
+      costs.push_back(
+          sign * step.value(cross_entropy(logits, batch.labels, options_.train.label_smoothing),
+                            [&] { return space_->to_string(a); }));
+    }
+    return pass
+        .candidates[static_cast<std::size_t>(std::ranges::min_element(costs) - costs.begin())];
+  }
+
+  at::Tensor loss_of(const Architecture& a, Lesson lesson, const at::Tensor& logits,
+                     const Batch& batch, const at::Tensor& first, const TrainStep& step,
                      const PhaseTraining& training) const {
-    if (pass.lesson == Lesson::first) return distillation_loss(logits, first);
+    if (lesson == Lesson::first) return distillation_loss(logits, first);
     const at::Tensor loss = cross_entropy(logits, batch.labels, options_.train.label_smoothing);
-    if (pass.lesson == Lesson::labels) return loss;
+    if (lesson == Lesson::labels) return loss;
     const at::NoGradGuard no_grad;
     training.teacher->seed(step.rng().fork("teacher"));
-    const at::Tensor said =
-        training.teacher->forward(batch.images, rule_.teacher_of(pass.architecture));
+    const at::Tensor said = training.teacher->forward(batch.images, rule_.teacher_of(a));
     const at::AutoGradMode grad(true);
     return loss + distillation_loss(logits, said);
   }
@@ -144,6 +150,21 @@ TrainResult train_in_phases(Supernet& supernet, SupernetTraining& training, cons
 
 }  // namespace
 
+Json supernet_identity(const SearchSpace& space, const SupernetOptions& options) {
+  Json decisions = Json::object();
+  for (const Decision& d : space.decisions()) decisions[d.name] = d.options;
+  const Json written = supernet_option_table().write(options);
+  Json result = {{"decisions", std::move(decisions)},
+                 {"largest", fingerprint(space.build(largest_architecture(space))).to_string()},
+                 {"rule", written["rule"]},
+                 {"random_architectures", written["random_architectures"]}};
+  if (options.rule == RuleKind::attentive) {
+    result["attention"] = written["attention"];
+    result["candidates"] = written["candidates"];
+  }
+  return result;
+}
+
 TrainResult train_supernet(Supernet& supernet, const std::shared_ptr<const SearchSpace>& space,
                            const Dataset& data, const SupernetOptions& options, const Rng& rng,
                            const TrainRun& run) {
@@ -151,7 +172,7 @@ TrainResult train_supernet(Supernet& supernet, const std::shared_ptr<const Searc
   require_fit(graph.node(graph.input()).shape, graph.node(graph.output()).shape, data);
   supernet_option_table().validate(options);
   SupernetTraining training(supernet, space, options);
-  const Json of_checkpoint = identity(*space, options);
+  const Json of_checkpoint = supernet_identity(*space, options);
   if (!training.rule().phases().empty()) {
     return train_in_phases(supernet, training, of_checkpoint, data, options, rng, run);
   }

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "core/json_fwd.hpp"
 #include "core/rng.hpp"
 #include "search_spaces/search_space.hpp"
 #include "training/dataset.hpp"
@@ -29,5 +30,8 @@ class Supernet;
 TrainResult train_supernet(Supernet& supernet, const std::shared_ptr<const SearchSpace>& space,
                            const Dataset& data, const SupernetOptions& options, const Rng& rng,
                            const TrainRun& run = {});
+
+/// What a checkpoint of the training of shared weights must agree with.
+Json supernet_identity(const SearchSpace& space, const SupernetOptions& options);
 
 }  // namespace espalier

@@ -17,12 +17,9 @@ bool is_layer(const Op& op) {
 }
 
 at::Tensor normal_numbers(at::IntArrayRef sizes, double deviation, Rng& rng) {
-  const at::Tensor numbers = torch::empty(sizes, torch::kFloat);
-  float* values = numbers.data_ptr<float>();
-  for (std::int64_t i = 0; i < numbers.numel(); ++i) {
-    values[i] = static_cast<float>(deviation * rng.normal());
-  }
-  return numbers;
+  at::Tensor numbers = torch::empty(sizes, torch::kDouble);
+  rng.fill_normal({numbers.data_ptr<double>(), static_cast<std::size_t>(numbers.numel())});
+  return numbers.mul_(deviation).to(torch::kFloat);
 }
 
 double deviation_of(const at::Tensor& weight, Deviation deviation) {

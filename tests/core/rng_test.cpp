@@ -165,6 +165,16 @@ TEST(RngTest, NormalHasTheMomentsOfTheNormalDistribution) {
 }
 
 // The distribution function is the oracle: Phi(quantile(p)) = p.
+TEST(RngTest, FillNormalIsAsManyCallsOfNormal) {
+  for (const std::size_t count : {0u, 1u, 255u, 256u, 257u, 5000u}) {
+    Rng at_once(7), one_by_one(7);
+    std::vector<double> values(count);
+    at_once.fill_normal(values);
+    for (const double value : values) EXPECT_EQ(value, one_by_one.normal());
+    EXPECT_EQ(at_once, one_by_one);
+  }
+}
+
 TEST(RngTest, NormalQuantileInvertsTheDistributionFunction) {
   const auto distribution = [](double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); };
   for (int exponent = -300; exponent <= -1; ++exponent) {

@@ -7,6 +7,7 @@
 #include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/evaluators/toy_space.hpp"
+#include "tests/strategies/fake_training.hpp"
 
 namespace espalier {
 namespace {
@@ -28,7 +29,9 @@ class Fake : public Evaluator {
     return {static_cast<double>(candidate.trial_id), rng.uniform()};
   }
   bool thread_safe() const override { return safe_; }
+  std::shared_ptr<SharedTraining> shared_training() override { return training; }
 
+  std::shared_ptr<SharedTraining> training;
   std::filesystem::path directory;
   std::uint64_t prepared_with = 0;
 
@@ -49,6 +52,13 @@ struct Two {
   std::vector<Fake*> members;
   std::unique_ptr<CompositeEvaluator> evaluator;
 };
+
+TEST(CompositeEvaluator, HasTheWeightsOfItsMember) {
+  Two two("a", "b");
+  EXPECT_EQ(two.evaluator->shared_training(), nullptr);
+  two.members[1]->training = std::make_shared<FakeTraining>(1);
+  EXPECT_EQ(two.evaluator->shared_training(), two.members[1]->training);
+}
 
 TEST(CompositeEvaluator, JoinsItsMembers) {
   const auto space = toy_space();

@@ -12,6 +12,7 @@
 #include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/evaluators/toy_space.hpp"
+#include "training/shared_training.hpp"
 #include "training/shared_weights.hpp"
 #include "training/trainer.hpp"
 
@@ -118,6 +119,34 @@ TEST(OneShot, AnInterruptedTrainingGoesOnAlike) {
               HasSubstr("call prepare() first"));
   second.prepare({.directory = directory.path(), .rng = Rng(3), .stop_requested = {}});
   EXPECT_EQ(evaluate(whole, *context.space, a), evaluate(second, *context.space, a));
+}
+
+TEST(OneShot, AccuraciesFollowWhatAStrategyTrains) {
+  const EvaluatorContext context = toy_context();
+  OneShotOptions options = options_of(3);
+  EXPECT_EQ(OneShotEvaluator(context, options).shared_training(), nullptr);
+  options.supernet.rule = RuleKind::strategy;
+  OneShotEvaluator evaluator(context, options);
+  const auto training = evaluator.shared_training();
+  ASSERT_NE(training, nullptr);
+  const PrepareContext prepare{.directory = {}, .rng = Rng(3), .stop_requested = {}};
+  EXPECT_THAT(throws<ConfigError>([&] { evaluator.prepare(prepare); }),
+              testing::StartsWith("/evaluator/train/rule: no strategy trains the shared weights"));
+  training->begin(Rng(1));
+  evaluator.prepare(prepare);
+  EXPECT_EQ(training->trained_epochs(), 0);
+  const Architecture a = largest_architecture(*context.space);
+  std::set<double> seen;
+  for (int epoch = 0; epoch <= 3; ++epoch) {
+    const double accuracy = evaluate(evaluator, *context.space, a)[0];
+    GraphModule module = evaluator.weights().extract(a);
+    recalibrate_batch_norms(module, *context.data, options.recalibration,
+                            Rng(3).fork("recalibration"));
+    EXPECT_EQ(accuracy, evaluate(module, *context.data, Split::valid).accuracy);
+    seen.insert(accuracy);
+    training->train(1, [&](Rng) { return std::vector{a}; }, {});
+  }
+  EXPECT_GT(seen.size(), 2u);
 }
 
 TEST(OneShot, RefusesWhatCannotShareWeights) {

@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 #include "tests/core/throws.hpp"
+#include "tests/strategies/fake_training.hpp"
 #include "tests/strategies/toy_search.hpp"
 
 namespace espalier {
@@ -12,17 +13,19 @@ namespace {
 
 TEST(StrategyRegistry, MakesEveryStrategyFromItsSample) {
   const StrategyRegistry registry = strategy_registry();
-  EXPECT_THAT(
-      registry.names(),
-      testing::ElementsAre("random", "regularized_evolution", "mu_plus_lambda", "nsga2", "nsga3",
-                           "moead", "local_search", "simulated_annealing", "bayesian", "smac",
-                           "bananas", "npenas", "brp_nas", "gates_evolution", "nao", "semi_nas",
-                           "linas", "tpe", "reinforce", "ppo", "q_learning", "ddpg",
-                           "successive_halving", "hyperband", "asha", "bohb", "median_stopping"));
+  EXPECT_THAT(registry.names(),
+              testing::ElementsAre(
+                  "random", "regularized_evolution", "mu_plus_lambda", "nsga2", "nsga3", "moead",
+                  "local_search", "simulated_annealing", "bayesian", "smac", "bananas", "npenas",
+                  "brp_nas", "gates_evolution", "nao", "semi_nas", "linas", "tpe", "reinforce",
+                  "ppo", "q_learning", "ddpg", "enas", "cars", "successive_halving", "hyperband",
+                  "asha", "bohb", "median_stopping", "curve_stopping"));
   for (const std::string& name : registry.names()) {
-    const auto strategy =
-        registry.create(registry.sample(name), "/strategy",
-                        test_context(std::make_shared<OrdinalSpace>(test_space({3, 3}))));
+    const auto space = std::make_shared<OrdinalSpace>(test_space({3, 3}));
+    const bool shares = name == "enas" || name == "cars";
+    const auto strategy = registry.create(
+        registry.sample(name), "/strategy",
+        shares ? sharing_context(space, std::make_shared<FakeTraining>(20)) : test_context(space));
     EXPECT_EQ(drive(*strategy, 5).size(), 5u) << name;
   }
 }

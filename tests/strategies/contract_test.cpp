@@ -4,7 +4,10 @@
 #include "strategies/bayesian.hpp"
 #include "strategies/bohb.hpp"
 #include "strategies/brackets.hpp"
+#include "strategies/cars.hpp"
+#include "strategies/curve_stopping.hpp"
 #include "strategies/ddpg.hpp"
+#include "strategies/enas.hpp"
 #include "strategies/evolution.hpp"
 #include "strategies/local_search.hpp"
 #include "strategies/median_stopping.hpp"
@@ -18,6 +21,7 @@
 #include "strategies/reinforce.hpp"
 #include "strategies/simulated_annealing.hpp"
 #include "strategies/tpe.hpp"
+#include "tests/strategies/fake_training.hpp"
 
 namespace espalier {
 namespace {
@@ -130,11 +134,56 @@ std::unique_ptr<Strategy> small_ddpg(const RunContext& context) {
   ordinal.space = std::make_shared<OrdinalSpace>(context.space);
   return std::make_unique<Ddpg>(ordinal, options);
 }
+// Of strategies that train shared weights, with weights that know what is planted.
+template <class S, class Options>
+std::unique_ptr<Strategy> with_weights(const RunContext& context, const Options& options) {
+  RunContext sharing = context;
+  const auto training = std::make_shared<FakeTraining>(1000);
+  training->accuracy = [](const Architecture& a, int) {
+    return planted_trial({.architecture = a}).metrics[0];
+  };
+  sharing.shared_training = training;
+  // The contract's metrics, under the name that these strategies need.
+  static const auto table = std::make_shared<const MetricTable>(
+      std::vector<MetricInfo>{{"accuracy", "%", Direction::maximize}, {"size"}});
+  std::vector<Objective> objectives{{"accuracy", Direction::maximize}};
+  if (context.goals.size() > 1) objectives.push_back({"size", Direction::minimize});
+  sharing.goals = Goals(*table, objectives);
+  sharing.known_metrics = [](const Architecture& a) {
+    return Metrics(table, {0, complete_trial({.architecture = a}).metrics[1]});
+  };
+  return std::make_unique<S>(sharing, options);
+}
+
+std::unique_ptr<Strategy> small_enas(const RunContext& context) {
+  EnasOptions options;
+  options.hidden = 8;
+  options.updates = 5;
+  options.candidates = 5;
+  options.learning_rate = 0.02;
+  return with_weights<Enas>(context, options);
+}
+
+std::unique_ptr<Strategy> small_cars(const RunContext& context) {
+  CarsOptions options;
+  options.population = 10;
+  options.warmup = options.epochs = 1;
+  return with_weights<Cars>(context, options);
+}
+
 // Of strategies that begin at lower fidelities.
 template <class Options>
 Options down_to(double min_fidelity) {
   Options options;
   options.min_fidelity = min_fidelity;
+  return options;
+}
+
+CurveStoppingOptions curve_stopping_options() {
+  CurveStoppingOptions options;
+  options.parts = 4;
+  options.min_parts = 2;
+  options.curve = {.walkers = 98, .burn_in = 2, .samples = 2};
   return options;
 }
 
@@ -186,6 +235,11 @@ INSTANTIATE_TEST_SUITE_P(
         StrategyCase{"linas", function(linas, guided_options<LinasOptions>()), one_goal(), 150},
         StrategyCase{"linas_two_goals", function(linas, guided_options<LinasOptions>()),
                      two_goals(), 150},
+        StrategyCase{"enas", small_enas},
+        StrategyCase{"enas_two_goals", small_enas, two_goals(), 0},
+        // Every second evaluation is of one that lives already.
+        StrategyCase{"cars", small_cars, one_goal(), 600, 0.5},
+        StrategyCase{"cars_two_goals", small_cars, two_goals(), 0},
         StrategyCase{"reinforce", function(reinforce, reinforce_options(PolicyKind::lstm))},
         StrategyCase{"reinforce_two_goals",
                      function(reinforce, reinforce_options(PolicyKind::lstm)), two_goals()},
@@ -218,6 +272,10 @@ INSTANTIATE_TEST_SUITE_P(
         StrategyCase{"asha_two_goals", maker<Asha>(AshaOptions()), two_goals(), 30, 0.5},
         StrategyCase{"bohb", maker<Bohb>(BohbOptions()), one_goal(), 150},
         StrategyCase{"bohb_two_goals", maker<Bohb>(BohbOptions()), two_goals(), 150},
+        StrategyCase{"curve_stopping", maker<CurveStopping>(curve_stopping_options()), one_goal(),
+                     0},
+        StrategyCase{"curve_stopping_two_goals", maker<CurveStopping>(curve_stopping_options()),
+                     two_goals(), 0},
         StrategyCase{"median_stopping", maker<MedianStopping>(MedianStoppingOptions()), one_goal(),
                      30, 0.2},
         StrategyCase{"median_stopping_two_goals", maker<MedianStopping>(MedianStoppingOptions()),

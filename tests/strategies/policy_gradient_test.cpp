@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/json.hpp"
 #include "tests/strategies/toy_search.hpp"
 
 namespace espalier {
@@ -120,6 +121,18 @@ TEST(PolicyGradient, TheBaselineIsThatOfEarlierRewards) {
   better[0].reward = 6;
   learner.update(better);
   EXPECT_GT(learner.policy().parameters()[1], 0);
+}
+
+TEST(PolicyGradient, ASnapshotGoesOnAlike) {
+  const PolicyGradientOptions options{.learning_rate = 0.1, .momentum = 0.5};
+  PolicyGradient first(policy(), options), second(policy(), options);
+  first.update(batch());
+  second.load(Json::parse(first.save().dump()));
+  EXPECT_EQ(first.baseline().value(), second.baseline().value());
+  first.update(batch());
+  second.update(batch());
+  const Architecture a{{0, 3, 1}};
+  EXPECT_EQ(first.policy().recall(a).log_probs, second.policy().recall(a).log_probs);
 }
 
 }  // namespace

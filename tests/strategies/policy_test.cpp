@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "core/json.hpp"
 #include "tests/strategies/subset_space.hpp"
 #include "tests/strategies/toy_search.hpp"
 
@@ -120,6 +121,54 @@ INSTANTIATE_TEST_SUITE_P(All, AnyPolicy, testing::Values(PolicyKind::independent
                          [](const auto& test) {
                            return test.param == PolicyKind::lstm ? "lstm" : "independent";
                          });
+
+TEST_P(AnyPolicy, ASnapshotGoesOnAlike) {
+  const auto first = make(), second = make();
+  const Architecture a{{2, 0, 4, 1}};
+  const std::vector<double> ones(4, 1.0), zeros(4, 0.0);
+  const auto step = [&](Policy& policy) {
+    policy.add_gradient(a, ones, zeros);
+    policy.ascend(0.1);
+  };
+  step(*first);
+  second->load(Json::parse(first->save().dump()));
+  step(*first);
+  step(*second);
+  EXPECT_EQ(first->recall(a).log_probs, second->recall(a).log_probs);
+  EXPECT_THROW(second->load(Json::object()), Json::exception);
+}
+
+TEST_P(AnyPolicy, GradientsOfLimitedLogitsAreThoseOfFiniteDifferences) {
+  const auto policy = make();
+  policy->limit_logits(0.7);
+  const Architecture a{{2, 0, 4, 1}};
+  const std::vector<double> ones(4, 1.0), halves(4, 0.5);
+  policy->add_gradient(a, ones, halves);
+  const std::vector<double> gradient(policy->gradient().begin(), policy->gradient().end());
+  const auto objective = [&] {
+    const PolicyDraw now = policy->recall(a);
+    return sum(now.log_probs) + 0.5 * sum(now.entropies);
+  };
+  for (std::size_t i = 0; i < policy->parameters().size(); ++i) {
+    double& parameter = policy->parameters()[i];
+    const double kept = parameter, step = 1e-5;
+    parameter = kept + step;
+    const double above = objective();
+    parameter = kept - step;
+    const double below = objective();
+    parameter = kept;
+    EXPECT_NEAR(gradient[i], (above - below) / (2 * step), 1e-7) << i;
+  }
+}
+
+TEST(IndependentPolicy, LimitedLogitsKeepEveryOptionLikely) {
+  IndependentPolicy policy(*test_space({2}));
+  policy.limit_logits(1.1);
+  policy.parameters()[0] = 100;
+  policy.parameters()[1] = -100;
+  const double p = std::exp(policy.recall(Architecture{{1}}).log_probs[0]);
+  EXPECT_NEAR(p, 1 / (1 + std::exp(2.2)), 1e-12);
+}
 
 TEST(IndependentPolicy, EachDecisionIsASoftmax) {
   IndependentPolicy policy(*test_space({2, 3}));

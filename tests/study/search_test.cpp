@@ -181,6 +181,57 @@ TEST_F(Search, AStoppedRunIsContinuedWhereverItStopped) {
   }
 }
 
+// Of strategies that train the weights that trials use.
+Json weight_sharing_run(const char* strategy) {
+  Json config = small_run();
+  config.erase("final");
+  config["evaluator"] = {{"type", "one_shot"},
+                         {"train", {{"rule", "strategy"}, {"epochs", 4}, {"batch_size", 16}}},
+                         {"recalibration", {{"batches", 1}, {"batch_size", 16}}}};
+  config["strategy"] = {{"type", strategy}};
+  config["budget"] = {{"trials", 30}};
+  if (std::string(strategy) == "enas") {
+    config["strategy"].update({{"hidden", 4}, {"updates", 2}, {"batch", 2}, {"candidates", 4}});
+  } else {
+    config["strategy"].update({{"population", 3}});
+  }
+  return config;
+}
+
+TEST_F(Search, AStoppedRunThatTrainsSharedWeightsIsContinuedAlike) {
+  for (const char* strategy : {"enas", "cars"}) {
+    const Json config = weight_sharing_run(strategy);
+    search(config);
+    const Results whole = read_results(out_, catalogue_);
+    EXPECT_GT(whole.trials.size(), 14u);
+    std::filesystem::remove_all(out_);
+    SearchEnd end = SearchEnd::interrupted;
+    int stops = 0;
+    for (int allowed = 0; end == SearchEnd::interrupted; allowed += 7) {
+      std::atomic<int> polls = 0;
+      end = search(config, true, [&] { return polls++ > allowed; });
+      const Results part = read_results(out_, catalogue_);
+      ASSERT_LE(part.trials.size(), whole.trials.size());
+      for (std::size_t i = 0; i < part.trials.size(); ++i) {
+        EXPECT_EQ(part.trials[i], whole.trials[i]) << strategy << " " << i;
+      }
+      ++stops;
+    }
+    EXPECT_EQ(read_results(out_, catalogue_).trials, whole.trials);
+    EXPECT_GT(stops, 4);
+    std::filesystem::remove_all(out_);
+  }
+}
+
+TEST_F(Search, SharedWeightsAndTheirStrategyGoTogether) {
+  Json config = weight_sharing_run("enas");
+  config["strategy"] = {{"type", "random"}};
+  EXPECT_THAT(config_error(config), HasSubstr("/strategy: does not train the shared weights"));
+  config = weight_sharing_run("cars");
+  config["evaluator"]["train"].erase("rule");
+  EXPECT_THAT(config_error(config), HasSubstr("/strategy: \"cars\" trains shared weights"));
+}
+
 TEST_F(Search, AContinuedRunFindsTheWeightsOfParents) {
   Json config = small_run();
   config.erase("final");
@@ -321,8 +372,9 @@ TEST_F(Search, PartsThatDoNotFitAreFoundBeforeAnythingIsWritten) {
                                               "\"latency_ms@cortex_m7\"?"));
   config = small_run();
   config["strategy"]["screen"] = {{"metrics", {"synflo"}}};
-  EXPECT_THAT(config_error(config), HasSubstr("/strategy/screen/metrics: unknown metric \"synflo\"; "
-                                              "did you mean \"synflow\"?"));
+  EXPECT_THAT(config_error(config),
+              HasSubstr("/strategy/screen/metrics: unknown metric \"synflo\"; "
+                        "did you mean \"synflow\"?"));
   config = small_run();
   config["strategy"]["initial"] = {"nonsense"};
   EXPECT_THAT(config_error(config), HasSubstr("/strategy/initial/0"));

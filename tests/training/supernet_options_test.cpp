@@ -31,10 +31,18 @@ TEST(SupernetOptionsTest, ChecksOfTheTrainingAndOfTheWholeAreMade) {
               testing::StartsWith("/supernet/split/decision: name the decision"));
   EXPECT_THAT(error_of({{"split", {{"by", "gradient_matching"}, {"decision", "edge0_1"}}}}),
               testing::StartsWith("/supernet/split/decision: is only for"));
-  EXPECT_THAT(error_of({{"split", {{"by", "gradient_matching"}}}, {"rule", "progressive"}}),
-              testing::StartsWith("/supernet/split: the rule progressive cannot be split"));
-  EXPECT_THAT(error_of({{"random_architectures", 4}}),
-              testing::StartsWith("/supernet/random_architectures: is only for the rule sandwich"));
+  for (const char* rule : {"progressive", "strategy"}) {
+    EXPECT_THAT(
+        error_of({{"split", {{"by", "gradient_matching"}}}, {"rule", rule}}),
+        testing::StartsWith("/supernet/split: the rules progressive and strategy cannot be split"));
+  }
+  EXPECT_THAT(
+      error_of({{"random_architectures", 4}}),
+      testing::StartsWith("/supernet/random_architectures: is only for the rules sandwich and"));
+  EXPECT_THAT(error_of({{"rule", "sandwich"}, {"attention", "worst_up"}}),
+              testing::StartsWith("/supernet/attention: is only for the rule attentive"));
+  EXPECT_THAT(error_of({{"candidates", 9}}),
+              testing::StartsWith("/supernet/candidates: is only for the rule attentive"));
   EXPECT_THAT(error_of({{"split", {{"shared_epochs", 0.3}}}}),
               testing::StartsWith("/supernet/split/shared_epochs: is only for"));
   EXPECT_THAT(

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <stdexcept>
 
 #include "core/error.hpp"
 #include "search_spaces/catalogue.hpp"
@@ -94,6 +95,32 @@ TEST(SupernetRule, SandwichHoldsTheLargestAndTheSmallest) {
   EXPECT_EQ(passes[0].lesson, Lesson::labels);
   for (std::size_t i = 1; i < 5; ++i) EXPECT_EQ(passes[i].lesson, Lesson::first);
   EXPECT_NE(passes[2].architecture, passes[3].architecture);
+}
+
+TEST(SupernetRule, AttentiveDrawsCandidatesOfAsManyMacs) {
+  const SpaceRegistry spaces = space_registry();
+  const std::shared_ptr<const SearchSpace> space = spaces.create(spaces.sample("mobilenet_v3"), "");
+  const SupernetRule attentive(
+      space, {.rule = RuleKind::attentive, .random_architectures = 2, .candidates = 5});
+  const MacsConditionedSampler sampler(space, Rng(0));
+  const auto passes = attentive.passes(Rng(1));
+  ASSERT_EQ(passes.size(), 4u);
+  EXPECT_EQ(passes[0].architecture, largest_architecture(*space));
+  EXPECT_EQ(passes[1].architecture, smallest_architecture(*space));
+  std::set<std::size_t> ranges;
+  for (std::size_t i = 2; i < 4; ++i) {
+    EXPECT_EQ(passes[i].lesson, Lesson::first);
+    ASSERT_EQ(passes[i].candidates.size(), 5u);
+    for (const Architecture& a : passes[i].candidates) {
+      EXPECT_EQ(sampler.range_of(a), sampler.range_of(passes[i].candidates[0]));
+    }
+    ranges.insert(sampler.range_of(passes[i].candidates[0]));
+  }
+  EXPECT_EQ(ranges.size(), 2u);
+}
+
+TEST(SupernetRule, AStrategyHasNone) {
+  EXPECT_THROW(rule(make_nasbench201(), RuleKind::strategy), std::logic_error);
 }
 
 TEST(SupernetRule, StrictFairnessIsRefusedWhereItCannotBe) {

@@ -63,8 +63,8 @@ struct Trained {
 };
 
 TEST(TrainSupernet, EveryRuleTeachesArchitecturesThatShareWeights) {
-  for (const RuleKind rule :
-       {RuleKind::uniform, RuleKind::fair, RuleKind::sandwich, RuleKind::progressive}) {
+  for (const RuleKind rule : {RuleKind::uniform, RuleKind::fair, RuleKind::sandwich,
+                              RuleKind::attentive, RuleKind::progressive}) {
     SCOPED_TRACE(static_cast<int>(rule));
     Trained trained(small_space());
     const TrainResult result = trained.train(options_of(rule, 8));
@@ -78,7 +78,8 @@ TEST(TrainSupernet, EveryRuleTeachesArchitecturesThatShareWeights) {
 
 TEST(TrainSupernet, AContinuedTrainingEndsAlike) {
   const TemporaryDirectory directory;
-  for (const RuleKind rule : {RuleKind::uniform, RuleKind::sandwich, RuleKind::progressive}) {
+  for (const RuleKind rule :
+       {RuleKind::uniform, RuleKind::sandwich, RuleKind::attentive, RuleKind::progressive}) {
     const std::filesystem::path file =
         directory.path() / fmt::format("{}.safetensors", static_cast<int>(rule));
     Trained whole(small_space()), first(small_space()), second(small_space());
@@ -173,6 +174,57 @@ TEST(TrainSupernet, SandwichTeachesByTheLargestArchitecture) {
     at::Tensor expected = parameter;
     if (parameter.grad().defined()) expected = parameter - 0.05 * parameter.grad();
     EXPECT_LT((expected - trained.net.tensor(name)).abs().max().item<double>(), 1e-6) << name;
+  }
+}
+
+TEST(TrainSupernet, AttentiveSamplingTeachesTheBestOfItsCandidates) {
+  // One step by hand, in both directions.
+  for (const Attention attention : {Attention::best_up, Attention::worst_up}) {
+    Trained trained(small_space(32)), by_hand(small_space(32));
+    SupernetOptions options = options_of(RuleKind::attentive, 1);
+    options.attention = attention;
+    options.candidates = 4;
+    options.train.batch_size = 320;  // all: one step
+    options.train.momentum = 0;
+    options.train.nesterov = false;
+    options.train.weight_decay = 0;
+    options.train.schedule = ScheduleKind::constant;
+    trained.train(options);
+
+    const SplitView view = by_hand.data->view(Split::train);
+    std::vector<std::uint32_t> all(view.indices.begin(), view.indices.end());
+    Rng unused(0);
+    const Batch batch =
+        make_batch(ImageTransform(*by_hand.data, {8, 8}), *view.images, all, unused);
+    Supernet& net = by_hand.net;
+    const auto passes = SupernetRule(by_hand.space, options)
+                            .passes(Rng(1).fork("training").fork("step").fork(0).fork(0));
+    ASSERT_EQ(passes.size(), 4u);
+    const at::Tensor largest = net.forward(batch.images, passes[0].architecture);
+    const at::Tensor target = at::softmax(largest.detach(), 1);
+    at::Tensor loss = at::cross_entropy_loss(largest, batch.labels);
+    for (std::size_t i = 1; i < passes.size(); ++i) {
+      Architecture learns = passes[i].architecture;
+      EXPECT_EQ(passes[i].candidates.size(), i == 1 ? 0u : 4u);
+      std::optional<double> best;
+      for (const Architecture& candidate : passes[i].candidates) {
+        const double its =
+            at::cross_entropy_loss(net.forward(batch.images, candidate), batch.labels)
+                .item<double>();
+        if (best && (attention == Attention::best_up ? its >= *best : its <= *best)) continue;
+        best = its;
+        learns = candidate;
+      }
+      const at::Tensor logits = net.forward(batch.images, learns);
+      loss = loss - (target * at::log_softmax(logits, 1)).sum(1).mean();
+    }
+    loss.backward();
+    const at::NoGradGuard no_grad;
+    for (const auto& [name, parameter] : net.parameters()) {
+      at::Tensor expected = parameter;
+      if (parameter.grad().defined()) expected = parameter - 0.05 * parameter.grad();
+      EXPECT_LT((expected - trained.net.tensor(name)).abs().max().item<double>(), 1e-5) << name;
+    }
   }
 }
 

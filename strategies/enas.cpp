@@ -1,0 +1,134 @@
+#include "strategies/enas.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "core/error.hpp"
+#include "search_spaces/sampling.hpp"
+
+namespace espalier {
+namespace {
+
+constexpr int max_known_draws = 20;  // of one candidate
+
+void require_known(const RunContext& context) {
+  assert(context.known_metrics);
+  Rng rng(0);
+  std::optional<Metrics> known;
+  try {
+    known = context.known_metrics(sample_uniform(*context.space, rng));
+  } catch (const UnsupportedError&) {
+    return;  // another architecture may have them
+  }
+  const auto require = [&](const std::string& metric, const std::string& pointer) {
+    if (metric == "accuracy" || std::isfinite(known->at(metric))) return;
+    throw ConfigError(pointer, fmt::format("\"enas\" learns from the accuracy on batches and from "
+                                           "what is known of a network, which \"{}\" is not",
+                                           metric));
+  };
+  for (const Objective& o : context.goals.objectives()) require(o.metric, "/objectives");
+  for (const Constraint& c : context.goals.constraints()) require(c.metric, "/constraints");
+}
+
+}  // namespace
+
+OptionTable<EnasOptions> enas_option_table() {
+  using Options = EnasOptions;
+  OptionTable<Options> table("ENAS: a policy and the weights of all architectures learn in turn");
+  table
+      .add(
+          "policy", &Options::policy, "a recurrent controller, or one softmax for each decision",
+          named<PolicyKind>({{"lstm", PolicyKind::lstm}, {"independent", PolicyKind::independent}}))
+      .add("hidden", &Options::hidden, "units of the LSTM", at_least(1))
+      .add("logit_limit", &Options::logit_limit, "beyond which no logit goes", greater_than(0))
+      .add("updates", &Options::updates, "of the policy after each epoch", at_least(1))
+      .add("batch", &Options::batch, "architectures of an update", at_least(1))
+      .add("candidates", &Options::candidates, "trials after each epoch", at_least(1))
+      .add("learning_rate", &Options::learning_rate, "of Adam, for the policy", greater_than(0))
+      .add("entropy", &Options::entropy, "weight of the policy's entropy", at_least(0))
+      .add("baseline", &Options::baseline, "weight of the past in the mean reward",
+           Range{.low = 0, .high = 1, .high_open = true})
+      .add("reward", &Options::reward,
+           "the rank within an update, or the accuracy, which is the default for one objective",
+           reward_kinds());
+  return add_start_options(table);
+}
+
+Enas::Enas(const RunContext& context, const EnasOptions& options)
+    : WeightSharingSearch(context, options, "enas"),
+      options_(options),
+      reward_(options.reward.value_or(context.goals.size() == 1 ? RewardKind::value
+                                                                : RewardKind::rank)),
+      known_metrics_(context.known_metrics),
+      gradient_(
+          make_policy(options.policy, *context.space, static_cast<std::size_t>(options.hidden),
+                      context.rng.fork("parameters")),
+          {.learning_rate = options.learning_rate,
+           .entropy = options.entropy,
+           .momentum = options.baseline}) {
+  const Rewards checked(context.goals, reward_);
+  require_known(context);
+  policy().limit_logits(options.logit_limit);
+}
+
+PolicyDraw Enas::draw(Rng& rng) {
+  const Architecture a = draw_valid(
+      space(), [this](Rng& r) { return policy().draw(r).architecture; }, rng);
+  return policy().recall(a);
+}
+
+void Enas::update(const Rng& rng) {
+  Rewards rewards(goals(), reward_);
+  std::vector<PolicyExperience> experience;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(options_.batch); ++i) {
+    Rng own = rng.fork(i);
+    PolicyExperience& one = experience.emplace_back();
+    one.draw = draw(own);
+    const Architecture& a = one.draw.architecture;
+    for (DecisionId d = 0; d < a.choices.size(); ++d) one.active.push_back(space().active(a, d));
+    Trial trial;
+    trial.candidate.trial_id = i;
+    trial.candidate.architecture = a;
+    try {
+      trial.metrics = known_metrics_(a);
+      trial.metrics.set("accuracy", training().batch_accuracy(a, own.fork("images")));
+    } catch (const UnsupportedError& error) {
+      trial.state = TrialState::failed;
+      trial.error = error.what();
+    }
+    rewards.add(trial);
+  }
+  const double unit = reward_ == RewardKind::value ? 100 : 1;  // of percent
+  for (std::size_t i = 0; i < experience.size(); ++i) experience[i].reward = rewards.of(i) / unit;
+  gradient_.update(experience);
+}
+
+std::vector<Candidate> Enas::next_round(const Rng& rng) {
+  const StepArchitectures step = [this](Rng r) { return std::vector{draw(r).architecture}; };
+  if (!train(1, step)) return {};
+  for (int i = 0; i < options_.updates; ++i) {
+    if (stopping()) return {};
+    update(rng.fork("update").fork(static_cast<std::uint64_t>(i)));
+  }
+  std::vector<Candidate> round;
+  const auto add = [&](const Architecture& a) {
+    const bool known = std::ranges::find(round, a, &Candidate::architecture) != round.end();
+    if (!known) round.push_back({.architecture = a});
+    return !known;
+  };
+  while (const auto known = start().next_known()) add(*known);
+  Rng draws = rng.fork("candidates");
+  const auto one = [&]() -> std::optional<Architecture> { return draw(draws).architecture; };
+  for (int i = 0; i < options_.candidates; ++i) {
+    for (int j = 0; j < max_known_draws && !add(*start().draw_screened(one)); ++j) {
+    }
+  }
+  return round;
+}
+
+}  // namespace espalier

@@ -1,0 +1,125 @@
+#include "strategies/weight_sharing_search.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "core/error.hpp"
+#include "core/files.hpp"
+#include "core/json.hpp"
+#include "search_spaces/sampling.hpp"
+
+namespace espalier {
+namespace {
+
+constexpr const char* snapshot_name = "search.json";
+constexpr const char* weights_name = "shared.safetensors";
+
+}  // namespace
+
+WeightSharingSearch::WeightSharingSearch(const RunContext& context, const StartOptions& start,
+                                         const std::string& name)
+    : space_(context.space),
+      goals_(context.goals),
+      rng_(context.rng),
+      start_(context, start),
+      training_(context.shared_training),
+      work_(context.long_work) {
+  if (!training_) {
+    throw ConfigError("", fmt::format("\"{}\" trains shared weights, which this run's evaluator "
+                                      "does not have; take {{\"type\": \"one_shot\", \"train\": "
+                                      "{{\"rule\": \"strategy\"}}}}",
+                                      name));
+  }
+  const auto objective = std::ranges::find(goals_.objectives(), "accuracy", &Objective::metric);
+  if (objective == goals_.objectives().end()) {
+    throw ConfigError("/objectives", fmt::format("\"{}\" needs the objective \"accuracy\"", name));
+  }
+  accuracy_objective_ = static_cast<std::size_t>(objective - goals_.objectives().begin());
+  training_->begin(rng_.fork("shared weights"));
+}
+
+std::vector<Candidate> WeightSharingSearch::ask(std::size_t max_count) {
+  if (max_count == 0 || finished()) return {};
+  if (round_.empty() && told_ == next_id_) {
+    const std::vector<Candidate> candidates = next_round(rng_.fork("round").fork(rounds_));
+    if (candidates.empty()) return {};
+    ++rounds_;
+    round_.assign(candidates.begin(), candidates.end());
+  }
+  std::vector<Candidate> candidates;
+  while (candidates.size() < max_count && !round_.empty()) {
+    candidates.push_back(std::move(round_.front()));
+    candidates.back().trial_id = next_id_++;
+    round_.pop_front();
+  }
+  return candidates;
+}
+
+void WeightSharingSearch::tell(const Trial& trial) {
+  assert(trial.candidate.trial_id == told_);
+  ++told_;
+  learn(trial);
+  if (round_.empty() && told_ == next_id_) end_round(rng_.fork("end").fork(rounds_));
+}
+
+bool WeightSharingSearch::finished() const {
+  return round_.empty() && training_->trained_epochs() >= training_->epochs();
+}
+
+bool WeightSharingSearch::train(int epochs, const StepArchitectures& draw) {
+  TrainRun run{.stop_requested = work_.stop_requested};
+  if (!work_.directory.empty()) {
+    make_directories(work_.directory);
+    run.checkpoint = work_.directory / weights_name;
+  }
+  if (work_.progress) run.progress = "supernet";
+  return training_->train(epochs, draw, run);
+}
+
+bool WeightSharingSearch::save(const std::filesystem::path& directory) const {
+  Json json = {{"format", 1},   {"rounds", rounds_},      {"next_id", next_id_},
+               {"told", told_}, {"round", Json::array()}, {"state", save_state()}};
+  for (const Candidate& candidate : round_) {
+    json["round"].push_back(
+        {{"architecture", candidate.architecture.choices},
+         {"parent", candidate.parent ? Json(*candidate.parent) : Json(nullptr)}});
+  }
+  write_file_atomically(directory / snapshot_name, json.dump());
+  training_->save(directory / weights_name);
+  return true;
+}
+
+void WeightSharingSearch::load(const std::filesystem::path& directory) {
+  const std::string path = (directory / snapshot_name).string();
+  const Json json = read_json_file(path);
+  try {
+    if (json.at("format") != 1) throw IoError(path, "is a snapshot of another version");
+    json.at("rounds").get_to(rounds_);
+    json.at("next_id").get_to(next_id_);
+    json.at("told").get_to(told_);
+    round_.clear();
+    for (const Json& one : json.at("round")) {
+      Candidate& candidate = round_.emplace_back();
+      one.at("architecture").get_to(candidate.architecture.choices);
+      if (!one.at("parent").is_null()) candidate.parent = one["parent"].get<std::uint64_t>();
+    }
+    load_state(json.at("state"));
+  } catch (const Json::exception& error) {
+    throw IoError(path, std::string("is no snapshot of a search: ") + error.what());
+  }
+  training_->load(directory / weights_name);
+}
+
+Architecture draw_valid(const SearchSpace& space, const std::function<Architecture(Rng&)>& draw,
+                        Rng& rng) {
+  for (int i = 0; i < 1000; ++i) {
+    const Architecture a = draw(rng);
+    if (space.valid(a)) return space.canonical(a);
+  }
+  return sample_uniform(space, rng);
+}
+
+}  // namespace espalier

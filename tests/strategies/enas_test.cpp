@@ -1,0 +1,134 @@
+#include "strategies/enas.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "core/error.hpp"
+#include "core/stats.hpp"
+#include "tests/core/throws.hpp"
+#include "tests/strategies/fake_training.hpp"
+
+namespace espalier {
+namespace {
+
+using testing::HasSubstr;
+
+EnasOptions small() {
+  EnasOptions options;
+  options.policy = PolicyKind::independent;
+  options.learning_rate = 0.1;
+  return options;
+}
+
+double planted(const Architecture& a) { return planted_trial({.architecture = a}).metrics[0]; }
+
+// Which epochs' weights know what is planted; by the others all are alike.
+std::shared_ptr<FakeTraining> training_of(int epochs, int knows_from) {
+  auto training = std::make_shared<FakeTraining>(epochs);
+  training->accuracy = [knows_from](const Architecture& a, int trained) {
+    return trained >= knows_from ? 100.0 * planted(a) / 6 : 50.0;
+  };
+  return training;
+}
+
+void run(Enas& enas, int rounds) {
+  for (int i = 0; i < rounds; ++i) {
+    for (const Candidate& c : enas.ask(1000)) enas.tell(accuracy_trial(c, 0));
+  }
+}
+
+TEST(Enas, ThePolicyLearnsFromBatchesByTheWeightsOfItsEpoch) {
+  // What trials say does not matter, and neither do the weights of earlier epochs.
+  const auto space = test_space({5, 5, 5, 5, 5, 5});
+  const auto training = training_of(6, 3);
+  Enas enas(sharing_context(space, training), small());
+  const auto mean_of = [](const std::vector<std::vector<Architecture>>& steps, std::size_t from) {
+    std::vector<double> scores;
+    for (std::size_t i = from; i < steps.size(); ++i) scores.push_back(planted(steps[i].at(0)));
+    return mean(scores);
+  };
+  run(enas, 2);
+  EXPECT_EQ(training->learned.size(), 6u);  // one architecture for each step
+  for (const auto& step : training->learned) EXPECT_EQ(step.size(), 1u);
+  EXPECT_EQ(training->asked.size(), 2u * 30 * 10);
+  EXPECT_LT(mean_of(training->learned, 0), 2.5);
+  run(enas, 4);
+  // The policy now draws what learned batches reward, for the weights and as candidates.
+  std::vector<double> last;
+  for (std::size_t i = training->asked.size() - 100; i < training->asked.size(); ++i) {
+    last.push_back(planted(training->asked[i]));
+  }
+  EXPECT_GT(mean(last), 3.5);
+  EXPECT_GT(mean_of(training->learned, 15), 3);
+}
+
+TEST(Enas, CandidatesOfARoundDiffer) {
+  Enas enas(sharing_context(test_space({2, 3}, true), training_of(3, 0)), small());
+  const std::vector<Candidate> round = enas.ask(1000);
+  EXPECT_LE(round.size(), 4u);
+  for (std::size_t i = 0; i < round.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) EXPECT_NE(round[i].architecture, round[j].architecture);
+  }
+}
+
+TEST(Enas, ConstraintsAndFurtherObjectivesCount) {
+  const auto space = test_space({5, 5, 5, 5, 5, 5});
+  const auto mean_size = [&](Goals goals, std::optional<RewardKind> reward) {
+    EnasOptions options = small();
+    options.reward = reward;
+    const auto training = std::make_shared<FakeTraining>(8);
+    Enas enas(sharing_context(space, training, std::move(goals)), options);
+    run(enas, 8);
+    std::vector<double> sizes;
+    for (std::size_t i = training->asked.size() - 200; i < training->asked.size(); ++i) {
+      sizes.push_back(size_of(training->asked[i]));
+    }
+    return mean(sizes);
+  };
+  // All are as accurate: sizes are 12 on average.
+  EXPECT_NEAR(mean_size(accuracy_goal(), std::nullopt), 12, 2.5);
+  EXPECT_LT(mean_size(accuracy_and_size(), std::nullopt), 8);
+  const Goals constrained(*accuracy_metrics(), {{"accuracy", Direction::maximize}},
+                          {{.metric = "size", .upper = 7}});
+  EXPECT_LT(mean_size(constrained, std::nullopt), 9);
+  EXPECT_LT(mean_size(constrained, RewardKind::rank), 9);
+}
+
+TEST(Enas, NeedsMetricsThatAreKnownWithoutAnEvaluation) {
+  RunContext context = sharing_context(test_space({3, 3}), training_of(2, 0), accuracy_and_size());
+  context.known_metrics = [](const Architecture&) { return Metrics(accuracy_metrics()); };
+  EXPECT_THAT(throws<ConfigError>([&] { Enas(context, small()); }),
+              HasSubstr("/objectives: \"enas\" learns from"));
+  context.goals = Goals(*accuracy_metrics(), {{"accuracy", Direction::maximize}},
+                        {{.metric = "size", .upper = 7}});
+  EXPECT_THAT(throws<ConfigError>([&] { Enas(context, small()); }),
+              HasSubstr("/constraints: \"enas\" learns from"));
+  EnasOptions value = small();
+  value.reward = RewardKind::value;
+  EXPECT_THAT(throws<ConfigError>([&] {
+                Enas(sharing_context(test_space({3}), training_of(2, 0), accuracy_and_size()),
+                     value);
+              }),
+              HasSubstr("/reward"));
+}
+
+TEST(Enas, ArchitecturesThatCannotBeMeasuredAreTheWorst) {
+  const auto training = training_of(8, 100);
+  RunContext context = sharing_context(test_space({5, 5}), training);
+  context.known_metrics = [known = context.known_metrics](const Architecture& a) {
+    if (a.choices[0] > 1) throw UnsupportedError("no such latency");
+    return known(a);
+  };
+  Enas enas(context, small());
+  run(enas, 8);
+  const auto fine = std::count_if(training->asked.end() - 50, training->asked.end(),
+                                  [](const Architecture& a) { return a.choices[0] <= 1; });
+  EXPECT_EQ(fine, 50);  // the others never got as far as the weights
+  std::vector<Candidate> round = Enas(context, small()).ask(1000);
+  EXPECT_FALSE(round.empty());
+}
+
+}  // namespace
+}  // namespace espalier

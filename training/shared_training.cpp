@@ -1,0 +1,162 @@
+#include "training/shared_training.hpp"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "core/progress.hpp"
+#include "nets/supernet.hpp"
+#include "training/augmentation.hpp"
+#include "training/batch.hpp"
+#include "training/losses.hpp"
+#include "training/supernet_trainer.hpp"
+#include "training/threads.hpp"
+#include "training/train_loop.hpp"
+
+namespace espalier {
+namespace {
+
+// NAME-EPOCH.EXTENSION; empty for an empty path.
+std::filesystem::path of_epoch(const std::filesystem::path& checkpoint, int epoch) {
+  if (checkpoint.empty()) return {};
+  std::filesystem::path file = checkpoint;
+  file.replace_filename(
+      fmt::format("{}-{}{}", checkpoint.stem().string(), epoch, checkpoint.extension().string()));
+  return file;
+}
+
+class SupernetSharedTraining : public SharedTraining {
+ public:
+  SupernetSharedTraining(Supernet& supernet, std::shared_ptr<const SearchSpace> space,
+                         std::shared_ptr<const Dataset> data, const SupernetOptions& options)
+      : supernet_(supernet),
+        space_(std::move(space)),
+        data_(std::move(data)),
+        options_(options),
+        held_out_(data_->view(Split::valid)) {
+    const Graph& graph = supernet_.supergraph().graph();
+    require_fit(graph.node(graph.input()).shape, graph.node(graph.output()).shape, *data_);
+    assert(held_out_.size() > 0);
+  }
+
+  void begin(const Rng& rng) override {
+    supernet_.reset_parameters(rng.fork("weights"));
+    loop_ = std::make_unique<TrainLoop>(
+        Learner{.module = &supernet_,
+                .identity = supernet_identity(*space_, options_),
+                .learn = [this](const TrainStep& step) { return learn(step); }},
+        *data_, options_.train, rng.fork("train"), Split::train);
+    supernet_.eval();
+  }
+  bool begun() const override { return loop_ != nullptr; }
+
+  int epochs() const override { return options_.train.epochs; }
+  int trained_epochs() const override { return static_cast<int>(loop_->history().size()); }
+
+  bool train(int epochs, const StepArchitectures& draw, const TrainRun& run) override {
+    const int before = trained_epochs(), end = std::min(before + epochs, this->epochs());
+    for (int epoch = end; epoch > before && !run.checkpoint.empty(); --epoch) {
+      if (!std::filesystem::exists(of_epoch(run.checkpoint, epoch))) continue;
+      loop_->load(of_epoch(run.checkpoint, epoch));
+      break;
+    }
+    draw_ = &draw;
+    std::optional<Progress> progress;
+    const auto steps = static_cast<std::uint64_t>(loop_->steps_per_epoch());
+    std::uint64_t step = static_cast<std::uint64_t>(trained_epochs()) * steps;
+    if (!run.progress.empty() && trained_epochs() < end) {
+      progress.emplace(run.progress, static_cast<std::uint64_t>(this->epochs()) * steps);
+    }
+    while (trained_epochs() < end) {
+      const std::optional<EpochResult> epoch = loop_->run_epoch(run.stop_requested, [&] {
+        if (progress) progress->update(++step, fmt::format("epoch {}", trained_epochs() + 1));
+      });
+      if (!epoch) return false;
+      if (!run.checkpoint.empty()) {
+        loop_->save(of_epoch(run.checkpoint, trained_epochs()));
+        std::filesystem::remove(of_epoch(run.checkpoint, trained_epochs() - 1));
+      }
+      if (run.on_epoch) run.on_epoch(*epoch);
+    }
+    draw_ = nullptr;
+    supernet_.eval();
+    return true;
+  }
+
+  double batch_accuracy(const Architecture& a, Rng rng) override {
+    const TorchThreads threads(options_.train.threads);
+    const at::NoGradGuard no_grad;
+    const std::size_t all = held_out_.indices.size();
+    const std::size_t count = std::min(all, static_cast<std::size_t>(options_.train.batch_size));
+    std::vector<std::uint32_t> drawn;
+    for (const std::size_t i : rng.sample_without_replacement(all, count)) {
+      drawn.push_back(held_out_.indices[i]);
+    }
+    const std::array<std::int64_t, 2> size = input_size(a);
+    const auto transform = transforms_.try_emplace(size, *data_, size).first;
+    const Batch batch =
+        moved(make_batch(transform->second, *held_out_.images, drawn, rng), supernet_);
+    supernet_.train();
+    supernet_.set_activation_ranges(ActivationRanges::fixed);
+    const std::int64_t correct = count_correct(supernet_.forward(batch.images, a), batch.labels);
+    supernet_.set_activation_ranges(ActivationRanges::learned);
+    supernet_.eval();
+    return percent(correct, static_cast<std::int64_t>(count));
+  }
+
+  void save(const std::filesystem::path& path) const override { loop_->save(path); }
+  void load(const std::filesystem::path& path) override {
+    loop_->load(path);
+    supernet_.eval();
+  }
+
+ private:
+  std::array<std::int64_t, 2> input_size(const Architecture& a) const {
+    const Graph& graph = supernet_.supergraph().graph();
+    const Shape& input = graph.node(graph.input()).shape;
+    return {input[1].at(a.choices), input[2].at(a.choices)};
+  }
+
+  Learned learn(const TrainStep& step) {
+    const std::vector<Architecture> architectures = (*draw_)(step.rng().fork("architectures"));
+    assert(!architectures.empty());
+    Learned learned;
+    for (std::size_t i = 0; i < architectures.size(); ++i) {
+      const Architecture& a = architectures[i];
+      const Batch batch = step.batch(input_size(a));
+      const at::Tensor logits = supernet_.forward(batch.images, a);
+      const at::Tensor loss = cross_entropy(logits, batch.labels, options_.train.label_smoothing);
+      const double value = step.value(loss, [&] { return space_->to_string(a); });
+      (loss / static_cast<double>(architectures.size())).backward();
+      if (i == 0) learned = {value, count_correct(logits.detach(), batch.labels)};
+    }
+    return learned;
+  }
+
+  Supernet& supernet_;
+  std::shared_ptr<const SearchSpace> space_;
+  std::shared_ptr<const Dataset> data_;
+  SupernetOptions options_;
+  SplitView held_out_;
+  std::unique_ptr<TrainLoop> loop_;
+  const StepArchitectures* draw_ = nullptr;  // while it trains
+  std::map<std::array<std::int64_t, 2>, ImageTransform> transforms_;
+};
+
+}  // namespace
+
+std::unique_ptr<SharedTraining> make_shared_training(Supernet& supernet,
+                                                     std::shared_ptr<const SearchSpace> space,
+                                                     std::shared_ptr<const Dataset> data,
+                                                     const SupernetOptions& options) {
+  return std::make_unique<SupernetSharedTraining>(supernet, std::move(space), std::move(data),
+                                                  options);
+}
+
+}  // namespace espalier
