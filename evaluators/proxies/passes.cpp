@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "evaluators/proxies/drawn_networks.hpp"
+#include "evaluators/proxies/synaptic_flow.hpp"
 #include "nets/kernels/functions.hpp"
 #include "training/losses.hpp"
 
@@ -48,22 +48,6 @@ class Agreements {
   std::map<NodeId, at::Tensor> counted_;
   at::Tensor sum_;
 };
-
-// The network without batch norms, quantizers and dropout, and its nodes by those of the graph. A
-// ReLU6 becomes a ReLU: without batch norms its input would pass 6, where it has no gradient.
-std::pair<Graph, std::vector<NodeId>> linear_flow(const Graph& graph) {
-  const auto linear = [](const Op& op) -> std::optional<Op> {
-    if (std::holds_alternative<op::BatchNorm2d>(op) || std::holds_alternative<op::Dropout>(op)) {
-      return std::nullopt;
-    }
-    const auto* activation = std::get_if<op::Activation>(&op);
-    if (activation == nullptr || activation->kind != ActivationKind::relu6) return op;
-    op::Activation relu = *activation;
-    relu.kind = ActivationKind::relu;
-    return relu;
-  };
-  return with_operators(graph, linear, Compressions::dropped);
-}
 
 std::vector<at::Tensor> gradients_of(const at::Tensor& value, std::span<const at::Tensor> at,
                                      bool again) {
@@ -198,6 +182,10 @@ void ProxyPasses::run(const std::set<ProxyPass>& passes) {
     gradient = gradient.detach();
   }
   products_ = gradients_of(product, weights_, false);
+}
+
+std::optional<double> ProxyPasses::synaptic_flow_sum() {
+  return espalier::synaptic_flow_sum(module());
 }
 
 const ProxyPasses::SynapticFlow& ProxyPasses::synaptic_flow() {

@@ -56,6 +56,8 @@ class ProxyPasses {
   /// The absolute weights, and the gradients there of the sum of the outputs, for one image of
   /// ones, of the network without batch norms, quantizers and dropout.
   const SynapticFlow& synaptic_flow();
+  /// The sum of the products of these without computing them: see espalier::synaptic_flow_sum().
+  std::optional<double> synaptic_flow_sum();
 
  private:
   void need(ProxyPass pass);
@@ -77,6 +79,7 @@ class PassesOf {
     if (passes_ == nullptr) passes_ = &own_.emplace(input);
   }
   ProxyPasses* operator->() const { return passes_; }
+  ProxyPasses& operator*() const { return *passes_; }
 
  private:
   ProxyPasses* passes_;

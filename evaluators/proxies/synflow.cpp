@@ -1,5 +1,7 @@
 #include <torch/torch.h>
 
+#include <optional>
+
 #include "evaluators/proxies/passes.hpp"
 
 namespace espalier {
@@ -7,10 +9,9 @@ namespace {
 
 // The sum over the layers of |weight x f(gradient)|.
 template <class F>
-double flow_sum(const ProxyInput& input, F&& f) {
-  const PassesOf passes(input);
+double flow_sum(ProxyPasses& passes, F&& f) {
   const torch::NoGradGuard no_grad;
-  const ProxyPasses::SynapticFlow& flow = passes->synaptic_flow();
+  const ProxyPasses::SynapticFlow& flow = passes.synaptic_flow();
   double sum = 0;
   for (std::size_t i = 0; i < flow.weights.size(); ++i) {
     if (!flow.gradients[i].defined()) continue;
@@ -22,11 +23,14 @@ double flow_sum(const ProxyInput& input, F&& f) {
 }  // namespace
 
 double synflow(const ProxyInput& input) {
-  return flow_sum(input, [](const at::Tensor& gradient) { return gradient; });
+  const PassesOf passes(input);
+  if (const std::optional<double> sum = passes->synaptic_flow_sum()) return *sum;
+  return flow_sum(*passes, [](const at::Tensor& gradient) { return gradient; });
 }
 
 double log_synflow(const ProxyInput& input) {
-  return flow_sum(input, [](const at::Tensor& gradient) { return gradient.abs().log1p(); });
+  const PassesOf passes(input);
+  return flow_sum(*passes, [](const at::Tensor& gradient) { return gradient.abs().log1p(); });
 }
 
 }  // namespace espalier
