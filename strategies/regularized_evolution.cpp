@@ -6,13 +6,19 @@
 #include "search_spaces/sampling.hpp"
 
 namespace espalier {
+namespace {
+
+constexpr int max_known_children = 20;
+
+}  // namespace
 
 OptionTable<RegularizedEvolutionOptions> regularized_evolution_option_table() {
   using Options = RegularizedEvolutionOptions;
   OptionTable<Options> table("evolution by tournaments in which the oldest dies");
   table.add("population", &Options::population, "living individuals", at_least(1))
       .add("sample", &Options::sample, "individuals drawn for a tournament", at_least(1))
-      .add("mutations", &Options::mutations, "decisions changed from parent to child", at_least(1));
+      .add("mutations", &Options::mutations, "decisions changed from parent to child", at_least(1))
+      .add("repeats", &Options::repeats, "whether architectures may be evaluated again");
   return add_start_options(table);
 }
 
@@ -23,36 +29,60 @@ RegularizedEvolution::RegularizedEvolution(const RunContext& context,
       rng_(context.rng),
       start_(context, options, Moves::screened),
       options_(options),
+      asked_(space_),
       first_generation_(
           std::max(static_cast<std::size_t>(options.population), start_.known_count())) {}
 
 std::vector<Candidate> RegularizedEvolution::ask(std::size_t max_count) {
   std::vector<Candidate> candidates;
   candidates.reserve(std::min<std::size_t>(max_count, 1024));
-  while (candidates.size() < max_count) {
-    Candidate candidate;
-    const Individual* parent = nullptr;
-    if (next_id_ >= first_generation_) {
-      if (told_ < first_generation_) break;
-      parent = choose_parent();
-    }
-    if (parent != nullptr) {
-      candidate.parent = parent->trial_id;
-      candidate.architecture = *start_.draw_move([&] {
-        std::optional<Architecture> child = mutate(*space_, parent->architecture, rng_);
-        for (int i = 1; i < options_.mutations; ++i) child = mutate(*space_, *child, rng_);
-        return child;
-      });
-    } else if (auto known = start_.next_known()) {
-      candidate.architecture = *std::move(known);
+  while (candidates.size() < max_count && !finished_) {
+    const bool first = next_id_ < first_generation_;
+    if (!first && told_ < first_generation_) break;
+    std::optional<Candidate> candidate;
+    if (!options_.repeats) {
+      if (!first) candidate = new_child();
+      if (!candidate) candidate = start_.next_new(asked_, rng_);
+      if (!candidate) {
+        finished_ = true;
+        break;
+      }
+      asked_.insert(candidate->architecture);
     } else {
-      candidate.architecture =
-          *start_.draw_screened([this] { return std::optional(sample_uniform(*space_, rng_)); });
+      if (!first) candidate = child();
+      if (!candidate) candidate = random();
     }
-    candidate.trial_id = next_id_++;
-    candidates.push_back(std::move(candidate));
+    candidate->trial_id = next_id_++;
+    candidates.push_back(*std::move(candidate));
   }
   return candidates;
+}
+
+std::optional<Candidate> RegularizedEvolution::child() {
+  const Individual* parent = choose_parent();
+  if (parent == nullptr) return std::nullopt;
+  Candidate candidate;
+  candidate.parent = parent->trial_id;
+  candidate.architecture = *start_.draw_move([&] {
+    std::optional<Architecture> made = mutate(*space_, parent->architecture, rng_);
+    for (int i = 1; i < options_.mutations; ++i) made = mutate(*space_, *made, rng_);
+    return made;
+  });
+  return candidate;
+}
+
+Candidate RegularizedEvolution::random() {
+  if (auto known = start_.next_known()) return {.architecture = *std::move(known)};
+  const auto draw = [this] { return std::optional(sample_uniform(*space_, rng_)); };
+  return {.architecture = *start_.draw_screened(draw)};
+}
+
+std::optional<Candidate> RegularizedEvolution::new_child() {
+  for (int i = 0; i < max_known_children; ++i) {
+    std::optional<Candidate> made = child();
+    if (!made || !asked_.contains(made->architecture)) return made;
+  }
+  return std::nullopt;
 }
 
 void RegularizedEvolution::tell(const Trial& trial) {

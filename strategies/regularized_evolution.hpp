@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "strategies/asked_architectures.hpp"
 #include "strategies/individual.hpp"
 #include "strategies/start.hpp"
 #include "strategies/strategy.hpp"
@@ -17,6 +19,7 @@ struct RegularizedEvolutionOptions : StartOptions {
   int population = 50;  ///< living individuals, >= 1
   int sample = 10;      ///< individuals in a tournament, drawn with replacement, >= 1
   int mutations = 1;    ///< decisions changed from parent to child, one after the other, >= 1
+  bool repeats = true;  ///< whether architectures may recur
 };
 OptionTable<RegularizedEvolutionOptions> regularized_evolution_option_table();
 
@@ -24,8 +27,10 @@ OptionTable<RegularizedEvolutionOptions> regularized_evolution_option_table();
 /// First come the known architectures and random ones, `population` in all (more when more are
 /// known); once all of these are told, each candidate is a mutation of the winner of a tournament:
 /// `sample` individuals are drawn uniformly with replacement, the best one wins, the first of
-/// equals. Individuals enter the queue in the order in which trials are told. Architectures may
-/// recur.
+/// equals. Individuals enter the queue in the order in which trials are told. Without
+/// `repeats`, nothing is asked for twice: a child that was asked for is made anew, of another
+/// winner, after 20 in a row a random new architecture takes its place, and finished() is as exact
+/// as AskedArchitectures::draw_other().
 ///
 /// One objective: the best keeps the constraints, or breaks them least, and has the best metric.
 /// Several objectives: it has the lowest constrained non-domination rank in the population, then
@@ -48,6 +53,7 @@ class RegularizedEvolution : public Strategy {
 
   std::vector<Candidate> ask(std::size_t max_count) override;
   void tell(const Trial& trial) override;
+  bool finished() const override { return finished_; }
 
  private:
   struct Member {
@@ -57,17 +63,24 @@ class RegularizedEvolution : public Strategy {
   bool wins(const Member& a, const Member& b) const;
   void rank_population();
   const Individual* choose_parent();
+  /// A mutation of the winner of a tournament; nothing where no one can win.
+  std::optional<Candidate> child();
+  /// A known architecture, or a random one.
+  Candidate random();
+  /// A child that was not asked for.
+  std::optional<Candidate> new_child();
 
   std::shared_ptr<const SearchSpace> space_;
   Goals goals_;
   Rng rng_;
   Start start_;
   RegularizedEvolutionOptions options_;
+  AskedArchitectures asked_;        // without repeats
   std::uint64_t first_generation_;  // trials that are not children
   std::uint64_t next_id_ = 0;
   std::uint64_t told_ = 0;
   std::deque<Member> population_;  // the oldest first
-  bool ranked_ = false;
+  bool ranked_ = false, finished_ = false;
 };
 
 }  // namespace espalier

@@ -45,11 +45,13 @@ RandomOptions random_options(bool replacement, std::optional<ScreenOptions> scre
   return options;
 }
 
-RegularizedEvolutionOptions evolution_options(std::optional<ScreenOptions> screen = {}) {
+RegularizedEvolutionOptions evolution_options(std::optional<ScreenOptions> screen = {},
+                                              bool repeats = true) {
   RegularizedEvolutionOptions options;
   options.population = 10;
   options.sample = 3;
   options.screen = std::move(screen);
+  options.repeats = repeats;
   return options;
 }
 
@@ -197,6 +199,8 @@ INSTANTIATE_TEST_SUITE_P(
                      one_goal(), 0},
         StrategyCase{"evolution", maker<RegularizedEvolution>(evolution_options())},
         StrategyCase{"evolution_screen", maker<RegularizedEvolution>(evolution_options(screen))},
+        StrategyCase{"evolution_no_repeats",
+                     maker<RegularizedEvolution>(evolution_options({}, false))},
         StrategyCase{"evolution_two_goals", maker<RegularizedEvolution>(evolution_options()),
                      two_goals()},
         StrategyCase{"mu_plus_lambda", function(mu_plus_lambda, mu_plus_lambda_options(10, 10))},

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 
 #include "objectives/dominance.hpp"
 #include "search_spaces/sampling.hpp"
@@ -115,6 +116,24 @@ TEST(RegularizedEvolution, AChildDiffersFromItsParentByItsMutations) {
     }
     EXPECT_EQ(most, mutations);
   }
+}
+
+TEST(RegularizedEvolution, AsksForNothingTwiceWhereToldSo) {
+  RegularizedEvolutionOptions options;
+  options.population = 5;
+  options.sample = 2;
+  options.repeats = false;
+  RegularizedEvolution strategy(test_context(test_space({4, 4, 4}, true)), options);
+  const auto trials = drive(strategy, 100, 2);
+  EXPECT_EQ(trials.size(), 52u);  // all of the space
+  EXPECT_TRUE(strategy.finished());
+  std::set<std::vector<std::uint32_t>> seen;
+  int children = 0;
+  for (const Trial& trial : trials) {
+    EXPECT_TRUE(seen.insert(trial.candidate.architecture.choices).second);
+    children += trial.candidate.parent.has_value();
+  }
+  EXPECT_GT(children, 25);
 }
 
 TEST(RegularizedEvolution, FailedTrialsAgeButAreNeverParents) {
