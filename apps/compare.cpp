@@ -209,7 +209,18 @@ std::string to_text(const StrategyComparison& comparison, const Arguments& argum
                       "after evaluations");
   const auto at = checkpoints(arguments, comparison);
   const auto last = static_cast<std::uint64_t>(std::ceil(comparison.budget));
-  for (const std::uint64_t evaluations : at) text += fmt::format("{:>15}", evaluations);
+  std::vector<std::vector<std::string>> cells;
+  std::size_t width = 15;
+  for (const StrategySearches& searches : comparison.strategies) {
+    auto& row = cells.emplace_back();
+    for (const std::uint64_t evaluations : at) {
+      const auto values =
+          reports ? reported_at(searches, evaluations, 0) : values_at(searches, evaluations);
+      row.push_back(values.empty() ? "-" : cell(values, searches.seeds.size()));
+      width = std::max(width, row.back().size() + 2);
+    }
+  }
+  for (const std::uint64_t evaluations : at) text += fmt::format("{:>{}}", evaluations, width);
   if (comparison.optimum) {
     text += fmt::format("{:>12}  {:<28}  {:<28}  {}", "at optimum",
                         arguments.within > 0 ? fmt::format("evaluations to within {}",
@@ -224,12 +235,7 @@ std::string to_text(const StrategyComparison& comparison, const Arguments& argum
   for (std::size_t s = 0; s < comparison.strategies.size(); ++s) {
     const StrategySearches& searches = comparison.strategies[s];
     text += fmt::format("{:<24}", searches.name);
-    for (const std::uint64_t evaluations : at) {
-      const auto values =
-          reports ? reported_at(searches, evaluations, 0) : values_at(searches, evaluations);
-      text += values.empty() ? fmt::format("{:>15}", "-")
-                             : fmt::format("{:>15}", cell(values, searches.seeds.size()));
-    }
+    for (const std::string& its : cells[s]) text += fmt::format("{:>{}}", its, width);
     if (comparison.optimum) {
       const Effort its = effort(comparison, s, arguments.within);
       text += fmt::format("{:>11.1f}%  {:<28}  {:<28}  {}",

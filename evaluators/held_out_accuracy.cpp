@@ -18,7 +18,7 @@ HeldOutAccuracy::HeldOutAccuracy(std::shared_ptr<const Dataset> data,
 }
 
 double HeldOutAccuracy::of(const Candidate& candidate, const std::function<GraphModule()>& weights,
-                           const Rng& rng, int age) {
+                           const Rng& rng, Age age) {
   const std::pair key(candidate.architecture, training_.fine_tune ? candidate.fidelity : 1.0);
   {
     const std::lock_guard lock(mutex_);

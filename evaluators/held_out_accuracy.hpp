@@ -36,16 +36,17 @@ class HeldOutAccuracy {
   /// and, with fine_tune, after it is trained on by at_fidelity() of these options. The
   /// architecture (and with fine_tune the fidelity) decides alone, and what is known is not
   /// computed again: the generator and what weights() gives for an architecture must stay the same,
-  /// while `age`, how long the weights have been trained, does.
+  /// while `age` does, which says which weights they are and how long they have been trained.
+  using Age = std::pair<int, int>;
   double of(const Candidate& candidate, const std::function<GraphModule()>& weights, const Rng& rng,
-            int age = 0);
+            Age age = {});
 
  private:
   std::shared_ptr<const Dataset> data_;
   CandidateTraining training_;
   int threads_;
   std::mutex mutex_;                                         // of what follows
-  int age_ = 0;                                              // of known_
+  Age age_;                                                  // of known_
   std::map<std::pair<Architecture, double>, double> known_;  // by fidelity, too
 };
 

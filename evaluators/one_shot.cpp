@@ -80,9 +80,10 @@ OneShotEvaluator::~OneShotEvaluator() = default;
 void OneShotEvaluator::prepare(const PrepareContext& context) {
   rng_ = context.rng;
   if (by_strategy_) {
-    if (!by_strategy_->begun()) {
+    if (by_strategy_->begins() == 0) {
       throw ConfigError("/evaluator/train/rule",
-                        "no strategy trains the shared weights here; write another rule");
+                        "the shared weights are those of the search whose strategy trains them, "
+                        "and there is none here; write another rule");
     }
     trained_ = true;
     return;
@@ -95,8 +96,9 @@ void OneShotEvaluator::prepare(const PrepareContext& context) {
 std::vector<double> OneShotEvaluator::evaluate(const Candidate& candidate, const Network&, Rng&) {
   if (!trained_) throw Error("the shared weights are not trained yet; call prepare() first");
   const auto weights = [&] { return weights_->extract(candidate.architecture); };
-  return {
-      accuracy_->of(candidate, weights, rng_, by_strategy_ ? by_strategy_->trained_epochs() : 0)};
+  HeldOutAccuracy::Age age;
+  if (by_strategy_) age = {by_strategy_->begins(), by_strategy_->trained_epochs()};
+  return {accuracy_->of(candidate, weights, rng_, age)};
 }
 
 }  // namespace espalier

@@ -40,27 +40,35 @@ std::vector<Individual> individuals_of(const Json& list) {
 }  // namespace
 
 std::vector<std::size_t> protected_survivors(std::span<const Individual> pool,
-                                             std::span<const double> growth, std::size_t objective,
-                                             std::size_t count, Rng& rng) {
+                                             std::span<const std::optional<double>> growth,
+                                             std::size_t objective, std::size_t count, Rng& rng) {
   assert(growth.size() == pool.size() && count <= pool.size());
   if (count == 0) return {};
   std::vector<std::vector<double>> costs, growing;
-  std::vector<double> violations;
+  std::vector<double> violations, violations_of_growing;
+  std::vector<std::size_t> places;  // of the growing ones
   for (std::size_t i = 0; i < pool.size(); ++i) {
     costs.push_back(pool[i].all_costs());
-    growing.push_back(costs.back());
-    growing.back()[objective] = -growth[i];
     violations.push_back(pool[i].violation);
+    if (!growth[i] || costs.back().size() == 1) continue;
+    growing.push_back(costs.back());
+    growing.back()[objective] = -*growth[i];
+    violations_of_growing.push_back(pool[i].violation);
+    places.push_back(i);
   }
-  const std::vector<std::uint32_t> by_costs = fronts(costs, violations);
-  const std::vector<std::uint32_t> by_growth =
-      costs[0].size() == 1 ? by_costs : fronts(growing, violations);
+  std::vector<std::uint32_t> first_front = fronts(costs, violations);  // of either sorting
+  if (!growing.empty()) {
+    const std::vector<std::uint32_t> by_growth = fronts(growing, violations_of_growing);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      first_front[places[i]] = std::min(first_front[places[i]], by_growth[i]);
+    }
+  }
   std::vector<std::size_t> chosen;
   std::vector<bool> taken(pool.size());
   for (std::uint32_t front = 0; chosen.size() < count; ++front) {
     std::vector<std::size_t> next;
     for (std::size_t i = 0; i < pool.size(); ++i) {
-      if (!taken[i] && std::min(by_costs[i], by_growth[i]) == front) next.push_back(i);
+      if (!taken[i] && first_front[i] == front) next.push_back(i);
     }
     if (next.size() > count - chosen.size()) {
       rng.shuffle(next);
@@ -168,12 +176,12 @@ void Cars::learn(const Trial& trial) {
 
 void Cars::end_round(const Rng& rng) {
   const std::size_t objective = accuracy_objective();
-  std::vector<double> growth;
+  std::vector<std::optional<double>> growth;
   for (const Individual& one : told_) {
     const auto before = std::ranges::find(population_, one.architecture, &Individual::architecture);
-    growth.push_back(before == population_.end()
-                         ? 0
-                         : before->all_costs()[objective] - one.all_costs()[objective]);
+    std::optional<double>& its = growth.emplace_back();
+    if (before == population_.end()) continue;
+    its = before->all_costs()[objective] - one.all_costs()[objective];
   }
   const std::size_t count = std::min(static_cast<std::size_t>(options_.population), told_.size());
   Rng draws = rng;

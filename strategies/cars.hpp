@@ -11,18 +11,19 @@
 namespace espalier {
 
 /// pNSGA-III: chooses `count` of a pool of as many or more, none of which failed. The pool is
-/// sorted into fronts twice: by all costs, and with `growth`, what each one's cost number
-/// `objective` has lately fallen by, instead of this cost; then the two first fronts are chosen,
-/// the two second ones, and so on, of what does not fit some at random. So large networks, whose
-/// accuracy grows longer, are not lost to small ones that learn faster. With one objective, only
-/// the first sorting counts. Returns positions in the pool.
+/// sorted into fronts twice: by all costs, and, of those whose `growth` is known, with this, what
+/// their cost number `objective` has lately fallen by, instead of this cost; then the two first
+/// fronts are chosen, the two second ones, and so on, of what does not fit some at random. So large
+/// networks, whose accuracy grows longer, are not lost to small ones that learn faster. With one
+/// objective, only the first sorting counts. Returns positions in the pool.
 /// Source: Z. Yang et al.: CARS: continuous evolution for efficient neural architecture search,
-/// CVPR 2020, arXiv 1909.04977, section 3.3. Differs from the authors' code, which sorts by the
-/// accuracy and, the second time, for large networks instead of growth; constraints come first.
-/// Test: ProtectedSurvivors.GrowthKeepsWhatAllCostsWouldLose.
+/// CVPR 2020, arXiv 1909.04977, section 3.3. Differs from the source: no niches of directions in
+/// the front that does not fit (the authors' code draws at random, too); constraints come first.
+/// The authors' code sorts for large networks the second time, instead of growth. Test:
+/// ProtectedSurvivors.GrowthKeepsWhatAllCostsWouldLose.
 std::vector<std::size_t> protected_survivors(std::span<const Individual> pool,
-                                             std::span<const double> growth, std::size_t objective,
-                                             std::size_t count, Rng& rng);
+                                             std::span<const std::optional<double>> growth,
+                                             std::size_t objective, std::size_t count, Rng& rng);
 
 struct CarsOptions : StartOptions {
   int population = 32;             ///< >= 2

@@ -29,7 +29,8 @@ OptionTable<CurveStoppingOptions> curve_stopping_option_table();
 /// than a full evaluation, is stopped.
 ///
 /// A forecast takes about a second, so snapshots are written. The evaluations must be of parts of
-/// one training.
+/// one training, of at least as many epochs; their fidelities sum up to (parts + 1) / 2 full
+/// evaluations, though they are one.
 ///
 /// Source: T. Domhan, J. Springenberg, F. Hutter: Speeding up automatic hyperparameter optimization
 /// of deep neural networks by extrapolation of learning curves, IJCAI 2015, section 4 (predictive

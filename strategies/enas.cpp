@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <exception>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -82,9 +85,31 @@ PolicyDraw Enas::draw(Rng& rng) {
   return policy().recall(a);
 }
 
+// Fails as a trial of the study would.
+void Enas::measure(Trial& trial, const Rng& images) {
+  const Architecture& a = trial.candidate.architecture;
+  try {
+    trial.metrics = known_metrics_(a);
+    trial.metrics.set("accuracy", training().batch_accuracy(a, images));
+    std::vector<double> values = goals().costs(trial.metrics);
+    values.push_back(goals().violation(trial.metrics));
+    for (const double value : values) {
+      if (!std::isfinite(value)) throw NumericalError("a metric is not finite");
+    }
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::logic_error&) {
+    throw;  // a bug
+  } catch (const std::exception& error) {
+    trial.state = TrialState::failed;
+    trial.error = error.what();
+  }
+}
+
 void Enas::update(const Rng& rng) {
   Rewards rewards(goals(), reward_);
   std::vector<PolicyExperience> experience;
+  std::vector<bool> failed;
   for (std::size_t i = 0; i < static_cast<std::size_t>(options_.batch); ++i) {
     Rng own = rng.fork(i);
     PolicyExperience& one = experience.emplace_back();
@@ -94,17 +119,15 @@ void Enas::update(const Rng& rng) {
     Trial trial;
     trial.candidate.trial_id = i;
     trial.candidate.architecture = a;
-    try {
-      trial.metrics = known_metrics_(a);
-      trial.metrics.set("accuracy", training().batch_accuracy(a, own.fork("images")));
-    } catch (const UnsupportedError& error) {
-      trial.state = TrialState::failed;
-      trial.error = error.what();
-    }
+    measure(trial, own.fork("images"));
+    failed.push_back(trial.state == TrialState::failed);
     rewards.add(trial);
   }
   const double unit = reward_ == RewardKind::value ? 100 : 1;  // of percent
-  for (std::size_t i = 0; i < experience.size(); ++i) experience[i].reward = rewards.of(i) / unit;
+  for (std::size_t i = 0; i < experience.size(); ++i) {
+    // As a value, what cannot be measured is worth as little as an accuracy can be.
+    experience[i].reward = failed[i] && reward_ == RewardKind::value ? 0 : rewards.of(i) / unit;
+  }
   gradient_.update(experience);
 }
 

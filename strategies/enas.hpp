@@ -29,14 +29,16 @@ OptionTable<EnasOptions> enas_option_table();
 /// of held-out images; then `candidates` different ones that it draws are evaluated.
 ///
 /// With `value`, a reward is the accuracy as a share, divided by 1 + v where an architecture breaks
-/// constraints by v in all; with `rank`, its rank within the update by all objectives. Both need
-/// metrics that are known without an evaluation, but for the accuracy.
+/// constraints by v in all, 0 where it cannot be measured; with `rank`, its rank within the update
+/// by all objectives. Both need metrics that are known without an evaluation, but for the accuracy.
 ///
 /// Source: H. Pham et al.: Efficient neural architecture search via parameter sharing, ICML 2018,
 /// arXiv 1802.03268, sections 2.2 and 2.3; numbers as in the authors' search of cells on CIFAR-10.
 /// Differs from the source: connections are decisions like others, without attention over nodes;
 /// the entropy is an objective beside the reward, not a part of it; the limit of logits is one for
-/// all decisions, and there are no biases against options; no penalty on skip connections. Of the
+/// all decisions, and there are no biases against options; no penalty on skip connections; Adam has
+/// its usual constants, where the authors have no momentum and an epsilon of 1e-3, and the baseline
+/// is that of PolicyGradient. Of the
 /// architectures of each epoch, not of the last one alone, some are evaluated, on all held-out
 /// images.
 /// Test: Enas.ThePolicyLearnsFromBatchesByTheWeightsOfItsEpoch.
@@ -56,6 +58,7 @@ class Enas : public WeightSharingSearch {
  private:
   PolicyDraw draw(Rng& rng);
   void update(const Rng& rng);
+  void measure(Trial& trial, const Rng& images);
 
   EnasOptions options_;
   RewardKind reward_;

@@ -30,7 +30,7 @@ class SharedTraining;
 /// How work in ask() is done that takes long.
 struct LongWork {
   std::filesystem::path directory = {};       ///< where it may be kept meanwhile; empty: nowhere
-  std::function<bool()> stop_requested = {};  ///< polled; when true, ask() gives up, empty
+  std::function<bool()> stop_requested = {};  ///< polled; when true, ask() ends, empty and unusable
   bool progress = false;                      ///< whether it is shown
 };
 

@@ -106,6 +106,8 @@ void WeightSharingSearch::load(const std::filesystem::path& directory) {
       one.at("architecture").get_to(candidate.architecture.choices);
       if (!one.at("parent").is_null()) candidate.parent = one["parent"].get<std::uint64_t>();
     }
+    while (rounds_ > 0 && start_.next_known()) {  // they were in the first round
+    }
     load_state(json.at("state"));
   } catch (const Json::exception& error) {
     throw IoError(path, std::string("is no snapshot of a search: ") + error.what());

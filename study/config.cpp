@@ -159,6 +159,14 @@ Json config_schema(const Catalogue& catalogue) {
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
                  {"title", "Espalier run"}};
   schema.update(make_table(catalogue).schema());
+  schema["properties"]["strategies"] = {
+      {"description", "of espalier compare, in the place of strategy: {name: strategy, ...}"},
+      {"type", "object"},
+      {"minProperties", 1},
+      {"additionalProperties", reference("strategy")}};
+  auto& needed = schema["required"];
+  needed.erase(std::ranges::find(needed, "strategy"));
+  schema["oneOf"] = {{{"required", {"strategy"}}}, {{"required", {"strategies"}}}};
   schema["$defs"] = {
       {"space", catalogue.spaces.schema()},         {"data", catalogue.datasets.schema()},
       {"evaluator", catalogue.evaluators.schema()}, {"strategy", catalogue.strategies.schema()},

@@ -320,6 +320,11 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
   config.compute.workers = 1;
   const auto stopping = [&] { return options.stop_requested && options.stop_requested(); };
   const RunParts parts = make_run_parts(config, catalogue);
+  if (parts.evaluator->shared_training()) {
+    throw ConfigError("/evaluator/train/rule",
+                      "searches that train the weights themselves cannot share the evaluator here; "
+                      "run each of them with espalier search");
+  }
   const std::vector<Objective> goals = objectives(config, parts);
   const std::vector<Constraint> bounds = constraints(config);
   const auto evaluator = std::make_shared<Prepared>(parts.evaluator);

@@ -216,20 +216,21 @@ struct Study::Implementation {
     require(options.workers >= 1, "/compute/workers", "must be >= 1");
     require(options.threads_per_trial >= 1, "/compute/threads_per_trial", "must be >= 1");
     require(options.snapshot_every >= 1, "", "snapshot_every must be >= 1");
+    const std::shared_ptr<SharedTraining> training = evaluator->shared_training();
+    const int begins = training ? training->begins() : 0;
     strategy = make_strategy({
         .space = space,
         .goals = layout.goals(),
         .rng = Rng(options.seed).fork("strategy"),
         .screen = [this](const std::string& metric) { return make_screen(metric); },
         .known_metrics = [this](const Architecture& a) { return known_metrics(a); },
-        .shared_training = evaluator->shared_training(),
+        .shared_training = training,
         .long_work = {.directory = options.directory.empty() ? std::filesystem::path()
                                                              : checkpoints() / "strategy",
                       .stop_requested = options.stop_requested,
                       .progress = options.progress},
     });
-    const std::shared_ptr<SharedTraining> training = evaluator->shared_training();
-    require(!training || training->begun(), "/strategy",
+    require(!training || training->begins() > begins, "/strategy",
             "does not train the shared weights; take a strategy that does, such as \"enas\" or "
             "\"cars\", or another \"rule\" in the evaluator's \"train\"");
   }

@@ -31,8 +31,16 @@ MacsConditionedSampler::MacsConditionedSampler(std::shared_ptr<const SearchSpace
   for (const auto& [macs, a] : seen) {
     const std::size_t range = range_of(a);
     ++range_counts_[range];
-    for (std::size_t d = 0; d < a.choices.size(); ++d) {
-      ++choice_counts_[range][d][a.choices[d]];
+    for (DecisionId d = 0; d < a.choices.size(); ++d) {
+      // The choice of an inactive decision is 0 and says nothing.
+      if (space_->active(a, d)) ++choice_counts_[range][d][a.choices[d]];
+    }
+  }
+  for (auto& counts_of_decisions : choice_counts_) {
+    for (std::vector<double>& counts : counts_of_decisions) {
+      if (std::ranges::all_of(counts, [](double count) { return count == 0; })) {
+        std::ranges::fill(counts, 1.0);
+      }
     }
   }
 }

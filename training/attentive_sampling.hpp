@@ -12,8 +12,8 @@ namespace espalier {
 
 /// Draws architectures by their MACs: first a number of MACs, as often as uniform samples of the
 /// space have about as many, then each decision's choice, as often as samples of about as many MACs
-/// have it. What comes of that is drawn again, up to 100 times, until it has about as many MACs
-/// itself. Immutable.
+/// in which it is active have it. What comes of that is drawn again, up to 100 times, until it has
+/// about as many MACs itself; the last one is then taken as it is. Immutable.
 ///
 /// Source: Wang et al., "AttentiveNAS: Improving Neural Architecture Search via Attentive
 /// Sampling", CVPR 2021, arXiv 2011.09011, section 4.2. Differs from the source: 50 equal ranges
@@ -26,7 +26,7 @@ class MacsConditionedSampler {
   MacsConditionedSampler(std::shared_ptr<const SearchSpace> space, Rng rng, int samples = 20'000,
                          int ranges = 50);
 
-  /// Valid, canonical architectures of one range, drawn alike.
+  /// Valid, canonical architectures, of one range but for those that were not found in time.
   std::vector<Architecture> draw(std::size_t count, Rng& rng) const;
   /// The range of an architecture, from 0.
   std::size_t range_of(const Architecture& a) const;

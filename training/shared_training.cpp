@@ -53,8 +53,9 @@ class SupernetSharedTraining : public SharedTraining {
                 .learn = [this](const TrainStep& step) { return learn(step); }},
         *data_, options_.train, rng.fork("train"), Split::train);
     supernet_.eval();
+    ++begins_;
   }
-  bool begun() const override { return loop_ != nullptr; }
+  int begins() const override { return begins_; }
 
   int epochs() const override { return options_.train.epochs; }
   int trained_epochs() const override { return static_cast<int>(loop_->history().size()); }
@@ -66,6 +67,7 @@ class SupernetSharedTraining : public SharedTraining {
       loop_->load(of_epoch(run.checkpoint, epoch));
       break;
     }
+    const Resting afterwards(*this);
     draw_ = &draw;
     std::optional<Progress> progress;
     const auto steps = static_cast<std::uint64_t>(loop_->steps_per_epoch());
@@ -84,8 +86,6 @@ class SupernetSharedTraining : public SharedTraining {
       }
       if (run.on_epoch) run.on_epoch(*epoch);
     }
-    draw_ = nullptr;
-    supernet_.eval();
     return true;
   }
 
@@ -102,11 +102,10 @@ class SupernetSharedTraining : public SharedTraining {
     const auto transform = transforms_.try_emplace(size, *data_, size).first;
     const Batch batch =
         moved(make_batch(transform->second, *held_out_.images, drawn, rng), supernet_);
+    const Resting afterwards(*this);
     supernet_.train();
     supernet_.set_activation_ranges(ActivationRanges::fixed);
     const std::int64_t correct = count_correct(supernet_.forward(batch.images, a), batch.labels);
-    supernet_.set_activation_ranges(ActivationRanges::learned);
-    supernet_.eval();
     return percent(correct, static_cast<std::int64_t>(count));
   }
 
@@ -117,6 +116,22 @@ class SupernetSharedTraining : public SharedTraining {
   }
 
  private:
+  // Leaves it as it is between calls, after an exception, too.
+  class Resting {
+   public:
+    explicit Resting(SupernetSharedTraining& training) : training_(training) {}
+    ~Resting() {
+      training_.draw_ = nullptr;
+      training_.supernet_.set_activation_ranges(ActivationRanges::learned);
+      training_.supernet_.eval();
+    }
+    Resting(const Resting&) = delete;
+    Resting& operator=(const Resting&) = delete;
+
+   private:
+    SupernetSharedTraining& training_;
+  };
+
   std::array<std::int64_t, 2> input_size(const Architecture& a) const {
     const Graph& graph = supernet_.supergraph().graph();
     const Shape& input = graph.node(graph.input()).shape;
@@ -145,6 +160,7 @@ class SupernetSharedTraining : public SharedTraining {
   SupernetOptions options_;
   SplitView held_out_;
   std::unique_ptr<TrainLoop> loop_;
+  int begins_ = 0;
   const StepArchitectures* draw_ = nullptr;  // while it trains
   std::map<std::array<std::int64_t, 2>, ImageTransform> transforms_;
 };

@@ -28,9 +28,10 @@ class SharedTraining {
  public:
   virtual ~SharedTraining() = default;
 
-  /// Draws first weights and forgets what was trained. Before all else but begun() and epochs().
+  /// Draws first weights and forgets what was trained. Before all else but begins() and epochs().
   virtual void begin(const Rng& rng) = 0;
-  virtual bool begun() const = 0;
+  /// How often begin() was called.
+  virtual int begins() const = 0;
 
   /// Of the whole training, over which the learning rate follows its schedule.
   virtual int epochs() const = 0;

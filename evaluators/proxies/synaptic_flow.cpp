@@ -35,13 +35,16 @@ struct Flow {
   int exponent = 0;
 };
 
+constexpr int exponent_of_zero = -1'000'000;  // so that nothing is scaled for its sake
+
 // Brings the largest number to [0.5, 1).
 Flow normalized(Flow flow) {
   const double largest = flow.both.max().item<double>();
-  if (!(largest > 0)) return flow;
+  if (!(largest > 0)) return {std::move(flow.both), exponent_of_zero};
   int exponent = 0;
   std::frexp(largest, &exponent);
-  flow.both.mul_(std::ldexp(1.0, -exponent));
+  // In two steps, since 2^149 is beyond float32.
+  flow.both.mul_(std::ldexp(1.0, -exponent / 2)).mul_(std::ldexp(1.0, -exponent + exponent / 2));
   flow.exponent += exponent;
   return flow;
 }
@@ -72,6 +75,7 @@ std::pair<Graph, std::vector<NodeId>> linear_flow(const Graph& graph) {
 }
 
 std::optional<double> synaptic_flow_sum(const GraphModule& drawn) {
+  if (drawn.options().device.is_cuda()) return std::nullopt;
   const auto [graph, moved] = linear_flow(drawn.graph());
   for (NodeId id = 0; id < graph.size(); ++id) {
     if (!flows(graph.node(id).op)) return std::nullopt;
@@ -109,9 +113,12 @@ std::optional<double> synaptic_flow_sum(const GraphModule& drawn) {
       sum.select(0, 1).add_(both.select(0, 0));
       const OpTensors weight{.weight = tensors[id].weight};
       flow[id] = {run_op(node, std::array{sum}, weight, RunMode{}), exponent};
-      if (const at::Tensor& bias = tensors[id].bias; bias.defined()) {
+      const at::Tensor& bias = tensors[id].bias;
+      if (bias.defined() && bias.max().item<float>() > 0) {
+        // What is lost of small numbers does not count beside it.
+        if (exponent < 0) flow[id] = {flow[id].both.mul_(std::ldexp(1.0, exponent)), 0};
         at::Tensor value = flow[id].both.select(0, 0);
-        const at::Tensor scaled = bias * std::ldexp(1.0, -exponent);
+        const at::Tensor scaled = bias * std::ldexp(1.0, -flow[id].exponent);
         value.add_(value.dim() == 3 ? scaled.view({-1, 1, 1}) : scaled);
       }
       flow[id] = normalized(std::move(flow[id]));
@@ -120,7 +127,8 @@ std::optional<double> synaptic_flow_sum(const GraphModule& drawn) {
     } else if (std::holds_alternative<op::Activation>(node.op)) {
       flow[id] = {in[0], exponent};
     } else {
-      flow[id] = {run_op(node, in, {}, RunMode{}), exponent};
+      const bool zero = std::holds_alternative<op::Zero>(node.op);
+      flow[id] = {run_op(node, in, {}, RunMode{}), zero ? exponent_of_zero : exponent};
     }
   }
   const Flow& end = flow[graph.output()];

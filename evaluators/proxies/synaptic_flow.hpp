@@ -18,9 +18,9 @@ std::pair<Graph, std::vector<NodeId>> linear_flow(const Graph& graph);
 /// the outputs of linear_flow(), with the absolute values of the network's weights and biases, for
 /// one image of ones; by one forward pass of R and its derivative along the weights, in float32,
 /// with exponents of its own for each tensor, so that nothing overflows: relative errors are about
-/// 1e-6. All is positive, so the sum is that of absolute values. Nothing where the network has
-/// other operators than convolutions, linear layers, ReLUs, pooling, sums, concatenations, zeros,
-/// slices and shuffles.
+/// 1e-6. All is positive, so the sum is that of absolute values. Nothing on a GPU, whose
+/// convolutions may be less exact, and where the network has other operators than convolutions,
+/// linear layers, ReLUs, pooling, sums, concatenations, zeros, slices and shuffles.
 std::optional<double> synaptic_flow_sum(const GraphModule& drawn);
 
 }  // namespace espalier

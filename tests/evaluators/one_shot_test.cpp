@@ -130,8 +130,9 @@ TEST(OneShot, AccuraciesFollowWhatAStrategyTrains) {
   const auto training = evaluator.shared_training();
   ASSERT_NE(training, nullptr);
   const PrepareContext prepare{.directory = {}, .rng = Rng(3), .stop_requested = {}};
-  EXPECT_THAT(throws<ConfigError>([&] { evaluator.prepare(prepare); }),
-              testing::StartsWith("/evaluator/train/rule: no strategy trains the shared weights"));
+  EXPECT_THAT(
+      throws<ConfigError>([&] { evaluator.prepare(prepare); }),
+      testing::StartsWith("/evaluator/train/rule: the shared weights are those of the search"));
   training->begin(Rng(1));
   evaluator.prepare(prepare);
   EXPECT_EQ(training->trained_epochs(), 0);
@@ -147,6 +148,14 @@ TEST(OneShot, AccuraciesFollowWhatAStrategyTrains) {
     training->train(1, [&](Rng) { return std::vector{a}; }, {});
   }
   EXPECT_GT(seen.size(), 2u);
+  // Other weights of the same age.
+  training->begin(Rng(2));
+  training->train(3, [&](Rng) { return std::vector{a}; }, {});
+  GraphModule module = evaluator.weights().extract(a);
+  recalibrate_batch_norms(module, *context.data, options.recalibration,
+                          Rng(3).fork("recalibration"));
+  EXPECT_EQ(evaluate(evaluator, *context.space, a)[0],
+            evaluate(module, *context.data, Split::valid).accuracy);
 }
 
 TEST(OneShot, RefusesWhatCannotShareWeights) {

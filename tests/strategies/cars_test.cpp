@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "core/error.hpp"
@@ -22,14 +23,16 @@ Individual individual(std::vector<double> costs, double violation = 0) {
   return {.violation = violation, .cost = costs[0], .costs = std::move(costs)};
 }
 
+using Growths = std::vector<std::optional<double>>;
+
 TEST(ProtectedSurvivors, GrowthKeepsWhatAllCostsWouldLose) {
   // {size, error}: the third is large and still bad, but grows fastest.
   const std::vector<Individual> pool{individual({1, 0.2}), individual({2, 0.1}),
                                      individual({9, 0.5}), individual({8, 0.4})};
   Rng rng(1);
-  EXPECT_THAT(protected_survivors(pool, std::vector{0.05, 0.01, 0.3, 0.0}, 1, 3, rng),
+  EXPECT_THAT(protected_survivors(pool, Growths{0.05, 0.01, 0.3, 0.0}, 1, 3, rng),
               UnorderedElementsAre(0, 1, 2));
-  EXPECT_THAT(protected_survivors(pool, std::vector{0.05, 0.01, 0.0, 0.3}, 1, 3, rng),
+  EXPECT_THAT(protected_survivors(pool, Growths{0.05, 0.01, 0.0, 0.3}, 1, 3, rng),
               UnorderedElementsAre(0, 1, 3));
 }
 
@@ -37,7 +40,7 @@ TEST(ProtectedSurvivors, FrontsOfBothSortingsComeInTurn) {
   // By costs: {0}, {1}, {2}, {3}; by growth: {3}, {2}, {1}, {0}.
   std::vector<Individual> pool;
   for (const double value : {1.0, 2.0, 3.0, 4.0}) pool.push_back(individual({5, value}));
-  const std::vector<double> growth{1, 2, 3, 4};
+  const Growths growth{1, 2, 3, 4};
   Rng rng(1);
   EXPECT_THAT(protected_survivors(pool, growth, 1, 2, rng), UnorderedElementsAre(0, 3));
   // Of the second fronts, one at random.
@@ -52,14 +55,22 @@ TEST(ProtectedSurvivors, FrontsOfBothSortingsComeInTurn) {
   EXPECT_TRUE(protected_survivors(pool, growth, 1, 0, rng).empty());
 }
 
+TEST(ProtectedSurvivors, OnlyKnownGrowthCounts) {
+  // The second one is dominated; what is not known to grow does not stand in its way.
+  const std::vector<Individual> pool{individual({1, 0.2}), individual({9, 0.5}),
+                                     individual({8, 0.4})};
+  Rng rng(1);
+  EXPECT_THAT(protected_survivors(pool, Growths{-0.3, -0.1, std::nullopt}, 1, 2, rng),
+              UnorderedElementsAre(0, 1));
+}
+
 TEST(ProtectedSurvivors, OneObjectiveIsSortedOnceAndConstraintsComeFirst) {
   std::vector<Individual> pool;
   for (const double value : {1.0, 2.0, 3.0, 4.0}) pool.push_back({.cost = value});
   Rng rng(1);
-  EXPECT_THAT(protected_survivors(pool, std::vector{1.0, 2.0, 3.0, 4.0}, 0, 2, rng),
-              ElementsAre(0, 1));
+  EXPECT_THAT(protected_survivors(pool, Growths{1.0, 2.0, 3.0, 4.0}, 0, 2, rng), ElementsAre(0, 1));
   pool = {individual({1, 1}, 2), individual({2, 2}, 1), individual({3, 3})};
-  EXPECT_THAT(protected_survivors(pool, std::vector{9.0, 1.0, 0.0}, 1, 2, rng), ElementsAre(2, 1));
+  EXPECT_THAT(protected_survivors(pool, Growths{9.0, 1.0, 0.0}, 1, 2, rng), ElementsAre(2, 1));
 }
 
 CarsOptions small() {
@@ -112,26 +123,40 @@ TEST(Cars, WeightsLearnWithThePopulation) {
 }
 
 TEST(Cars, GrowthIsSinceTheLastEvaluation) {
-  // All of a population of two grow by as much, but for one large network that grows by more, and
-  // lives though smaller ones are better.
   CarsOptions options = small();
   options.population = 2;
   options.children = 0.5;
-  const auto training = std::make_shared<FakeTraining>(40);
-  Cars cars(sharing_context(test_space({5, 5, 5}), training, accuracy_and_size()), options);
+  Cars cars(sharing_context(test_space({5, 5, 5}), std::make_shared<FakeTraining>(40),
+                            accuracy_and_size()),
+            options);
+  const auto tell = [&](const Candidate& c, double accuracy, double size) {
+    Trial trial = accuracy_trial(c, accuracy);
+    trial.metrics.set("size", size);
+    cars.tell(trial);
+  };
+  const auto sizes = [&] {
+    std::set<double> result;
+    for (const Individual& one : cars.population()) result.insert(one.all_costs()[0]);
+    return result;
+  };
   std::vector<Candidate> round = cars.ask(100);
   ASSERT_EQ(round.size(), 3u);
-  for (const Candidate& c : round) cars.tell(accuracy_trial(c, 50));
+  tell(round[0], 97, 1);
+  tell(round[1], 40, 0.5);
+  tell(round[2], 30, 9);  // dominated
+  EXPECT_THAT(sizes(), ElementsAre(0.5, 1));
   round = cars.ask(100);
   ASSERT_EQ(round.size(), 3u);
-  const auto larger =
-      size_of(round[0].architecture) > size_of(round[1].architecture) ? round[0] : round[1];
   for (const Candidate& c : round) {
-    const bool grows = c.architecture == larger.architecture;
-    const bool is_new = !c.parent;
-    cars.tell(accuracy_trial(c, is_new ? 99 : grows ? 60 : 51));
+    if (!c.parent) {
+      tell(c, 98, 4);  // the child: second by all costs
+    } else if (*c.parent == 0) {
+      tell(c, 99, 3);  // dominates the others, grew by 2
+    } else {
+      tell(c, 60, 5);  // the worst and the largest, but grew by 20
+    }
   }
-  EXPECT_TRUE(choices_of(cars.population()).contains(larger.architecture.choices));
+  EXPECT_THAT(sizes(), ElementsAre(3, 5));
 }
 
 TEST(Cars, EpochsAreSharesOfAllByDefault) {

@@ -21,10 +21,10 @@ class FakeTraining : public SharedTraining {
 
   void begin(const Rng& rng) override {
     rng_ = rng;
-    begun_ = true;
+    ++begins_;
     trained_ = 0;
   }
-  bool begun() const override { return begun_; }
+  int begins() const override { return begins_; }
   int epochs() const override { return epochs_; }
   int trained_epochs() const override { return trained_; }
   bool train(int epochs, const StepArchitectures& draw, const TrainRun& run) override {
@@ -54,8 +54,7 @@ class FakeTraining : public SharedTraining {
   std::vector<Architecture> asked;                 // on batches
 
  private:
-  int epochs_, trained_ = 0;
-  bool begun_ = false;
+  int epochs_, trained_ = 0, begins_ = 0;
   Rng rng_{0};
 };
 

@@ -83,7 +83,19 @@ TEST(WeightSharingSearch, TrainsOnlyWhileNothingIsInFlightAndEndsWithItsEpochs) 
 
 TEST(WeightSharingSearch, ASnapshotGoesOnAsIfNothingHadHappened) {
   const auto space = test_space({5, 5, 5, 5}, true);
-  for (const auto& make : both()) {
+  const std::vector<Json> initial{{{"d1", "1"}, {"d2", "2"}, {"d3", "3"}, {"d4", "4"}}};
+  std::vector<std::function<std::unique_ptr<Strategy>(const RunContext&)>> all = both();
+  all.push_back([&](const RunContext& context) {
+    EnasOptions options = enas_options();
+    options.initial = initial;
+    return std::make_unique<Enas>(context, options);
+  });
+  all.push_back([&](const RunContext& context) {
+    CarsOptions options = cars_options();
+    options.initial = initial;
+    return std::make_unique<Cars>(context, options);
+  });
+  for (const auto& make : all) {
     for (const std::size_t at : {0u, 1u, 3u, 6u, 9u}) {
       const TemporaryDirectory directory;
       std::vector<std::unique_ptr<Strategy>> strategies;

@@ -221,7 +221,19 @@ TEST(Config, TheSchemaAcceptsWhatIsReadAndNothingElse) {
   TemporaryDirectory directory;
   Json configs = Json::array();
   for (const Json& config : good_configs()) configs.push_back(config);
+  for (const char* folder : {"/configs/compare", "/configs/compare_models"}) {
+    for (const auto& entry :
+         std::filesystem::directory_iterator(std::string(ESPALIER_SOURCE_DIR) + folder)) {
+      configs.push_back(read_json_file(entry.path()));
+    }
+  }
   const std::size_t good = configs.size();
+  Json both = small_config(), none = small_config();
+  both["strategies"] = {{"one", both["strategy"]}};
+  none.erase("strategy");
+  none["strategies"] = Json::object();
+  configs.push_back(both);
+  configs.push_back(none);
   for (const Broken& broken : broken_configs()) {
     configs.push_back(small_config());
     set_value(configs.back(), broken.assignment);

@@ -188,7 +188,7 @@ Json weight_sharing_run(const char* strategy) {
   config["evaluator"] = {{"type", "one_shot"},
                          {"train", {{"rule", "strategy"}, {"epochs", 4}, {"batch_size", 16}}},
                          {"recalibration", {{"batches", 1}, {"batch_size", 16}}}};
-  config["strategy"] = {{"type", strategy}};
+  config["strategy"] = {{"type", strategy}, {"initial", {{{"stage1.depth", "2"}}}}};
   config["budget"] = {{"trials", 30}};
   if (std::string(strategy) == "enas") {
     config["strategy"].update({{"hidden", 4}, {"updates", 2}, {"batch", 2}, {"candidates", 4}});

@@ -261,6 +261,12 @@ TEST(StrategyComparison, RefusesWhatCannotBeCompared) {
   EXPECT_THAT(throws<ConfigError>([&] { compare(json, {}); }),
               HasSubstr("/budget/trials: is missing"));
   json = problem_json();
+  json["space"].update({{"input", {1, 8, 8}}, {"classes", 4}, {"channels", 4}, {"cells", 1}});
+  json["data"] = {{"type", "synthetic"}, {"input", {1, 8, 8}}, {"classes", 4}, {"images", 96}};
+  json["evaluator"] = {{"type", "one_shot"}, {"train", {{"rule", "strategy"}, {"epochs", 1}}}};
+  EXPECT_THAT(throws<ConfigError>([&] { compare(json, {}); }),
+              HasSubstr("/evaluator/train/rule: searches that train the weights themselves"));
+  json = problem_json();
   json["objectives"].push_back({{"metric", "size"}, {"goal", "minimize"}});
   json["constraints"] = {{{"metric", "size"}, {"max", 0.001}}};
   EXPECT_THAT(throws<ConfigError>([&] { compare(json, {}); }),

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "core/json.hpp"
@@ -72,6 +73,27 @@ TEST(AttentiveSampling, ChoicesAreDrawnAsOftenAsSamplesOfAsManyMacsHaveThem) {
   for (const auto& [choice, seen] : expected) {
     EXPECT_NEAR(drawn[choice] / all, seen / all_expected, 0.1) << choice;
   }
+}
+
+TEST(AttentiveSampling, ChoicesOfInactiveDecisionsDoNotCount) {
+  // Kernels of the third block are inactive in two of three samples; where it is there, all of them
+  // are as likely.
+  const auto space = widths();
+  const MacsConditionedSampler sampler(space, Rng(1), 20'000, 1);
+  Rng rng(2);
+  DecisionId last = 0;
+  for (DecisionId d = 0; d < space->decisions().size(); ++d) {
+    if (space->decisions()[d].name.find("block3.kernel") != std::string::npos) last = d;
+  }
+  ASSERT_GT(last, 0u);
+  std::vector<double> seen(3);
+  for (int i = 0; i < 9000; ++i) {
+    const Architecture a = sampler.draw(1, rng)[0];
+    if (space->active(a, last)) ++seen[a.choices[last]];
+  }
+  const double all = seen[0] + seen[1] + seen[2];
+  EXPECT_NEAR(all, 3000, 300);
+  for (const double count : seen) EXPECT_NEAR(count / all, 1.0 / 3, 0.05);
 }
 
 TEST(AttentiveSampling, ConstraintsHoldAndOneSizeWillDo) {

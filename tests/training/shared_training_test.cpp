@@ -84,9 +84,9 @@ TEST(SharedTraining, AStepIsDownTheMeanOfItsArchitecturesGradients) {
 TEST(SharedTraining, TrainsEpochByEpochAsAtOnce) {
   Shared whole, parts;
   for (Shared* one : {&whole, &parts}) {
-    EXPECT_FALSE(one->training->begun());
+    EXPECT_EQ(one->training->begins(), 0);
     one->training->begin(Rng(5));
-    EXPECT_TRUE(one->training->begun());
+    EXPECT_EQ(one->training->begins(), 1);
     EXPECT_EQ(one->training->epochs(), 4);
   }
   EXPECT_TRUE(whole.train(4));

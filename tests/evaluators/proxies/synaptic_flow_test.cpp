@@ -82,6 +82,23 @@ TEST(SynapticFlow, NothingOverflows) {
   EXPECT_NEAR(std::log2(synaptic_flow_sum(drawn).value()), expected, 0.1);
 }
 
+TEST(SynapticFlow, NothingIsLostBesideZerosAndSmallNumbers) {
+  // 14 layers divide by 2^10 each, more than float32 has; then zeros and a bias are added.
+  GraphBuilder b;
+  const NodeId in = b.input(1, 4, 4);
+  NodeId x = in;
+  for (int i = 0; i < 14; ++i) x = b.conv(x, 1, {.kernel = 1});
+  x = b.add(std::array{b.zero(in, 1), x});
+  const NodeId y = b.append(op::Conv2d{.out_channels = 1, .bias = true}, std::array{x}, "last", {});
+  b.output(b.flatten(b.global_avg_pool(y)));
+  GraphModule drawn(b.build());
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, parameter] : drawn.parameters()) parameter.fill_(std::ldexp(1.0, -10));
+  drawn.tensor("last.bias").fill_(0);
+  const double expected = 15 * std::ldexp(1.0, -150);
+  EXPECT_NEAR(synaptic_flow_sum(drawn).value() / expected, 1, 1e-5);
+}
+
 TEST(SynapticFlow, IsForOperatorsThatAreLinear) {
   for (const char* name : {"mobilenet_v3_small", "vit_b_16"}) {
     const GraphModule drawn(build_net(name, {.input = {3, 224, 224}, .classes = 7}));
