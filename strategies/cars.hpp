@@ -19,8 +19,8 @@ namespace espalier {
 /// Source: Z. Yang et al.: CARS: continuous evolution for efficient neural architecture search,
 /// CVPR 2020, arXiv 1909.04977, section 3.3. Differs from the source: no niches of directions in
 /// the front that does not fit (the authors' code draws at random, too); constraints come first.
-/// The authors' code sorts for large networks the second time, instead of growth. Test:
-/// ProtectedSurvivors.GrowthKeepsWhatAllCostsWouldLose.
+/// The authors' code sorts for large networks the second time, instead of growth.
+/// Test: ProtectedSurvivors.GrowthKeepsWhatAllCostsWouldLose.
 std::vector<std::size_t> protected_survivors(std::span<const Individual> pool,
                                              std::span<const std::optional<double>> growth,
                                              std::size_t objective, std::size_t count, Rng& rng);
