@@ -77,7 +77,7 @@ class Rng {
   /// A number of the standard normal distribution: the inverse of its distribution function at a
   /// uniform number, one draw each.
   double normal() noexcept;
-  /// As many calls of normal(), in a third of the time.
+  /// As many calls of normal(), in two thirds of the time.
   void fill_normal(std::span<double> values) noexcept;
 
   /// True with probability p.

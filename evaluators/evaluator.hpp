@@ -26,9 +26,9 @@ struct PrepareContext {
 /// evaluate() is a function of the candidate, the network and `rng` (trial t gets fork(t)), and at
 /// most of what the candidate's parent, which was told before, left in the directory, and of what
 /// shared_training() has come to; never of what else was evaluated before, so that a resumed run
-/// repeats it exactly. An exception is a failed
-/// trial. What is measured beside the trials of a run has numbers that no trial has had so far.
-/// With thread_safe(), evaluate() is called from several worker threads at once.
+/// repeats it exactly. An exception is a failed trial. What is measured beside the trials of a run
+/// has numbers that no trial has had so far. With thread_safe(), evaluate() is called from several
+/// worker threads at once.
 class Evaluator {
  public:
   virtual ~Evaluator() = default;

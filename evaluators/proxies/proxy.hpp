@@ -133,9 +133,9 @@ double jacob_cov(const ProxyInput& input);
 
 /// SynFlow: the sum over the weights of convolutions and linear layers of |weight x gradient| of R,
 /// the sum of the outputs for an input of ones, where all parameters are replaced by their absolute
-/// values; it spans hundreds of orders of magnitude between networks. Computed without gradients
-/// where the network is made of operators that are linear on positive numbers, see
-/// synaptic_flow_sum(); else with gradients in float64. Batch norms, quantizers and dropout pass their input on unchanged. 0 for a network whose output does
+/// values; it spans hundreds of orders of magnitude between networks. Without gradients where all
+/// operators are linear on positive numbers, see synaptic_flow_sum(), else with them in float64.
+/// Batch norms, quantizers and dropout pass their input on unchanged. 0 where the output does
 /// not depend on its input; infinite (a failed trial) beyond 1e308.
 ///
 /// Source: Tanaka et al., "Pruning neural networks without any data by iteratively conserving

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "evaluators/proxies/passes.hpp"
 #include "evaluators/proxies/proxy.hpp"
 #include "graph/builder.hpp"
 #include "nets/graph_module.hpp"
@@ -64,6 +65,16 @@ TEST(Synflow, OfAChainIsItsFlowOncePerLayer) {
                           .sum()
                           .item<double>();
   EXPECT_NEAR(score(synflow, graph), 3 * flow, 1e-6 * flow);  // it computes in float32
+  const auto by_gradients = [](const ProxyInput& input) {
+    ProxyPasses passes(input);
+    double sum = 0;
+    const ProxyPasses::SynapticFlow& its = passes.synaptic_flow();
+    for (std::size_t i = 0; i < its.weights.size(); ++i) {
+      sum += (its.weights[i].detach() * its.gradients[i]).abs().sum().item<double>();
+    }
+    return sum;
+  };
+  EXPECT_NEAR(score(by_gradients, graph), 3 * flow, 1e-12 * flow);
 }
 
 TEST(Synflow, LeavesOutBatchNormDropoutQuantizersAndTheBoundOfRelu6) {
