@@ -48,6 +48,17 @@ SupernetOptions options_of(RuleKind rule, int epochs) {
           .random_architectures = rule == RuleKind::sandwich ? 1 : 2};
 }
 
+/// Each epoch is one plain step down the gradient of all images.
+SupernetOptions one_step(RuleKind rule, int epochs = 1) {
+  SupernetOptions options = options_of(rule, epochs);
+  options.train.batch_size = 320;
+  options.train.momentum = 0;
+  options.train.nesterov = false;
+  options.train.weight_decay = 0;
+  options.train.schedule = ScheduleKind::constant;
+  return options;
+}
+
 /// A supernet of the space, and how it is trained.
 struct Trained {
   explicit Trained(std::shared_ptr<const SearchSpace> space_in)
@@ -141,12 +152,7 @@ TEST(TrainSupernet, SandwichTeachesByTheLargestArchitecture) {
   // One step by hand: the largest architecture learns the labels, the others what it says, and no
   // gradient goes through what it says.
   Trained trained(small_space()), by_hand(small_space());
-  SupernetOptions options = options_of(RuleKind::sandwich, 1);
-  options.train.batch_size = 320;  // all: one step
-  options.train.momentum = 0;
-  options.train.nesterov = false;
-  options.train.weight_decay = 0;
-  options.train.schedule = ScheduleKind::constant;
+  const SupernetOptions options = one_step(RuleKind::sandwich);
   trained.train(options);
 
   const SplitView view = by_hand.data->view(Split::train);
@@ -181,14 +187,9 @@ TEST(TrainSupernet, AttentiveSamplingTeachesTheBestOfItsCandidates) {
   // One step by hand, in both directions.
   for (const Attention attention : {Attention::best_up, Attention::worst_up}) {
     Trained trained(small_space(32)), by_hand(small_space(32));
-    SupernetOptions options = options_of(RuleKind::attentive, 1);
+    SupernetOptions options = one_step(RuleKind::attentive);
     options.attention = attention;
     options.candidates = 4;
-    options.train.batch_size = 320;  // all: one step
-    options.train.momentum = 0;
-    options.train.nesterov = false;
-    options.train.weight_decay = 0;
-    options.train.schedule = ScheduleKind::constant;
     trained.train(options);
 
     const SplitView view = by_hand.data->view(Split::train);
@@ -232,12 +233,7 @@ TEST(TrainSupernet, ProgressiveShrinkingTeachesByTheFirstPhase) {
   // The only step of the third phase by hand, from where the second one ended: its architectures
   // learn the labels and what the network of the first phase says, each by batch statistics.
   Trained trained(small_space()), by_hand(small_space()), teacher(small_space());
-  SupernetOptions options = options_of(RuleKind::progressive, 4);
-  options.train.batch_size = 320;  // all: one step in each phase
-  options.train.momentum = 0;
-  options.train.nesterov = false;
-  options.train.weight_decay = 0;
-  options.train.schedule = ScheduleKind::constant;
+  const SupernetOptions options = one_step(RuleKind::progressive, 4);
   std::vector<std::map<std::string, at::Tensor>> after;
   std::vector<int> epochs;
   trained.train(options, {.on_epoch = [&](const EpochResult& epoch) {
