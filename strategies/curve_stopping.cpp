@@ -4,13 +4,11 @@
 #include <string>
 
 #include "core/error.hpp"
-#include "core/files.hpp"
 #include "core/json.hpp"
+#include "strategies/snapshot_file.hpp"
 
 namespace espalier {
 namespace {
-
-constexpr const char* snapshot_name = "search.json";
 
 std::vector<double> equal_parts(int parts) {
   std::vector<double> fidelities;
@@ -75,22 +73,16 @@ bool CurveStopping::behind(const Curve& curve) {
 bool CurveStopping::save(const std::filesystem::path& directory) const {
   Json full = Json::array();
   for (const Individual& one : full_) full.push_back(to_json(one));
-  const Json json = {{"format", 1}, {"curves", save_curves()}, {"full", full}};
-  write_file_atomically(directory / snapshot_name, json.dump());
+  write_snapshot(directory, {{"curves", save_curves()}, {"full", full}});
   return true;
 }
 
 void CurveStopping::load(const std::filesystem::path& directory) {
-  const std::string path = (directory / snapshot_name).string();
-  const Json json = read_json_file(path);
-  try {
-    if (json.at("format") != 1) throw IoError(path, "is a snapshot of another version");
+  read_snapshot(directory, [&](const Json& json) {
     load_curves(json.at("curves"));
     full_.clear();
     for (const Json& one : json.at("full")) full_.push_back(individual_from_json(one));
-  } catch (const Json::exception& error) {
-    throw IoError(path, std::string("is no snapshot of a search: ") + error.what());
-  }
+  });
 }
 
 }  // namespace espalier

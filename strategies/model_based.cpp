@@ -5,16 +5,10 @@
 #include <span>
 #include <utility>
 
-#include "core/error.hpp"
-#include "core/files.hpp"
 #include "core/json.hpp"
+#include "strategies/snapshot_file.hpp"
 
 namespace espalier {
-namespace {
-
-constexpr const char* snapshot_name = "search.json";
-
-}  // namespace
 
 ModelBasedSearch::ModelBasedSearch(const RunContext& context, const StartOptions& start,
                                    ModelBasedPlan plan)
@@ -72,13 +66,8 @@ void ModelBasedSearch::tell(const Trial& trial) {
 
 bool ModelBasedSearch::save(const std::filesystem::path& directory) const {
   if (!plan_.surrogate.anew) return false;
-  Json json = {{"format", 1},
-               {"rng", rng_.to_string()},
-               {"told_count", told_count_},
-               {"rounds", rounds_},
-               {"asked", Json::array()},
-               {"proposed", Json::array()},
-               {"others", Json(nullptr)},
+  Json json = {{"rng", rng_.to_string()},  {"told_count", told_count_}, {"rounds", rounds_},
+               {"asked", Json::array()},   {"proposed", Json::array()}, {"others", Json(nullptr)},
                {"told", surrogate_.save()}};
   for (const Architecture& a : in_order_) json["asked"].push_back(a.choices);
   for (const Architecture& a : proposed_) json["proposed"].push_back(a.choices);
@@ -86,20 +75,17 @@ bool ModelBasedSearch::save(const std::filesystem::path& directory) const {
     json["others"] = Json::array();
     for (const Architecture& a : *others) json["others"].push_back(a.choices);
   }
-  write_file_atomically(directory / snapshot_name, json.dump());
+  write_snapshot(directory, std::move(json));
   return true;
 }
 
 void ModelBasedSearch::load(const std::filesystem::path& directory) {
-  const std::string path = (directory / snapshot_name).string();
-  const Json json = read_json_file(path);
   const auto architectures = [](const Json& list) {
     std::vector<Architecture> result;
     for (const Json& choices : list) choices.get_to(result.emplace_back().choices);
     return result;
   };
-  try {
-    if (json.at("format") != 1) throw IoError(path, "is a snapshot of another version");
+  read_snapshot(directory, [&](const Json& json) {
     rng_ = Rng::from_string(json.at("rng").get<std::string>());
     json.at("told_count").get_to(told_count_);
     json.at("rounds").get_to(rounds_);
@@ -113,9 +99,7 @@ void ModelBasedSearch::load(const std::filesystem::path& directory) {
     proposed_.clear();
     for (Architecture& a : architectures(json.at("proposed"))) proposed_.push_back(std::move(a));
     surrogate_.load(json.at("told"));
-  } catch (const Json::exception& error) {
-    throw IoError(path, std::string("is no snapshot of a search: ") + error.what());
-  }
+  });
 }
 
 }  // namespace espalier

@@ -10,11 +10,11 @@
 #include "core/files.hpp"
 #include "core/json.hpp"
 #include "search_spaces/sampling.hpp"
+#include "strategies/snapshot_file.hpp"
 
 namespace espalier {
 namespace {
 
-constexpr const char* snapshot_name = "search.json";
 constexpr const char* weights_name = "shared.safetensors";
 
 }  // namespace
@@ -80,23 +80,23 @@ bool WeightSharingSearch::train(int epochs, const StepArchitectures& draw) {
 }
 
 bool WeightSharingSearch::save(const std::filesystem::path& directory) const {
-  Json json = {{"format", 1},   {"rounds", rounds_},      {"next_id", next_id_},
-               {"told", told_}, {"round", Json::array()}, {"state", save_state()}};
+  Json json = {{"rounds", rounds_},
+               {"next_id", next_id_},
+               {"told", told_},
+               {"round", Json::array()},
+               {"state", save_state()}};
   for (const Candidate& candidate : round_) {
     json["round"].push_back(
         {{"architecture", candidate.architecture.choices},
          {"parent", candidate.parent ? Json(*candidate.parent) : Json(nullptr)}});
   }
-  write_file_atomically(directory / snapshot_name, json.dump());
+  write_snapshot(directory, std::move(json));
   training_->save(directory / weights_name);
   return true;
 }
 
 void WeightSharingSearch::load(const std::filesystem::path& directory) {
-  const std::string path = (directory / snapshot_name).string();
-  const Json json = read_json_file(path);
-  try {
-    if (json.at("format") != 1) throw IoError(path, "is a snapshot of another version");
+  read_snapshot(directory, [&](const Json& json) {
     json.at("rounds").get_to(rounds_);
     json.at("next_id").get_to(next_id_);
     json.at("told").get_to(told_);
@@ -109,9 +109,7 @@ void WeightSharingSearch::load(const std::filesystem::path& directory) {
     while (rounds_ > 0 && start_.next_known()) {  // they were in the first round
     }
     load_state(json.at("state"));
-  } catch (const Json::exception& error) {
-    throw IoError(path, std::string("is no snapshot of a search: ") + error.what());
-  }
+  });
   training_->load(directory / weights_name);
 }
 
