@@ -157,7 +157,7 @@ void ModuleBase::load_state(const std::map<std::string, at::Tensor>& state) {
   for (auto& [name, value] : own) value.copy_(state.at(name));
 }
 
-void ModuleBase::reset_parameters(const Rng& rng) {
+void ModuleBase::reset_parameters(const Rng& rng, ConvolutionInit convolutions) {
   const at::NoGradGuard no_grad;
   zero_grad();
   seed(rng);
@@ -169,12 +169,13 @@ void ModuleBase::reset_parameters(const Rng& rng) {
     if (std::holds_alternative<op::ClassToken>(ops_[id]) ||
         std::holds_alternative<op::PositionEmbedding>(ops_[id])) {
       fill_normal(t.weight, 0.02, draws);
-    } else if (t.weight.dim() == 4) {
+    } else if (t.weight.dim() == 4 && convolutions == ConvolutionInit::he_normal) {
       const double fan_out = static_cast<double>(t.weight.numel() / t.weight.size(1));
       fill_normal(t.weight, std::sqrt(2.0 / fan_out), draws);
       if (t.bias.defined()) t.bias.fill_(0);
     } else {
-      const double bound = 1.0 / std::sqrt(static_cast<double>(t.weight.size(1)));
+      const double fan_in = static_cast<double>(t.weight.numel() / t.weight.size(0));
+      const double bound = 1.0 / std::sqrt(fan_in);
       const auto draw = [&] { return bound * (2 * draws.uniform() - 1); };
       fill(t.weight, draw);
       if (t.bias.defined()) fill(t.bias, draw);

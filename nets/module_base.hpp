@@ -34,6 +34,12 @@ struct WeightSize {
   std::int64_t rows = 0, columns = 0;
 };
 
+/// How the weights of convolutions are drawn.
+enum class ConvolutionInit {
+  he_normal,  ///< normal of variance 2 / fan-out, biases 0
+  libtorch    ///< uniform within 1 / sqrt(fan-in), biases too
+};
+
 /// The tensors of a graph's operators: parameters "<node>.weight" and ".bias"; buffers
 /// ".running_mean" and ".running_var" of batch norms, ".activation_min" and ".activation_max" of
 /// operators with quantized inputs (both 0 until a range is known). GraphModule and Supernet derive
@@ -67,14 +73,15 @@ class ModuleBase {
   void load_state(const std::map<std::string, at::Tensor>& state);
 
   /// Draws new weights, resets statistics and ranges, and seeds the generator of dropout; gradients
-  /// are dropped. Convolutions: normal of variance 2 / fan-out, biases 0; linear layers: uniform
-  /// within 1 / sqrt(inputs), biases too; norms: 1 and 0; scales: their initial value; class tokens
-  /// and position embeddings: normal of deviation 0.02. A node's weights depend on the
-  /// generator's key and the node's name only.
+  /// are dropped. Convolutions: as `convolutions` says; linear layers: uniform within
+  /// 1 / sqrt(inputs), biases too; norms: 1 and 0; scales: their initial value; class tokens and
+  /// position embeddings: normal of deviation 0.02. A node's weights depend on the generator's key
+  /// and the node's name only.
   /// Source: He et al., "Delving Deep into Rectifiers", ICCV 2015, arXiv 1502.01852, section 2.2
-  /// (backward case), as torchvision's networks have it; linear layers as LibTorch has them.
+  /// (backward case), as torchvision's networks have it; linear layers, and convolutions where
+  /// told, as LibTorch has them.
   /// Test: GraphModule.WeightsDependOnTheNameAloneAndHaveTheirVariance.
-  void reset_parameters(const Rng& rng);
+  void reset_parameters(const Rng& rng, ConvolutionInit convolutions = ConvolutionInit::he_normal);
   /// Seeds the generator of dropout alone.
   void seed(const Rng& rng);
 

@@ -6,8 +6,10 @@
 The cells are those of NAS-Bench-Suite-Zero's sample (benchmarks/tables/nasbench201_proxies.csv.gz).
 Each is scored by `espalier score` with C=16, N=5 on the first 64 images of the training split of
 CIFAR-10, whose binary version is in the directory CIFAR10, with seed 1; the first 100 cells with
-seed 2, too. PROXY is a proxy's name, or NAME:IMAGES for another number of images. All is kept in
-WORK: stopped and called again, it goes on; when it is stopped, it shows the cells that it has.
+seed 2, too. PROXY is a proxy's name, or NAME:IMAGES for another number of images, or
+NAME:IMAGES:drawn for images and weights that are drawn for each cell anew, the images cropped and
+flipped at random, as those of the published scores. All is kept in WORK: stopped and called again,
+it goes on; when it is stopped, it shows the cells that it has.
 
 The scores are written to zero_cost_correlation.csv beside this file, with those of other proxies
 that are there. Printed are Spearman's rank correlations: of a proxy with accuracy, of the published
@@ -20,9 +22,11 @@ import gzip
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).parent
@@ -55,25 +59,68 @@ def batch_of(proxy):
 
 
 def groups(proxies):
-    """Those that one call scores: of one batch size."""
-    sizes = dict.fromkeys(map(batch_of, proxies))
-    return [[p for p in proxies if batch_of(p) == size] for size in sizes]
+    """Those that one call scores: of the same images."""
+    batches = dict.fromkeys(map(batch_of, proxies))
+    return [[p for p in proxies if batch_of(p) == batch] for batch in batches]
+
+
+def augmented(image, rng):
+    """A label and 3 x 32 x 32 bytes: cut out of the image with a black border of 4, and mirrored."""
+    top, left, mirrored = rng.randrange(9) - 4, rng.randrange(9) - 4, rng.random() < 0.5
+    result = bytearray(image[:1])
+    for channel in range(3):
+        for y in range(top, top + 32):
+            row = bytes(32)
+            if 0 <= y < 32:
+                begin = 1 + channel * 1024 + y * 32
+                row = bytes(4) + image[begin:begin + 32] + bytes(4)
+                row = row[left + 4:left + 36]
+            result += row[::-1] if mirrored else row
+    return bytes(result)
+
+
+def draw_images(images, count, rng, directory):
+    """Writes a data set whose training images are drawn from all."""
+    size = 3073
+    for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+        drawn = [rng.randrange(len(images) // size) for _ in range(count)]
+        (directory / name).write_bytes(
+            b"".join(augmented(images[i * size:(i + 1) * size], rng) for i in drawn))
+
+
+def call(data, archs, proxies, batch, seed):
+    command = [PROGRAM, "score", "--space", "nasbench201", "--data", f"cifar10:{data}",
+               "--batch-size", batch, "--seed", str(seed), *FLAGS, "--json"]
+    for arch in archs:
+        command += ["--arch", arch]
+    for proxy in proxies:
+        command += ["--proxy", name_of(proxy)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def call_drawn(images, begin, archs, proxies, batch, seed):
+    rows = []
+    with tempfile.TemporaryDirectory() as directory:
+        for i, arch in enumerate(archs, begin):
+            number = 1000 * seed + i
+            draw_images(images, int(batch), random.Random(number), pathlib.Path(directory))
+            rows += call(directory, [arch], proxies, batch, number)
+    return rows
 
 
 def score(work, data, archs, proxies, seed):
-    """Scores the cells with proxies of one batch size, as far as WORK lacks them."""
+    """Scores the cells with proxies of the same images, as far as WORK lacks them."""
+    batch, _, drawn = batch_of(proxies[0]).partition(":")
+    images = b"".join(path.read_bytes() for path in sorted(pathlib.Path(data).glob("data_batch_*"))
+                      ) if drawn else b""
     for begin in range(0, len(archs), CHUNK):
         missing = [p for p in proxies if not part_of(work, p, seed, begin).exists()]
         if not missing:
             continue
-        command = [PROGRAM, "score", "--space", "nasbench201", "--data", f"cifar10:{data}",
-                   "--batch-size", batch_of(missing[0]), "--seed", str(seed), *FLAGS, "--json"]
-        for arch in archs[begin:begin + CHUNK]:
-            command += ["--arch", arch]
-        for proxy in missing:
-            command += ["--proxy", name_of(proxy)]
         start = time.monotonic()
-        rows = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        chunk = archs[begin:begin + CHUNK]
+        rows = (call_drawn(images, begin, chunk, missing, batch, seed) if drawn else
+                call(data, chunk, missing, batch, seed))
         print(f"seed {seed}, cells {begin}+: {', '.join(missing)}: "
               f"{(time.monotonic() - start) / len(rows):.2f} s a cell", file=sys.stderr, flush=True)
         for proxy in missing:

@@ -122,12 +122,13 @@ class Network:
             else:
                 continue
             draws = rng.fork(name)
-            if kind == "default" and node["op"] == "linear":
+            if kind == "default":
                 self.weights[name] = draws.uniform(shape, fan_in ** -0.5)
-                self.biases[name] = draws.uniform(shape[:1], fan_in ** -0.5)
+                if node["op"] == "linear":
+                    self.biases[name] = draws.uniform(shape[:1], fan_in ** -0.5)
             else:
-                deviation = {"default": (2 / fan_out) ** 0.5, "fan_out": (2 / fan_out) ** 0.5,
-                             "fan_in": (2 / fan_in) ** 0.5, "one": 1.0}[kind]
+                deviation = {"fan_out": (2 / fan_out) ** 0.5, "fan_in": (2 / fan_in) ** 0.5,
+                             "one": 1.0}[kind]
                 self.weights[name] = draws.normal(shape, deviation)
                 if node["op"] == "linear":
                     self.biases[name] = torch.zeros(shape[0])

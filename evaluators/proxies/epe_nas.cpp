@@ -26,7 +26,7 @@ double class_score(const at::Tensor& gradients) {
 double epe_nas(const ProxyInput& input) {
   const torch::AutoGradMode gradients_wanted(true);  // whatever the caller has set
   GraphModule module(input.network.graph(), {.device = at::Device(input.device)});
-  module.reset_parameters(input.rng.fork("weights"));
+  module.reset_parameters(input.rng.fork("weights"), ConvolutionInit::libtorch);
   for (const auto& [name, parameter] : module.parameters()) parameter.requires_grad_(false);
   const at::Tensor images = image_tensor(input).requires_grad_(true);
   const at::Tensor outputs = module.forward(images);

@@ -42,7 +42,7 @@ double ntk(const ProxyInput& input);
 ///
 /// Source: Li et al., "ZiCo: Zero-shot NAS via Inverse Coefficient of Variation on Gradients", ICLR
 /// 2023, arXiv 2301.11300, and its code; two batches as in its section 4.
-/// Differs from the source: weights are drawn as GraphModule::reset_parameters says.
+/// Differs from the source: weights are drawn by ConvolutionInit::libtorch.
 /// Test: Zico.IsTheInverseCoefficientOfVariation.
 double zico(const ProxyInput& input);
 
@@ -52,7 +52,7 @@ double zico(const ProxyInput& input);
 ///
 /// Source: Zhang & Jia, "GradSign: Model Performance Inference with Theoretical Insights", ICLR
 /// 2022, arXiv 2110.08616, algorithm 1.
-/// Differs from the source: weights are drawn as GraphModule::reset_parameters says.
+/// Differs from the source: weights are drawn by ConvolutionInit::libtorch.
 /// Test: GradSign.CountsHowImagesAgreeOnTheDirection.
 ///
 /// Throws NumericalError where a batch norm has a single value of an image.

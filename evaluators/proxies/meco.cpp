@@ -22,7 +22,7 @@ double meco(const ProxyInput& input) {
   const torch::NoGradGuard no_grad;
   const Graph& graph = input.network.graph();
   GraphModule module(graph, {.device = at::Device(input.device)});
-  module.reset_parameters(input.rng.fork("weights"));
+  module.reset_parameters(input.rng.fork("weights"), ConvolutionInit::libtorch);
   const at::Tensor image = normal_images(graph, 1, input.rng.fork("meco"), module.options().device);
   double sum = 0;
   bool any = false;

@@ -69,7 +69,7 @@ GraphModule& ProxyPasses::module() {
   if (module_ == nullptr) {
     module_ = std::make_unique<GraphModule>(input_.network.graph(),
                                             ModuleOptions{.device = at::Device(input_.device)});
-    module_->reset_parameters(input_.rng.fork("weights"));
+    module_->reset_parameters(input_.rng.fork("weights"), ConvolutionInit::libtorch);
     for (NodeId id = 0; id < module_->graph().size(); ++id) {
       if (!is_layer(module_->graph().node(id).op)) continue;
       layers_.push_back(id);
@@ -133,7 +133,7 @@ void ProxyPasses::run(const std::set<ProxyPass>& passes) {
   const torch::AutoGradMode gradients_wanted(loss_wanted || input_wanted);
   GraphModule& net = module();
   // A run before this one has drawn dropout and has moved the ranges of activations.
-  if (!made_.empty()) net.reset_parameters(input_.rng.fork("weights"));
+  if (!made_.empty()) net.reset_parameters(input_.rng.fork("weights"), ConvolutionInit::libtorch);
   const at::Tensor x = images().detach().set_requires_grad(input_wanted);
 
   Agreements agreements(net.graph(), x.size(0));

@@ -17,7 +17,7 @@ namespace espalier {
 
 /// Makes each pass when it is first asked for, together with the others that were announced: of the
 /// passes over the images there is one forward pass, and one backward pass of the loss. The network
-/// trains (batch statistics); its weights are drawn as GraphModule::reset_parameters says.
+/// trains (batch statistics); its weights are drawn by ConvolutionInit::libtorch.
 ///
 /// A result does not depend on what else was announced, except in the last digits: gradients that
 /// are differentiated again, for hessian_gradient_products(), are summed in another order.

@@ -65,9 +65,10 @@ using ProxyCatalogue = std::map<std::string, Proxy>;
 /// params, macs and the proxies below. A value: extend a copy with your own.
 ProxyCatalogue proxy_catalogue();
 
-/// Weights below are those of convolutions and linear layers, without biases, drawn as
-/// GraphModule::reset_parameters says; the loss is the mean cross entropy of the batch, of a
-/// network in training. What does not reach the output counts 0, as in the source.
+/// Weights below are those of convolutions and linear layers, without biases, drawn as LibTorch's
+/// layers draw them (ConvolutionInit::libtorch), as in the public code of these; the loss is the
+/// mean cross entropy of the batch, of a network in training. What does not reach the output counts
+/// 0, as in the source.
 
 /// The sum over the layers of the Euclidean norms of their weights.
 ///
@@ -141,8 +142,7 @@ double jacob_cov(const ProxyInput& input);
 /// Source: Tanaka et al., "Pruning neural networks without any data by iteratively conserving
 /// synaptic flow", NeurIPS 2020, arXiv 2006.05467, equation 2; as a proxy with batch norms left
 /// out: Abdelfattah et al., "Zero-cost proxies for lightweight NAS", ICLR 2021, arXiv 2101.08134.
-/// Differs from the source: a ReLU6 is a ReLU, as it has no gradient beyond 6; weights are drawn as
-/// GraphModule::reset_parameters says.
+/// Differs from the source: a ReLU6 is a ReLU, as it has no gradient beyond 6.
 /// Test: Synflow.IsTheGradientTimesTheWeight.
 double synflow(const ProxyInput& input);
 

@@ -18,7 +18,7 @@ struct Differentiable {
 
 Differentiable network_of(const ProxyInput& input) {
   GraphModule module(input.network.graph(), {.device = at::Device(input.device)});
-  module.reset_parameters(input.rng.fork("weights"));
+  module.reset_parameters(input.rng.fork("weights"), ConvolutionInit::libtorch);
   for (const auto& [name, parameter] : module.parameters()) parameter.requires_grad_(false);
   std::vector<at::Tensor> weights = layer_weights(module);
   for (at::Tensor& weight : weights) weight.requires_grad_(true);

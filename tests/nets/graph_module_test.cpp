@@ -235,6 +235,16 @@ TEST(GraphModule, WeightsDependOnTheNameAloneAndHaveTheirVariance) {
   EXPECT_LE(v.abs().max().item<double>(), 1 / std::sqrt(128.0));
   EXPECT_NEAR(v.std().item<double>(), 1 / std::sqrt(128.0 * 3), 1e-3);
 
+  GraphModule uniform(big.graph());
+  uniform.reset_parameters(Rng(5), ConvolutionInit::libtorch);
+  for (const char* name : {"first.weight", "first.bias"}) {
+    const at::Tensor u = uniform.tensor(name);
+    EXPECT_LE(u.abs().max().item<double>(), 1 / std::sqrt(64.0 * 9));
+    // 73,728 and 128 numbers
+    EXPECT_NEAR(u.std().item<double>() * std::sqrt(64.0 * 9 * 3), 1, u.dim() == 4 ? 0.01 : 0.2);
+  }
+  EXPECT_TRUE(uniform.tensor("last.weight").equal(v));
+
   GraphBuilder tokens;
   NodeId t = tokens.scale(tokens.layer_norm(tokens.input(64, 20, 20)), 0.25f);
   tokens.output(tokens.position_embedding(tokens.class_token(tokens.tokens(t))));

@@ -276,7 +276,7 @@ TEST(Meco, IsTheSumOfSmallestEigenvalues) {
   const Graph graph = b.build();
   const at::NoGradGuard no_grad;
   GraphModule module(graph, {.dtype = at::kDouble});
-  module.reset_parameters(Rng(proxy_seed).fork("weights"));
+  module.reset_parameters(Rng(proxy_seed).fork("weights"), ConvolutionInit::libtorch);
   const at::Tensor image =
       normal_images(graph, 1, Rng(proxy_seed).fork("meco"), at::kCPU).to(at::kDouble);
   // Of two channels that correlate with r, the eigenvalues are 1 + r and 1 - r.

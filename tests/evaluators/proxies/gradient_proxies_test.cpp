@@ -26,7 +26,7 @@ Graph smooth_network(std::int64_t outputs) {
 
 GraphModule drawn_module(const Graph& graph) {
   GraphModule module(graph, {.dtype = at::kDouble});
-  module.reset_parameters(Rng(proxy_seed).fork("weights"));
+  module.reset_parameters(Rng(proxy_seed).fork("weights"), ConvolutionInit::libtorch);
   return module;
 }
 

@@ -83,7 +83,7 @@ Graph branches(Norms norms) {
 // The same network in float64.
 struct Reference {
   explicit Reference(const Graph& graph) : module(graph, {.dtype = at::kDouble}) {
-    module.reset_parameters(rng.fork("weights"));
+    module.reset_parameters(rng.fork("weights"), ConvolutionInit::libtorch);
     for (const auto& [name, parameter] : module.parameters()) {
       if (name.ends_with(".weight") && parameter.dim() > 1) weights.push_back(parameter);
     }
@@ -161,7 +161,7 @@ TEST(L2Norm, IsTheSumOfTheLayersNorms) {
 
 TEST(Grasp, IsTheChangeOfTheGradientAlongItself) {
   const Graph graph = branches(Norms::batch);
-  const Scene scene(graph, random_images(6, 4, 2, 3));
+  const Scene scene(graph, random_images(8, 4, 2, 3));
   Reference reference(graph);
   const auto gradients = [&] {
     const at::Tensor loss = at::cross_entropy_loss(reference.module.forward(scene.batch()),

@@ -29,7 +29,7 @@ double score(double (*proxy)(const ProxyInput&), const Graph& graph, const Image
 
 at::Tensor flat_weight(const Graph& graph, const std::string& name, std::uint64_t seed = 1) {
   GraphModule module(graph);
-  module.reset_parameters(Rng(seed).fork("weights"));
+  module.reset_parameters(Rng(seed).fork("weights"), ConvolutionInit::libtorch);
   return module.tensor(name).detach().to(at::kDouble);
 }
 
@@ -94,7 +94,7 @@ TEST(Synflow, IsTheGradientTimesTheWeight) {
   b.output(b.linear(b.flatten(b.global_avg_pool(b.add(std::array{x, y}))), 2));
   const Graph graph = b.build();
   GraphModule module(graph, {.dtype = at::kDouble});
-  module.reset_parameters(Rng(1).fork("weights"));
+  module.reset_parameters(Rng(1).fork("weights"), ConvolutionInit::libtorch);
   const at::NoGradGuard no_grad;
   for (const auto& [name, parameter] : module.parameters()) parameter.abs_();
   const at::Tensor ones = at::ones({1, 1, 3, 3}, at::kDouble);
@@ -147,7 +147,7 @@ TEST(Naswot, IsTheLogDeterminantOfAgreements) {
     const ImageBatch images = random_images(3, 4, 2);
 
     GraphModule module(graph, {.dtype = at::kDouble});
-    module.reset_parameters(Rng(1).fork("weights"));
+    module.reset_parameters(Rng(1).fork("weights"), ConvolutionInit::libtorch);
     at::Tensor x_tensor = at::empty({3, 2, 4, 4}, at::kDouble);
     for (std::int64_t n = 0; n < 3; ++n) {
       for (std::int64_t c = 0; c < 2; ++c) {
