@@ -297,7 +297,13 @@ def compare(batch, threads):
             if math.isfinite(theirs):
                 largest[name] = max(largest[name], off)
             print(f"  {name:<12} PyTorch {theirs:.8g}, Espalier {ours[name]:.8g}, relative {off:.1e}",
-                  flush=True)
+                  end="")
+            if name in ("plain", "grasp"):  # sums of both signs
+                exact = score(copy.deepcopy(net).double(), name, x.double(), y)
+                far = [abs(v - exact) / max(abs(exact), 1e-30) for v in (theirs, ours[name])]
+                print(f"; of float64 {exact:.8g}: PyTorch {far[0]:.1e}, Espalier {far[1]:.1e}",
+                      end="")
+            print(flush=True)
     print("largest relative deviations")
     for name, off in largest.items():
         print(f"  {name:<12} {off:.1e}")
