@@ -8,8 +8,8 @@ Each is scored by `espalier score` with C=16, N=5 on the first 64 images of the 
 CIFAR-10, whose binary version is in the directory CIFAR10, with seed 1; the first 100 cells with
 seed 2, too. PROXY is a proxy's name, or NAME:IMAGES for another number of images, or
 NAME:IMAGES:drawn for images and weights that are drawn for each cell anew, the images cropped and
-flipped at random, as those of the published scores. All is kept in WORK: stopped and called again,
-it goes on; when it is stopped, it shows the cells that it has.
+flipped at random, as those of the published scores; of these all cells twice. All is kept in WORK:
+stopped and called again, it goes on; when it is stopped, it shows the cells that it has.
 
 The scores are written to zero_cost_correlation.csv beside this file, with those of other proxies
 that are there. Printed are Spearman's rank correlations: of a proxy with accuracy, of the published
@@ -34,7 +34,7 @@ TABLES = HERE.parent / "tables"
 OUT = HERE / "zero_cost_correlation.csv"
 PROGRAM = os.environ.get("PROGRAM", "build/release/bin/espalier")
 FLAGS = os.environ.get("FLAGS", "--workers 1").split()
-CELLS = {1: 491, 2: 100}  # with each seed
+SEEDS = 1, 2
 BATCH = "64"
 CHUNK = 20  # cells a call
 
@@ -56,6 +56,10 @@ def name_of(proxy):
 
 def batch_of(proxy):
     return proxy.partition(":")[2] or BATCH
+
+
+def cells_of(proxy, seed):
+    return 491 if seed == 1 or proxy.endswith(":drawn") else 100
 
 
 def groups(proxies):
@@ -137,7 +141,7 @@ def part_of(work, proxy, seed, begin):
 def scores_in(work, proxy, seed):
     """Those of the first cells, as far as they have been scored without a gap."""
     scores = []
-    for begin in range(0, CELLS[seed], CHUNK):
+    for begin in range(0, cells_of(proxy, seed), CHUNK):
         path = part_of(work, proxy, seed, begin)
         if not path.exists():
             break
@@ -196,9 +200,9 @@ def main():
     arch_of = {row["index"]: row["arch"] for row in read_table("nasbench201")}
     archs = [arch_of[row["index"]] for row in sample]
     try:
-        for seed in CELLS:
+        for seed in SEEDS:
             for group in groups(proxies):
-                score(work, data, archs[:CELLS[seed]], group, seed)
+                score(work, data, archs[:cells_of(group[0], seed)], group, seed)
     except KeyboardInterrupt:
         print("stopped: the cells scored so far", file=sys.stderr)
     columns = {}
@@ -208,7 +212,7 @@ def main():
         columns = {name: [float(row[name]) for row in rows if row[name]]
                    for name in rows[0] if name != "index"}
     for proxy in proxies:
-        for seed in CELLS:
+        for seed in SEEDS:
             scores = scores_in(work, proxy, seed)
             if scores:
                 columns[f"{proxy}_{seed}"] = scores
