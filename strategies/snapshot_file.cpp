@@ -26,10 +26,12 @@ void read_snapshot(const std::filesystem::path& directory,
     throw IoError(path, std::string("is no snapshot of a search: ") + error.what());
   };
   try {
-    const Json snapshot = read_json_file(path);
+    const Json snapshot = parse_json(read_file(path), file_name);
     if (snapshot.at("format") != format) throw IoError(path, "is a snapshot of another version");
     load(snapshot);
-  } catch (const ConfigError& error) {  // no JSON
+  } catch (const IoError&) {
+    throw;
+  } catch (const Error& error) {
     refuse(error);
   } catch (const Json::exception& error) {
     refuse(error);

@@ -11,8 +11,8 @@ namespace espalier {
 /// Throws IoError.
 void write_snapshot(const std::filesystem::path& directory, Json snapshot);
 
-/// Reads what write_snapshot() wrote. Throws IoError where it is missing, damaged, of another
-/// version, or where `load` throws Json::exception.
+/// Reads what write_snapshot() wrote. Throws IoError where it is missing, damaged or of another
+/// version, and where `load` throws Json::exception or Error.
 void read_snapshot(const std::filesystem::path& directory,
                    const std::function<void(const Json&)>& load);
 

@@ -115,7 +115,7 @@ def call_drawn(images, begin, archs, proxies, batch, seed):
 def score(work, data, archs, proxies, seed):
     """Scores the cells with proxies of the same images, as far as WORK lacks them."""
     batch, _, drawn = batch_of(proxies[0]).partition(":")
-    images = b"".join(path.read_bytes() for path in sorted(pathlib.Path(data).glob("data_batch_*"))
+    images = b"".join(path.read_bytes() for path in sorted(pathlib.Path(data).glob("data_batch_?.bin"))
                       ) if drawn else b""
     for begin in range(0, len(archs), CHUNK):
         missing = [p for p in proxies if not part_of(work, p, seed, begin).exists()]

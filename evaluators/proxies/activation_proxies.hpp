@@ -84,8 +84,9 @@ Proxy regularized_swap(const SwapSize& size);
 double linear_regions(const ProxyInput& input);
 
 /// MeCo: the sum over operators of the smallest eigenvalue of the correlation matrix of their
-/// output's channels, for one normal image. Batch norms use the image's statistics. Channels that
-/// are constant correlate with nothing, themselves included, as in the source.
+/// output's channels, for one normal image. Weights are drawn by ConvolutionInit::libtorch, batch
+/// norms use the image's statistics. Channels that are constant correlate with nothing, themselves
+/// included, as in the source.
 ///
 /// Source: Jiang et al., "MeCo: Zero-Shot NAS with One Data and Single Forward Pass via Minimum
 /// Eigenvalue of Correlation", NeurIPS 2023, and its code.

@@ -10,8 +10,9 @@ namespace espalier {
 /// EPE-NAS: how the gradients of the outputs' sum at the images correlate within each class. Of a
 /// class, s is the sum over all pairs of its images of log(|correlation| + 1e-5); up to 100 outputs
 /// the score is the sum of |s|, above it the mean over classes of the sum of differences |s - s'|
-/// to the others, with s divided by the class's images. Batch norms use the batch's statistics.
-/// Degenerate where a correlation is undefined, as where a gradient is 0.
+/// to the others, with s divided by the class's images. Weights are drawn by
+/// ConvolutionInit::libtorch, batch norms use the batch's statistics. Degenerate where a
+/// correlation is undefined, as where a gradient is 0.
 ///
 /// Source: Lopes et al., "EPE-NAS: Efficient Performance Estimation Without Training for Neural
 /// Architecture Search", ICANN 2021, arXiv 2102.08099, and its code; above 100 outputs its code

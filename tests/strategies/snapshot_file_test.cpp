@@ -4,6 +4,7 @@
 
 #include "core/error.hpp"
 #include "core/files.hpp"
+#include "core/rng.hpp"
 #include "tests/core/temporary_directory.hpp"
 
 namespace espalier {
@@ -19,6 +20,20 @@ TEST(SnapshotFile, ReadsWhatWasWritten) {
   const TemporaryDirectory directory;
   write_snapshot(directory.path(), {{"number", 3}});
   EXPECT_EQ(number_in(directory.path()), 3);
+}
+
+TEST(SnapshotFile, WhatCannotBeLoadedIsAnErrorWithItsPath) {
+  const TemporaryDirectory directory;
+  write_snapshot(directory.path(), {{"rng", "none"}});
+  const auto load = [](const Json& json) { Rng::from_string(json.at("rng").get<std::string>()); };
+  EXPECT_THROW(load({{"rng", "none"}}), Error);
+  try {
+    read_snapshot(directory.path(), load);
+    ADD_FAILURE();
+  } catch (const IoError& error) {
+    EXPECT_NE(std::string(error.what()).find("search.json: is no snapshot"), std::string::npos)
+        << error.what();
+  }
 }
 
 TEST(SnapshotFile, OthersAreErrorsWithTheirPath) {
