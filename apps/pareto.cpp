@@ -22,6 +22,7 @@ int pareto(const Arguments& arguments, const Catalogue& catalogue) {
     log_warning(std::ranges::any_of(results.trials, complete) ? "no trial keeps the constraints yet"
                                                               : "no trial is complete yet");
   }
+  if (const std::string warning = results.warning(); !warning.empty()) log_warning(warning);
   if (arguments.json) {
     print_json(results_json(results, front));
   } else if (arguments.csv) {

@@ -21,6 +21,21 @@ namespace espalier {
 /// One tensor per decision, with one number per option (also where several options are picked).
 using MixedWeights = std::vector<at::Tensor>;
 
+/// How a relaxation is computed, beside its weights.
+struct MixedOptions {
+  /// Pools among the options of a choice are normalized by the batch, without weights.
+  bool normalize_pools = false;
+  /// K >= 1: choices between operators of one node that keep its channels run them on the first
+  /// 1/K of these, with the first part of their weights; the other channels pass by, through 2x2
+  /// max pooling where the operators halve the size, and all are shuffled, in K groups.
+  /// Source: Xu et al., "PC-DARTS", ICLR 2020, arXiv 1907.05737, section 3.2; as in the authors'
+  /// code, not a random part. Test: SupernetMixed.AShareOfTheChannelsGoesThroughTheOperators.
+  int channel_share = 1;
+  /// By decision and option: what is computed although its weight is 0, so that the weight gets a
+  /// gradient. Empty: nothing.
+  std::vector<std::vector<bool>> also_computed = {};
+};
+
 /// The tensors that WeightSharing adds.
 struct SharedParts {
   /// By convolution and kernel size k, but for the largest: {k * k, k * k}.
@@ -63,14 +78,16 @@ class Supernet : public ModuleBase {
   ///
   /// Throws InvalidArchitecture where `weights` do not fit the decisions or are all 0 for one;
   /// UnsupportedError for an open stride, dilation or number of input channels, open kernels
-  /// without same padding, and a choice between different heights or widths.
+  /// without same padding, a choice between different heights or widths, and a share of channels
+  /// that the space cannot have.
   ///
   /// Source: Liu et al., "DARTS", ICLR 2019, arXiv 1806.09055, equation 2 (operators); Wan et al.,
   /// "FBNetV2", CVPR 2020, arXiv 2004.05565 (masks for channels); Wu et al., "Mixed Precision
   /// Quantization of ConvNets via Differentiable Neural Architecture Search", 2018, arXiv
   /// 1812.00090 (bits).
   /// Test: SupernetMixed.IsTheExpectationWhereTheNetworkIsLinearInTheHole.
-  at::Tensor forward_mixed(const at::Tensor& x, const MixedWeights& weights);
+  at::Tensor forward_mixed(const at::Tensor& x, const MixedWeights& weights,
+                           const MixedOptions& options = {});
 
   /// 1 for the options that an architecture picks, 0 for the others.
   MixedWeights one_hot(const Architecture& a) const;

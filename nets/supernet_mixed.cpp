@@ -2,10 +2,15 @@
 // that the tests that hold it equal to Supernet::forward are independent evidence for both.
 #include <torch/torch.h>
 
+#include <fmt/format.h>
 #include <algorithm>
+
 #include <array>
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "core/error.hpp"
 #include "nets/kernels/functions.hpp"
@@ -20,10 +25,23 @@ namespace {
 struct Factor {
   at::Tensor tensor;
   double value;
+  bool counts = true;  // whether the option is computed
 
   friend at::Tensor operator*(const Factor& w, const at::Tensor& x) {
     return w.value == 1 && !w.tensor.requires_grad() ? x : w.tensor * x;
   }
+};
+
+/// In what order and how the nodes of a relaxation run.
+struct Plan {
+  /// What is computed alike is computed once: the node itself, or the first one like it.
+  std::vector<NodeId> same_as;
+  /// Of a batch norm: the activation that is computed with it in one pass.
+  std::vector<std::optional<NodeId>> joined;
+  /// Batch norms that only one choice reads: they are a part of its sum.
+  std::vector<bool> summed;
+  /// Of what runs on a share of its channels: the node whose first channels it begins with.
+  std::vector<std::optional<NodeId>> part_of;
 };
 
 std::string node_text(const Graph& graph, NodeId id) {
@@ -33,12 +51,14 @@ std::string node_text(const Graph& graph, NodeId id) {
 class MixedRun {
  public:
   MixedRun(const Supergraph& supergraph, std::span<const OpTensors> tensors,
-           const SharedParts& shared_parts, const MixedWeights& weights, const RunMode& mode)
+           const SharedParts& shared_parts, const MixedWeights& weights, const RunMode& mode,
+           const MixedOptions& mixed)
       : supergraph_(supergraph),
         graph_(supergraph.graph()),
         tensors_(tensors),
         shared_parts_(shared_parts),
-        mode_(mode) {
+        mode_(mode),
+        mixed_(mixed) {
     const std::vector<Decision>& decisions = supergraph.decisions();
     if (weights.size() != decisions.size()) {
       throw InvalidArchitecture("got weights for " + std::to_string(weights.size()) +
@@ -59,7 +79,8 @@ class MixedRun {
       bool any = false;
       for (std::int64_t k = 0; k < count; ++k) {
         factors.push_back({w.select(0, k), values.data_ptr<double>()[k]});
-        any = any || factors.back().value != 0;
+        factors.back().counts = factors.back().value != 0 || also_computed(d, k);
+        any = any || factors.back().counts;
       }
       if (!any) {
         throw InvalidArchitecture("decision '" + decisions[d].name +
@@ -79,16 +100,19 @@ class MixedRun {
           (x.dim() > 1 ? " and " + std::to_string(x.size(1)) + " channels" : std::string()));
     }
     options_ = x.options();
-    const std::vector<int> readers = count_readers();
-    std::vector<int> left = readers;
+    make_plan();
+    std::vector<int> left = count_reads();
     values_.assign(graph_.size(), {});
     for (NodeId id = 0; id < graph_.size(); ++id) {
-      if (readers[id] == 0) continue;
-      values_[id] = std::holds_alternative<op::Input>(graph_.node(id).op) ? x : value(id);
-      const auto inputs = graph_.inputs(id);
-      for (std::size_t slot = 0; slot < inputs.size(); ++slot) {
-        if (counts(id, slot) && --left[inputs[slot]] == 0) values_[inputs[slot]].reset();
+      if (left[id] == 0) continue;
+      if (std::holds_alternative<op::Input>(graph_.node(id).op)) {
+        values_[id] = x;
+      } else if (!values_[id].defined()) {  // an activation may be there already
+        values_[plan_.joined[id].value_or(id)] = value(id);
       }
+      for_reads(id, [&](NodeId read) {
+        if (--left[read] == 0) values_[read].reset();
+      });
     }
     return values_[graph_.output()];
   }
@@ -97,20 +121,199 @@ class MixedRun {
   /// Whether an operator reads an input at all: a choice does not where the weight is 0.
   bool counts(NodeId id, std::size_t slot) const {
     const auto* choice = std::get_if<op::Choice>(&graph_.node(id).op);
-    return choice == nullptr || factors_[choice->decision][slot].value != 0;
+    return choice == nullptr || factors_[choice->decision][slot].counts;
   }
 
-  std::vector<int> count_readers() const {
-    std::vector<int> readers(graph_.size());
-    readers[graph_.output()] = 1;
+  bool also_computed(std::size_t d, std::int64_t option) const {
+    return !mixed_.also_computed.empty() &&
+           mixed_.also_computed[d][static_cast<std::size_t>(option)];
+  }
+
+  /// Calls f with the nodes whose values a node reads, as often as it reads them. A sum reads
+  /// through the batch norms that are a part of it.
+  template <class F>
+  void for_reads(NodeId id, F&& f) const {
+    const auto inputs = graph_.inputs(id);
+    for (std::size_t slot = 0; slot < inputs.size(); ++slot) {
+      if (!counts(id, slot)) continue;
+      f(plan_.same_as[plan_.summed[inputs[slot]] ? graph_.inputs(inputs[slot])[0] : inputs[slot]]);
+    }
+    // The channels that pass by.
+    if (plan_.part_of[id] && std::holds_alternative<op::Choice>(graph_.node(id).op)) {
+      f(plan_.same_as[*plan_.part_of[id]]);
+    }
+  }
+
+  /// How often each node's value is read; 0 for those that nothing needs.
+  std::vector<int> count_reads() const {
+    std::vector<int> reads(graph_.size());
+    reads[graph_.output()] = 1;
     for (NodeId id = graph_.output() + 1; id-- > 0;) {
-      if (readers[id] == 0) continue;
-      const auto inputs = graph_.inputs(id);
-      for (std::size_t slot = 0; slot < inputs.size(); ++slot) {
-        if (counts(id, slot)) ++readers[inputs[slot]];
+      if (reads[id] > 0) for_reads(id, [&](NodeId read) { ++reads[read]; });
+    }
+    return reads;
+  }
+
+  /// Whether an operator's output depends on its input alone.
+  static bool pure(const Node& node) {
+    return (std::holds_alternative<op::Activation>(node.op) ||
+            std::holds_alternative<op::Pool2d>(node.op)) &&
+           !node.compression.quantization;
+  }
+
+  void make_plan() {
+    plan_.same_as.resize(graph_.size());
+    plan_.joined.assign(graph_.size(), std::nullopt);
+    plan_.summed.assign(graph_.size(), false);
+    plan_.part_of.assign(graph_.size(), std::nullopt);
+    if (mixed_.channel_share > 1) share_channels();
+    std::vector<std::vector<NodeId>> readers(graph_.size());
+    std::vector<std::vector<NodeId>> pure_readers(graph_.size());
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      plan_.same_as[id] = id;
+      for (const NodeId input : graph_.inputs(id)) readers[input].push_back(id);
+      if (!pure(graph_.node(id))) continue;
+      std::vector<NodeId>& known = pure_readers[plan_.same_as[graph_.inputs(id)[0]]];
+      const auto same = std::ranges::find_if(known, [&](NodeId other) {
+        return graph_.node(other).op == graph_.node(id).op &&
+               plan_.part_of[other] == plan_.part_of[id];
+      });
+      if (same == known.end()) {
+        known.push_back(id);
+      } else {
+        plan_.same_as[id] = *same;
       }
     }
-    return readers;
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      const bool whole = std::holds_alternative<op::BatchNorm2d>(graph_.node(id).op) &&
+                         supergraph_.layout(id).closed() && !shared_parts_.norms.contains(id);
+      if (!whole || readers[id].size() != 1) continue;
+      const Op& reader = graph_.node(readers[id][0]).op;
+      if (joins_batch_norm(reader)) {
+        plan_.joined[id] = readers[id][0];
+      } else {
+        plan_.summed[id] = mode_.training && std::holds_alternative<op::Choice>(reader);
+      }
+    }
+  }
+
+  /// Finds the choices between operators of one node that keep its channels, and what lies between.
+  void share_channels() {
+    // Each node's nearest one that everything from the input to it goes through; none where nothing
+    // does.
+    std::vector<std::optional<NodeId>> gate(graph_.size());
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      if (id == graph_.input()) gate[id] = id;
+      for (const NodeId input : graph_.inputs(id)) {
+        if (!gate[input]) continue;
+        if (!gate[id]) {
+          gate[id] = input;
+          continue;
+        }
+        NodeId other = input;
+        while (other != *gate[id]) {
+          NodeId& later = other > *gate[id] ? other : *gate[id];
+          later = *gate[later];
+        }
+      }
+    }
+    bool any = false;
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      const auto* choice = std::get_if<op::Choice>(&graph_.node(id).op);
+      if (choice == nullptr || supergraph_.decisions()[choice->decision].pick != 1) continue;
+      if (!gate[id] || !keeps_channels(*gate[id], id)) continue;
+      const NodeId source = *gate[id];
+      any = true;
+      plan_.part_of[id] = source;
+      std::vector<NodeId> open(graph_.inputs(id).begin(), graph_.inputs(id).end());
+      while (!open.empty()) {
+        const NodeId next = open.back();
+        open.pop_back();
+        if (next == source || plan_.part_of[next]) continue;
+        require_parts(next, id);
+        plan_.part_of[next] = source;
+        const auto inputs = graph_.inputs(next);
+        open.insert(open.end(), inputs.begin(), inputs.end());
+      }
+    }
+    if (!any) {
+      throw UnsupportedError(fmt::format(
+          "partial channels need a choice between operators that keep the {}-fold channels of one "
+          "input and its size or half of it, which this space does not have; leave out the share "
+          "of channels",
+          mixed_.channel_share));
+    }
+  }
+
+  static bool slices_pixels(const Op& op) {
+    const auto* slice = std::get_if<op::Slice>(&op);
+    return slice != nullptr && slice->axis.constant() && slice->axis != Dim(0);
+  }
+
+  bool keeps_channels(NodeId source, NodeId choice) const {
+    const Shape &in = graph_.node(source).shape, &out = graph_.node(choice).shape;
+    const auto fixed = [](const Shape& s) {
+      return s.rank == 3 && s[0].constant() && s[1].constant() && s[2].constant();
+    };
+    if (!fixed(in) || !fixed(out) || in[0] != out[0]) return false;
+    if (in[0].value() % mixed_.channel_share != 0) return false;
+    const auto ratio = [&](int axis) { return in[axis].value() / out[axis].value(); };
+    const bool whole = in[1].value() % out[1].value() == 0 && in[2].value() % out[2].value() == 0;
+    return whole && ratio(1) == ratio(2) && ratio(1) <= 2;
+  }
+
+  /// Throws where an operator cannot run on a share of its channels.
+  void require_parts(NodeId id, NodeId choice) const {
+    const Op& op = graph_.node(id).op;
+    const auto* conv = std::get_if<op::Conv2d>(&op);
+    const bool one_by_one =
+        conv != nullptr && (conv->group_width == Dim(0) || conv->group_width == Dim(1));
+    const bool known =
+        one_by_one || std::holds_alternative<op::BatchNorm2d>(op) ||
+        std::holds_alternative<op::Activation>(op) || std::holds_alternative<op::Pool2d>(op) ||
+        std::holds_alternative<op::GlobalAvgPool>(op) || std::holds_alternative<op::Zero>(op) ||
+        std::holds_alternative<op::Add>(op) || std::holds_alternative<op::Multiply>(op) ||
+        std::holds_alternative<op::Concat>(op) || std::holds_alternative<op::Dropout>(op) ||
+        slices_pixels(op);
+    const Shape& shape = graph_.node(id).shape;
+    if (known && !graph_.node(id).compression.quantization && shape[0].constant() &&
+        shape[0].value() % mixed_.channel_share == 0) {
+      return;
+    }
+    throw UnsupportedError(fmt::format(
+        "{} of {} cannot run on a share of 1/{} of its {} channels; take another share or leave it "
+        "out",
+        node_text(graph_, id), node_text(graph_, choice), mixed_.channel_share,
+        shape[0].to_string(graph_.decision_names())));
+  }
+
+  /// The tensors of a node, or their first channels where it runs on a share of these.
+  OpTensors tensors(NodeId id) const {
+    const OpTensors& all = tensors_[id];
+    if (!plan_.part_of[id]) return all;
+    const auto first = [&](const at::Tensor& t, std::int64_t axis) {
+      return t.defined() ? t.narrow(axis, 0, t.size(axis) / mixed_.channel_share) : t;
+    };
+    OpTensors part{.weight = first(all.weight, 0),
+                   .bias = first(all.bias, 0),
+                   .running_mean = first(all.running_mean, 0),
+                   .running_var = first(all.running_var, 0)};
+    const auto* conv = std::get_if<op::Conv2d>(&graph_.node(id).op);
+    if (conv != nullptr && conv->group_width == Dim(0)) part.weight = first(part.weight, 1);
+    return part;
+  }
+
+  /// What a node reads.
+  const at::Tensor& input_of(NodeId id, std::size_t slot = 0) const {
+    const NodeId input = plan_.same_as[graph_.inputs(id)[slot]];
+    if (!plan_.part_of[id] || plan_.same_as[*plan_.part_of[id]] != input) return values_[input];
+    at::Tensor& part = parts_[input];
+    if (!part.defined()) {
+      const at::Tensor& whole = values_[input];
+      part = whole.narrow(1, 0, whole.size(1) / mixed_.channel_share)
+                 .contiguous(whole.suggest_memory_format());
+    }
+    return part;
   }
 
   void require_supported(NodeId id, Dim dim, const char* what) const {
@@ -126,7 +329,7 @@ class MixedRun {
   at::Tensor expectation(Dim dim, Leaf&& leaf) const {
     return expect<at::Tensor>(
         dim, [&](DecisionId d, std::uint32_t k) { return factors_[d][k]; },
-        [](const Factor& w) { return w.value == 0; }, leaf);
+        [](const Factor& w) { return !w.counts; }, leaf);
   }
 
   /// Ones for the first `size` of `max` channels, then zeros.
@@ -139,7 +342,7 @@ class MixedRun {
     if (size.constant()) return size.value();
     std::int64_t result = 0;
     for (std::size_t k = 0; k < size.branches().size(); ++k) {
-      if (factors_[size.decision()][k].value != 0) {
+      if (factors_[size.decision()][k].counts) {
         result = std::max(result, largest(size.branches()[k]));
       }
     }
@@ -176,8 +379,7 @@ class MixedRun {
 
   /// An input as the operators read it that mix channels.
   at::Tensor masked_input(NodeId id, std::size_t slot) const {
-    const NodeId input = graph_.inputs(id)[slot];
-    return scaled(values_[input], mask(supergraph_.layout(input)));
+    return scaled(input_of(id, slot), mask(supergraph_.layout(graph_.inputs(id)[slot])));
   }
 
   /// A sum over widths has each channel as much as it is there, which the operators that read it
@@ -212,7 +414,7 @@ class MixedRun {
 
   /// A weight without the rows and columns that no architecture with any weight has.
   at::Tensor supported_weight(NodeId id, bool columns) const {
-    at::Tensor weight = tensors_[id].weight;
+    at::Tensor weight = tensors(id).weight;
     if (const at::Tensor rows = support(supergraph_.layout(id)); rows.defined()) {
       std::vector<std::int64_t> shape(static_cast<std::size_t>(weight.dim()), 1);
       shape[0] = -1;
@@ -304,7 +506,7 @@ class MixedRun {
     require_supported(id, o.stride.w, "stride");
     require_same_padding(id, o.kernel, o.padding, o.dilation);
     const bool depthwise = o.group_width == Dim(1);
-    at::Tensor x = values_[graph_.inputs(id)[0]];
+    at::Tensor x = input_of(id);
     if (!depthwise) {
       x = masked_input(id, 0);
     } else if (graph_.node(id).compression.quantization) {
@@ -327,18 +529,22 @@ class MixedRun {
     largest.kernel = Extent(weight.size(2), weight.size(3));
     largest.padding = Extent(o.padding.h.max(), o.padding.w.max());
     return run_closed(largest, quantized_input(id, x),
-                      {.weight = quantized_weight(id, weight), .bias = tensors_[id].bias});
+                      {.weight = quantized_weight(id, weight), .bias = tensors(id).bias});
   }
 
   at::Tensor value(NodeId id, const op::Linear& o) const {
     const at::Tensor weight = supported_weight(id, true);
     return run_closed(o, quantized_input(id, masked_input(id, 0)),
-                      {.weight = quantized_weight(id, weight), .bias = tensors_[id].bias});
+                      {.weight = quantized_weight(id, weight), .bias = tensors(id).bias});
   }
 
   at::Tensor value(NodeId id, const op::BatchNorm2d& o) const {
-    const OpTensors& full = tensors_[id];
-    const at::Tensor& x = values_[graph_.inputs(id)[0]];
+    const OpTensors full = tensors(id);
+    const at::Tensor& x = input_of(id);
+    if (plan_.joined[id]) {
+      return run_batch_norm_then(graph_.node(*plan_.joined[id]).op, graph_.node(id), {&x, 1}, full,
+                                 mode_);
+    }
     if (const auto norms = shared_parts_.norms.find(id); norms != shared_parts_.norms.end()) {
       const Segment& widths = supergraph_.layout(id).segments[0];
       return where_present(id, expectation(widths.size, [&](std::int64_t size) {
@@ -371,13 +577,13 @@ class MixedRun {
       op::Pool2d closed = o;
       closed.kernel = Extent(h, w);
       closed.padding = Extent(o.padding.h.max() - (kh - h) / 2, o.padding.w.max() - (kw - w) / 2);
-      return run_closed(closed, values_[graph_.inputs(id)[0]], {});
+      return run_closed(closed, input_of(id), {});
     });
   }
 
   at::Tensor value(NodeId id, const op::Zero& o) const {
     require_supported(id, o.stride, "stride");
-    return run_closed(o, values_[graph_.inputs(id)[0]], {});
+    return run_closed(o, input_of(id), {});
   }
 
   at::Tensor value(NodeId id, const op::Choice& o) const {
@@ -387,35 +593,87 @@ class MixedRun {
       one_width = one_width && supergraph_.layout(input) == supergraph_.layout(inputs[0]);
     }
     const std::int64_t width = supergraph_.layout(id).width();
-    std::vector<at::Tensor> terms;
+    std::vector<kernels::Term> terms;
     std::vector<Factor> used;
     for (std::size_t slot = 0; slot < inputs.size(); ++slot) {
       if (!counts(id, slot)) continue;
-      at::Tensor x = values_[inputs[slot]];
+      kernels::Term term = one_width ? term_of(id, slot) : kernels::Term{masked_input(id, slot)};
       if (!one_width) {
-        x = masked_input(id, slot);
+        at::Tensor& x = term.x;
         const bool image = x.dim() == 4;
         const std::int64_t room = width - x.size(image ? 1 : -1);
         x = image ? at::constant_pad_nd(x, {0, 0, 0, 0, 0, room})
                   : at::constant_pad_nd(x, {0, room});
       }
-      if (!terms.empty() && terms[0].sizes() != x.sizes()) {
+      if (!terms.empty() && terms[0].x.sizes() != term.x.sizes()) {
         throw UnsupportedError(node_text(graph_, id) +
                                ": a choice between tensors of different heights or widths has no "
                                "relaxation; use a strategy that runs one architecture at a time");
       }
-      terms.push_back(std::move(x));
+      terms.push_back(std::move(term));
       used.push_back(factors_[o.decision][slot]);
     }
-    at::Tensor sum;
-    if (terms.size() == 1) {
-      sum = used[0] * terms[0];
-    } else {
-      std::vector<at::Tensor> weights;
-      for (const Factor& factor : used) weights.push_back(factor.tensor);
-      sum = kernels::weighted_sum(terms, at::stack(weights));
-    }
+    const at::Tensor sum = sum_of(terms, used);
+    if (plan_.part_of[id]) return with_the_rest(id, sum);
     return one_width ? sum : where_present(id, sum);
+  }
+
+  /// An option of a choice, with the batch norm that ends it.
+  kernels::Term term_of(NodeId choice, std::size_t slot) const {
+    const NodeId option = graph_.inputs(choice)[slot];
+    const Node& node = graph_.node(option);
+    if (plan_.summed[option]) {
+      const OpTensors norm = tensors(option);
+      const at::Tensor& x = input_of(option);
+      if (x.numel() == x.size(1)) return {run_op(node, {&x, 1}, norm, mode_)};  // which throws
+      const auto& o = std::get<op::BatchNorm2d>(node.op);
+      return {x, kernels::BatchNorm{.weight = norm.weight,
+                                    .bias = norm.bias,
+                                    .running_mean = norm.running_mean,
+                                    .running_var = norm.running_var,
+                                    .training = true,
+                                    .momentum = static_cast<double>(o.momentum),
+                                    .eps = static_cast<double>(o.eps)}};
+    }
+    if (mixed_.normalize_pools && std::holds_alternative<op::Pool2d>(node.op)) {
+      return {
+          input_of(choice, slot),
+          kernels::BatchNorm{
+              .weight = {}, .bias = {}, .running_mean = {}, .running_var = {}, .training = true}};
+    }
+    return {input_of(choice, slot)};
+  }
+
+  static at::Tensor sum_of(std::span<const kernels::Term> terms, std::span<const Factor> weights) {
+    const bool norms =
+        std::ranges::any_of(terms, [](const kernels::Term& t) { return t.norm.has_value(); });
+    if (terms.size() == 1) {
+      return weights[0] *
+             (norms ? kernels::batch_norm(terms[0].x, *terms[0].norm, kernels::Epilogue::none)
+                    : terms[0].x);
+    }
+    std::vector<at::Tensor> numbers, values;
+    for (const Factor& factor : weights) numbers.push_back(factor.tensor);
+    const at::Tensor all = at::stack(numbers).to(terms[0].x.options());
+    if (norms) return kernels::weighted_sum_of_norms(terms, all);
+    for (const kernels::Term& term : terms) values.push_back(term.x);
+    return kernels::weighted_sum(values, all);
+  }
+
+  /// The channels that went through the operators, those that did not, mixed.
+  at::Tensor with_the_rest(NodeId id, const at::Tensor& sum) const {
+    const at::Tensor& whole = values_[plan_.same_as[*plan_.part_of[id]]];
+    const std::int64_t share = mixed_.channel_share, part = whole.size(1) / share;
+    at::Tensor rest = whole.narrow(1, part, whole.size(1) - part);
+    if (rest.size(2) != sum.size(2)) {
+      rest = kernels::max_pool2d(rest.contiguous(whole.suggest_memory_format()), {2, 2},
+                                 {.stride = {2, 2}}, false);
+    }
+    return at::cat({sum, rest}, 1)
+        .view({sum.size(0), share, part, sum.size(2), sum.size(3)})
+        .transpose(1, 2)
+        .reshape({sum.size(0), whole.size(1), sum.size(2), sum.size(3)})
+        .contiguous(whole.suggest_memory_format());
   }
 
   at::Tensor value(NodeId id, const op::Output&) const { return masked_input(id, 0); }
@@ -429,7 +687,7 @@ class MixedRun {
                              ": layer norm over a concat of open widths, or flattened ones, has no "
                              "relaxation; mix the channels with a convolution first");
     }
-    const at::Tensor& x = values_[graph_.inputs(id)[0]];
+    const at::Tensor& x = input_of(id);
     const OpTensors& full = tensors_[id];
     const std::int64_t axis = x.dim() == 4 ? 1 : x.dim() - 1, width = x.size(axis);
     return where_present(id, expectation(layout.segments[0].size, [&](std::int64_t size) {
@@ -453,20 +711,20 @@ class MixedRun {
     require_supported(id, o.stride.h, "stride");
     require_supported(id, o.stride.w, "stride");
     const auto read = graph_.inputs(id);
-    std::vector<at::Tensor> inputs{o.group_width == Dim(1) ? values_[read[0]]
-                                                           : masked_input(id, 0)};
-    for (NodeId input : read.subspan(1)) inputs.push_back(values_[input]);
+    std::vector<at::Tensor> inputs{o.group_width == Dim(1) ? input_of(id) : masked_input(id, 0)};
+    for (std::size_t slot = 1; slot < read.size(); ++slot) inputs.push_back(input_of(id, slot));
     return run_op(
         Node{.op = o, .compression = {}, .shape = {}}, inputs,
-        {.weight = supported_weight(id, o.group_width == Dim(0)), .bias = tensors_[id].bias},
-        mode_);
+        {.weight = supported_weight(id, o.group_width == Dim(0)), .bias = tensors(id).bias}, mode_);
   }
 
   /// What works on each channel alone, or passes channels on, runs as it is.
   at::Tensor plain(NodeId id) const {
     std::vector<at::Tensor> inputs;
-    for (NodeId input : graph_.inputs(id)) inputs.push_back(values_[input]);
-    return run_op(graph_.node(id), inputs, tensors_[id], mode_);
+    for (std::size_t slot = 0; slot < graph_.inputs(id).size(); ++slot) {
+      inputs.push_back(input_of(id, slot));
+    }
+    return run_op(graph_.node(id), inputs, tensors(id), mode_);
   }
   at::Tensor value(NodeId id, const op::Input&) const { return plain(id); }
   at::Tensor value(NodeId id, const op::Activation&) const { return plain(id); }
@@ -488,6 +746,9 @@ class MixedRun {
   std::span<const OpTensors> tensors_;
   const SharedParts& shared_parts_;
   const RunMode& mode_;
+  const MixedOptions& mixed_;
+  Plan plan_;
+  mutable std::unordered_map<NodeId, at::Tensor> parts_;  // first channels, by node
   at::TensorOptions options_;
   std::vector<std::vector<Factor>> factors_;  // by decision and option
   std::vector<at::Tensor> values_;            // by node
@@ -495,10 +756,11 @@ class MixedRun {
 
 }  // namespace
 
-at::Tensor Supernet::forward_mixed(const at::Tensor& x, const MixedWeights& weights) {
+at::Tensor Supernet::forward_mixed(const at::Tensor& x, const MixedWeights& weights,
+                                   const MixedOptions& options) {
   const Autocast autocast(training() ? mode().precision : Precision::float32,
                           x.is_cuda() ? Autocast::Place::cuda : Autocast::Place::cpu);
-  return MixedRun(*supergraph_, node_tensors(), shared_parts_, weights, mode())
+  return MixedRun(*supergraph_, node_tensors(), shared_parts_, weights, mode(), options)
       .run(prepared(x))
       .to(x.scalar_type());
 }

@@ -108,6 +108,7 @@ OptionTable<CarsOptions> cars_option_table() {
 
 Cars::Cars(const RunContext& context, const CarsOptions& options)
     : WeightSharingSearch(context, options, "cars"), options_(options) {
+  begin();
   const auto share = [&](double part) {
     return std::max(1, static_cast<int>(std::lround(part * training().epochs())));
   };

@@ -6,9 +6,11 @@
 #include "strategies/brackets.hpp"
 #include "strategies/cars.hpp"
 #include "strategies/curve_stopping.hpp"
+#include "strategies/darts.hpp"
 #include "strategies/ddpg.hpp"
 #include "strategies/enas.hpp"
 #include "strategies/evolution.hpp"
+#include "strategies/greedy_darts.hpp"
 #include "strategies/local_search.hpp"
 #include "strategies/median_stopping.hpp"
 #include "strategies/moead.hpp"
@@ -19,6 +21,8 @@
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
 #include "strategies/reinforce.hpp"
+#include "strategies/robust_darts.hpp"
+#include "strategies/sampled_paths.hpp"
 #include "strategies/simulated_annealing.hpp"
 #include "strategies/tpe.hpp"
 
@@ -117,6 +121,58 @@ StrategyRegistry strategy_registry() {
   registry.add("cars", cars_option_table(),
                [](const CarsOptions& options, const RunContext& context) {
                  return std::make_unique<Cars>(context, options);
+               });
+  registry.add("darts", darts_option_table(),
+               [](const DartsSearchOptions& options, const RunContext& context) {
+                 return std::make_unique<Darts>(context, options);
+               });
+  registry.add("pc_darts", pc_darts_option_table(),
+               [](const PcDartsOptions& options, const RunContext& context) {
+                 return std::make_unique<PcDarts>(context, options);
+               });
+  registry.add("fair_darts", fair_darts_option_table(),
+               [](const FairDartsOptions& options, const RunContext& context) {
+                 return std::make_unique<FairDarts>(context, options);
+               });
+  registry.add("dr_nas", dr_nas_option_table(),
+               [](const DrNasOptions& options, const RunContext& context) {
+                 return std::make_unique<DrNas>(context, options);
+               });
+  registry.add("darts_minus", darts_minus_option_table(),
+               [](const DartsMinusOptions& options, const RunContext& context) {
+                 return std::make_unique<DartsMinus>(context, options);
+               });
+  registry.add("gdas", gdas_option_table(),
+               [](const GdasOptions& options, const RunContext& context) {
+                 return std::make_unique<Gdas>(context, options);
+               });
+  registry.add("snas", snas_option_table(),
+               [](const SnasOptions& options, const RunContext& context) {
+                 return std::make_unique<Snas>(context, options);
+               });
+  registry.add("fbnet", fbnet_option_table(),
+               [](const FbnetOptions& options, const RunContext& context) {
+                 return std::make_unique<Fbnet>(context, options);
+               });
+  registry.add("dsnas", dsnas_option_table(),
+               [](const DsnasOptions& options, const RunContext& context) {
+                 return std::make_unique<Dsnas>(context, options);
+               });
+  registry.add("proxyless", proxyless_option_table(),
+               [](const ProxylessOptions& options, const RunContext& context) {
+                 return std::make_unique<Proxyless>(context, options);
+               });
+  registry.add("sdarts", sdarts_option_table(),
+               [](const SdartsOptions& options, const RunContext& context) {
+                 return std::make_unique<Sdarts>(context, options);
+               });
+  registry.add("sgas", sgas_option_table(),
+               [](const SgasOptions& options, const RunContext& context) {
+                 return std::make_unique<Sgas>(context, options);
+               });
+  registry.add("darts_pt", darts_pt_option_table(),
+               [](const DartsPtOptions& options, const RunContext& context) {
+                 return std::make_unique<DartsPt>(context, options);
                });
   registry.add("successive_halving", successive_halving_option_table(),
                [](const SuccessiveHalvingOptions& options, const RunContext& context) {

@@ -77,6 +77,7 @@ Enas::Enas(const RunContext& context, const EnasOptions& options)
   const Rewards checked(context.goals, reward_);
   require_known(context);
   policy().limit_logits(options.logit_limit);
+  begin();
 }
 
 PolicyDraw Enas::draw(Rng& rng) {

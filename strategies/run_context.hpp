@@ -27,6 +27,15 @@ struct Screen {
 
 class SharedTraining;
 
+/// What a scope of a network adds to one of its metrics.
+struct CostPart {
+  ScopeId scope = no_scope;
+  double value = 0;
+  bool whole = false;  ///< of all that is in the scope, not of the nodes in it alone
+};
+/// The parts that a metric of a concrete graph is the sum of.
+using CostParts = std::function<std::vector<CostPart>(const Graph&)>;
+
 /// How work in ask() is done that takes long.
 struct LongWork {
   std::filesystem::path directory = {};       ///< where it may be kept meanwhile; empty: nowhere
@@ -47,6 +56,10 @@ struct RunContext {
   /// What is known of an architecture's metrics without an evaluation: those of its network. The
   /// others are NaN. Throws UnsupportedError as the metrics do. Empty when there are none.
   std::function<Metrics(const Architecture&)> known_metrics = {};
+  /// The parts of a metric, params, macs, storage_bytes or one of a hardware model. Throws
+  /// ConfigError for a metric that it does not know, UnsupportedError for one that is no sum. Empty
+  /// when there are none.
+  std::function<CostParts(const std::string& metric)> cost_parts = {};
   /// The weights that evaluations use, where the strategy is to train them. It calls begin() when
   /// it is made. They change while no candidate is in flight only, so that workers do not matter.
   std::shared_ptr<SharedTraining> shared_training = {};

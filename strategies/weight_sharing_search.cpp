@@ -11,6 +11,7 @@
 #include "core/json.hpp"
 #include "search_spaces/sampling.hpp"
 #include "strategies/snapshot_file.hpp"
+#include "training/step_training.hpp"
 
 namespace espalier {
 namespace {
@@ -38,7 +39,22 @@ WeightSharingSearch::WeightSharingSearch(const RunContext& context, const StartO
     throw ConfigError("/objectives", fmt::format("\"{}\" needs the objective \"accuracy\"", name));
   }
   accuracy_objective_ = static_cast<std::size_t>(objective - goals_.objectives().begin());
-  training_->begin(rng_.fork("shared weights"));
+}
+
+void WeightSharingSearch::begin() { training_->begin(rng_.fork("shared weights")); }
+
+void WeightSharingSearch::begin(OwnSteps own) {
+  steps().begin(rng_.fork("shared weights"), std::move(own));
+}
+
+StepTraining& WeightSharingSearch::steps() const {
+  StepTraining* const own = training_->by_steps();
+  if (own == nullptr) {
+    throw UnsupportedError(
+        "these shared weights learn with architectures only, not by a strategy's "
+        "own steps");
+  }
+  return *own;
 }
 
 std::vector<Candidate> WeightSharingSearch::ask(std::size_t max_count) {
@@ -66,29 +82,33 @@ void WeightSharingSearch::tell(const Trial& trial) {
 }
 
 bool WeightSharingSearch::finished() const {
-  return round_.empty() && training_->trained_epochs() >= training_->epochs();
+  return round_.empty() && (ended_ || training_->trained_epochs() >= training_->epochs());
 }
 
-bool WeightSharingSearch::train(int epochs, const StepArchitectures& draw) {
+TrainRun WeightSharingSearch::training_run() const {
   TrainRun run{.stop_requested = work_.stop_requested};
   if (!work_.directory.empty()) {
     make_directories(work_.directory);
     run.checkpoint = work_.directory / weights_name;
   }
   if (work_.progress) run.progress = "supernet";
-  return training_->train(epochs, draw, run);
+  return run;
 }
 
+bool WeightSharingSearch::train(int epochs, const StepArchitectures& draw) {
+  return training_->train(epochs, draw, training_run());
+}
+
+bool WeightSharingSearch::train(int epochs) { return steps().train(epochs, training_run()); }
+
 bool WeightSharingSearch::save(const std::filesystem::path& directory) const {
-  Json json = {{"rounds", rounds_},
-               {"next_id", next_id_},
-               {"told", told_},
-               {"round", Json::array()},
-               {"state", save_state()}};
+  Json json = {{"rounds", rounds_}, {"next_id", next_id_},    {"told", told_},
+               {"ended", ended_},   {"round", Json::array()}, {"state", save_state()}};
   for (const Candidate& candidate : round_) {
-    json["round"].push_back(
-        {{"architecture", candidate.architecture.choices},
-         {"parent", candidate.parent ? Json(*candidate.parent) : Json(nullptr)}});
+    json["round"].push_back({{"architecture", candidate.architecture.choices},
+                             {"fidelity", candidate.fidelity},
+                             {"parent", candidate.parent ? Json(*candidate.parent) : Json(nullptr)},
+                             {"notes", to_json(candidate.notes)}});
   }
   write_snapshot(directory, std::move(json));
   training_->save(directory / weights_name);
@@ -100,10 +120,13 @@ void WeightSharingSearch::load(const std::filesystem::path& directory) {
     json.at("rounds").get_to(rounds_);
     json.at("next_id").get_to(next_id_);
     json.at("told").get_to(told_);
+    json.at("ended").get_to(ended_);
     round_.clear();
     for (const Json& one : json.at("round")) {
       Candidate& candidate = round_.emplace_back();
       one.at("architecture").get_to(candidate.architecture.choices);
+      one.at("fidelity").get_to(candidate.fidelity);
+      candidate.notes = notes_from_json(one.at("notes"));
       if (!one.at("parent").is_null()) candidate.parent = one["parent"].get<std::uint64_t>();
     }
     while (rounds_ > 0 && start_.next_known()) {  // they were in the first round

@@ -17,6 +17,8 @@
 
 namespace espalier {
 
+struct OwnSteps;
+
 /// Trains the shared weights, asks for a round of candidates by them, waits until all of these are
 /// told, and trains on, until the epochs of the training are over: then it is finished().
 /// Snapshots are written, of the weights too.
@@ -44,8 +46,18 @@ class WeightSharingSearch : public Strategy {
   virtual Json save_state() const = 0;
   virtual void load_state(const Json& state) = 0;
 
+  /// Draws the first weights: once, in the constructor.
+  void begin();
+  /// The same for weights that learn by the strategy's own steps. Throws ConfigError
+  /// (/architecture_share) where they leave too few images.
+  void begin(OwnSteps steps);
+
   /// Trains for some epochs; false when it was stopped.
   bool train(int epochs, const StepArchitectures& draw);
+  /// The same by the strategy's own steps.
+  bool train(int epochs);
+  /// Ends the search before the epochs are over.
+  void end() { ended_ = true; }
   bool stopping() const { return work_.stop_requested && work_.stop_requested(); }
 
   const SearchSpace& space() const { return *space_; }
@@ -54,6 +66,8 @@ class WeightSharingSearch : public Strategy {
   std::size_t accuracy_objective() const { return accuracy_objective_; }
   Start& start() { return start_; }
   SharedTraining& training() const { return *training_; }
+  /// Throws UnsupportedError where the weights do not learn by steps of a strategy's own.
+  StepTraining& steps() const;
 
  private:
   std::shared_ptr<const SearchSpace> space_;
@@ -64,6 +78,9 @@ class WeightSharingSearch : public Strategy {
   LongWork work_;
   std::size_t accuracy_objective_ = 0;
   std::deque<Candidate> round_;  // those that are still to be asked for
+  TrainRun training_run() const;
+
+  bool ended_ = false;
   std::uint64_t rounds_ = 0, next_id_ = 0, told_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include "hw_models/hardware_model.hpp"
 #include "objectives/metric.hpp"
 #include "search_spaces/search_space.hpp"
+#include "strategies/run_context.hpp"
 
 namespace espalier {
 
@@ -15,6 +16,8 @@ namespace espalier {
 struct NetworkMetric {
   MetricInfo info;
   std::function<double(const Network&)> value;
+  /// Empty where the metric is not a sum over a network's scopes.
+  CostParts parts = {};
 };
 
 /// params, macs, storage_bytes, peak_memory_bytes: there in every run.

@@ -80,6 +80,13 @@ std::optional<double> find(const NamedValues& values, const std::string& name) {
 
 }  // namespace
 
+std::string Results::warning() const {
+  for (auto trial = trials.rbegin(); trial != trials.rend(); ++trial) {
+    if (!trial->candidate.notes.warning.empty()) return trial->candidate.notes.warning;
+  }
+  return "";
+}
+
 double highest_fidelity(std::span<const Trial> trials) {
   double fidelity = 0;
   for (const Trial& trial : trials) {
@@ -260,6 +267,7 @@ Json results_json(const Results& results, std::span<const std::size_t> which) {
                  {"feasible", results.goals.feasible(trial)}};
     if (trial.candidate.fidelity != 1) json["fidelity"] = trial.candidate.fidelity;
     if (trial.state == TrialState::failed) json["error"] = trial.error;
+    if (!trial.candidate.notes.empty()) json["notes"] = to_json(trial.candidate.notes);
     trials.push_back(std::move(json));
   }
   Json json = to_json(results.goals);
@@ -267,6 +275,7 @@ Json results_json(const Results& results, std::span<const std::size_t> which) {
   if (const auto chosen = results.chosen()) {
     json["chosen"] = results.trials[*chosen].candidate.trial_id;
   }
+  if (const std::string warning = results.warning(); !warning.empty()) json["warning"] = warning;
   if (results.baseline) {
     json["baseline"] = {{"name", results.baseline->name},
                         {"metrics", values_json(results.baseline->metrics)}};

@@ -57,6 +57,8 @@ struct Results {
 
   std::vector<std::size_t> front() const { return pareto_front(goals, trials); }
   std::optional<std::size_t> chosen() const { return choose(goals, trials, front(), rule); }
+  /// The last one that the strategy gave with a candidate; "" for none.
+  std::string warning() const;
 };
 
 /// Reads a run, finished or not, while it is written or not. Throws IoError for a directory without

@@ -46,6 +46,10 @@ CREATE TABLE snapshots(
   name TEXT NOT NULL);
 )sql";
 
+// Of few runs only, so it is made when the first candidate has notes.
+constexpr const char* notes_schema =
+    "CREATE TABLE IF NOT EXISTS notes(trial_id INTEGER PRIMARY KEY, notes TEXT NOT NULL);";
+
 std::string errno_text() { return std::strerror(errno); }
 
 // A connection, with errors as exceptions.
@@ -362,7 +366,7 @@ struct RunStore::Implementation {
 
   std::unique_ptr<DirectoryLock> lock;
   Database database;
-  std::unique_ptr<Statement> add_asked, add_told;
+  std::unique_ptr<Statement> add_asked, add_told, add_notes;
   bool in_transaction = false;
   std::string numbers;  // a buffer
 };
@@ -457,6 +461,16 @@ void RunStore::add_asked(const Candidate& candidate, std::uint64_t tells_before,
     add.bind_null(6);
   }
   store.in_progress([&] { add.run(); });
+  if (!candidate.notes.empty()) add_notes(candidate);
+}
+
+void RunStore::add_notes(const Candidate& candidate) {
+  Implementation& store = *implementation_;
+  if (!store.add_notes) store.in_progress([&] { store.database.execute(notes_schema); });
+  Statement& add = store.prepared(store.add_notes, "INSERT INTO notes VALUES(?, ?)");
+  const std::string text = to_json(candidate.notes).dump();
+  add.bind(1, candidate.trial_id).bind(2, std::string_view(text));
+  store.in_progress([&] { add.run(); });
 }
 
 void RunStore::add_told(const Trial& trial, const TrialTiming& timing) {
@@ -510,7 +524,23 @@ std::vector<AskRecord> RunStore::asked() const {
     }
     records.push_back(std::move(record));
   }
+  read_notes(records);
   return records;
+}
+
+void RunStore::read_notes(std::vector<AskRecord>& records) const {
+  const Database& database = implementation_->database;
+  Statement there(database, "SELECT 1 FROM sqlite_master WHERE type='table' AND name='notes'");
+  if (!there.next()) return;
+  Statement statement(database, "SELECT trial_id, notes FROM notes ORDER BY trial_id");
+  while (statement.next()) {
+    const std::uint64_t id = statement.integer(0);
+    try {
+      records.at(id).candidate.notes = notes_from_json(Json::parse(statement.text(1)));
+    } catch (const std::exception&) {
+      throw_wrong_row(database, "notes", id);
+    }
+  }
 }
 
 std::vector<TellRecord> RunStore::told() const {

@@ -101,6 +101,8 @@ class RunStore {
 
  private:
   struct Implementation;
+  void add_notes(const Candidate& candidate);
+  void read_notes(std::vector<AskRecord>& records) const;
   explicit RunStore(std::unique_ptr<Implementation> implementation);
   std::unique_ptr<Implementation> implementation_;
 };

@@ -224,6 +224,7 @@ struct Study::Implementation {
         .rng = Rng(options.seed).fork("strategy"),
         .screen = [this](const std::string& metric) { return make_screen(metric); },
         .known_metrics = [this](const Architecture& a) { return known_metrics(a); },
+        .cost_parts = [this](const std::string& metric) { return cost_parts(metric); },
         .shared_training = training,
         .long_work = {.directory = options.directory.empty() ? std::filesystem::path()
                                                              : checkpoints() / "strategy",
@@ -259,6 +260,23 @@ struct Study::Implementation {
     std::vector<double> values = layout.arrange(none, network_values(Network(*space, a)));
     values.resize(layout.search_table()->size());
     return Metrics(layout.search_table(), std::move(values));
+  }
+
+  CostParts cost_parts(const std::string& metric) const {
+    std::vector<std::string> sums;
+    for (const NetworkMetric& known : options.network_metrics) {
+      if (known.info.name == metric && known.parts) return known.parts;
+      if (known.info.name == metric) {
+        throw UnsupportedError(
+            fmt::format("{} is no sum over the parts of a network, so that it has no expectation "
+                        "over a relaxation; take params, macs, storage_bytes, or the latency or "
+                        "energy of a hardware model",
+                        metric));
+      }
+      if (known.parts) sums.push_back(known.info.name);
+    }
+    throw ConfigError("/cost/metric", fmt::format("\"{}\" is no metric of networks in this run{}",
+                                                  metric, suggestion(metric, sums)));
   }
 
   // Whether the network metrics alone say that an architecture breaks a constraint, or that its
@@ -584,6 +602,10 @@ struct Study::Implementation {
       check(candidates, max_count);
       for (Candidate& candidate : candidates) {
         if (store) store->add_asked(candidate, trials.size(), max_count);
+        if (const std::string& warning = candidate.notes.warning; warning != warned) {
+          if (!warning.empty()) log_warning(warning);
+          warned = warning;
+        }
         count_asked(candidate);
         in_flight.push_back({.candidate = std::move(candidate)});
         if (!interrupted) submit(in_flight.back());
@@ -731,6 +753,7 @@ struct Study::Implementation {
   double last_seconds = 0;
 
   std::unique_ptr<Progress> progress;
+  std::string warned;  // the last warning of the strategy's
   double best_fidelity = 0, best_cost = std::numeric_limits<double>::infinity();
   std::string best_note;
 };

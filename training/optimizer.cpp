@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <cassert>
 #include <cmath>
 #include <cstdint>
 #include <utility>
@@ -42,6 +43,17 @@ void Optimizer::step(double learning_rate) {
       descend(slot, gradient, learning_rate);
     }
   }
+}
+
+at::Tensor Optimizer::direction(std::size_t i, const at::Tensor& gradient) const {
+  assert(kind_ == OptimizerKind::sgd);
+  const at::NoGradGuard no_grad;
+  const Slot& slot = slots_[i];
+  at::Tensor direction = gradient;
+  if (slot.weight_decay > 0) direction = direction.add(slot.parameter, slot.weight_decay);
+  if (momentum_ == 0) return direction;
+  const at::Tensor momentum = slot.first.mul(momentum_).add(direction);
+  return nesterov_ ? direction.add(momentum, momentum_) : momentum;
 }
 
 void Optimizer::descend(Slot& slot, const at::Tensor& gradient, double learning_rate) {

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <map>
 #include <string>
 #include <vector>
@@ -28,6 +29,10 @@ class Optimizer {
 
   /// One step; parameters without a gradient stay, and do not count it.
   void step(double learning_rate);
+
+  /// What a step of `sgd` would take from parameter number i by this gradient, for a learning rate
+  /// of 1. Changes nothing.
+  at::Tensor direction(std::size_t i, const at::Tensor& gradient) const;
 
   /// Multiplies all gradients.
   void scale_gradients(double factor);

@@ -15,6 +15,7 @@
 #include "training/augmentation.hpp"
 #include "training/batch.hpp"
 #include "training/losses.hpp"
+#include "training/step_training.hpp"
 #include "training/supernet_trainer.hpp"
 #include "training/threads.hpp"
 #include "training/train_loop.hpp"
@@ -31,7 +32,7 @@ std::filesystem::path of_epoch(const std::filesystem::path& checkpoint, int epoc
   return file;
 }
 
-class SupernetSharedTraining : public SharedTraining {
+class SupernetSharedTraining : public SharedTraining, private StepTraining {
  public:
   SupernetSharedTraining(Supernet& supernet, std::shared_ptr<const SearchSpace> space,
                          std::shared_ptr<const Dataset> data, const SupernetOptions& options)
@@ -46,29 +47,37 @@ class SupernetSharedTraining : public SharedTraining {
   }
 
   void begin(const Rng& rng) override {
+    begin(rng, {.learn = [this](const TrainStep& step) { return learn(step); }});
+  }
+  void begin(const Rng& rng, OwnSteps steps) override {
     supernet_.reset_parameters(rng.fork("weights"));
-    loop_ = std::make_unique<TrainLoop>(
-        Learner{.module = &supernet_,
-                .identity = supernet_identity(*space_, options_),
-                .learn = [this](const TrainStep& step) { return learn(step); }},
-        *data_, options_.train, rng.fork("train"), Split::train);
+    loop_ = std::make_unique<TrainLoop>(Learner{.module = &supernet_,
+                                                .identity = supernet_identity(*space_, options_),
+                                                .learn = std::move(steps.learn),
+                                                .tensors = std::move(steps.tensors),
+                                                .second_share = steps.second_share},
+                                        *data_, options_.train, rng.fork("train"), Split::train);
     supernet_.eval();
     ++begins_;
   }
+  StepTraining* by_steps() override { return this; }
   int begins() const override { return begins_; }
 
   int epochs() const override { return options_.train.epochs; }
   int trained_epochs() const override { return static_cast<int>(loop_->history().size()); }
 
   bool train(int epochs, const StepArchitectures& draw, const TrainRun& run) override {
+    draw_ = &draw;
+    return train(epochs, run);
+  }
+  bool train(int epochs, const TrainRun& run) override {
+    const Resting afterwards(*this);
     const int before = trained_epochs(), end = std::min(before + epochs, this->epochs());
     for (int epoch = end; epoch > before && !run.checkpoint.empty(); --epoch) {
       if (!std::filesystem::exists(of_epoch(run.checkpoint, epoch))) continue;
       loop_->load(of_epoch(run.checkpoint, epoch));
       break;
     }
-    const Resting afterwards(*this);
-    draw_ = &draw;
     std::optional<Progress> progress;
     const auto steps = static_cast<std::uint64_t>(loop_->steps_per_epoch());
     std::uint64_t step = static_cast<std::uint64_t>(trained_epochs()) * steps;
@@ -92,21 +101,26 @@ class SupernetSharedTraining : public SharedTraining {
   double batch_accuracy(const Architecture& a, Rng rng) override {
     const TorchThreads threads(options_.train.threads);
     const at::NoGradGuard no_grad;
+    const Batch batch = draw(Images::held_out, input_size(a), rng);
+    const Resting afterwards(*this);
+    supernet_.train();
+    supernet_.set_activation_ranges(ActivationRanges::fixed);
+    const std::int64_t correct = count_correct(supernet_.forward(batch.images, a), batch.labels);
+    return percent(correct, batch.labels.size(0));
+  }
+
+  Supernet& supernet() override { return supernet_; }
+  const TrainOptions& options() const override { return options_.train; }
+  Batch draw(Images images, std::array<std::int64_t, 2> size, Rng rng) override {
+    if (images == Images::second) return loop_->draw_second(size, rng);
     const std::size_t all = held_out_.indices.size();
     const std::size_t count = std::min(all, static_cast<std::size_t>(options_.train.batch_size));
     std::vector<std::uint32_t> drawn;
     for (const std::size_t i : rng.sample_without_replacement(all, count)) {
       drawn.push_back(held_out_.indices[i]);
     }
-    const std::array<std::int64_t, 2> size = input_size(a);
     const auto transform = transforms_.try_emplace(size, *data_, size).first;
-    const Batch batch =
-        moved(make_batch(transform->second, *held_out_.images, drawn, rng), supernet_);
-    const Resting afterwards(*this);
-    supernet_.train();
-    supernet_.set_activation_ranges(ActivationRanges::fixed);
-    const std::int64_t correct = count_correct(supernet_.forward(batch.images, a), batch.labels);
-    return percent(correct, static_cast<std::int64_t>(count));
+    return moved(make_batch(transform->second, *held_out_.images, drawn, rng), supernet_);
   }
 
   void save(const std::filesystem::path& path) const override { loop_->save(path); }

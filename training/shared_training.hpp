@@ -14,6 +14,7 @@
 
 namespace espalier {
 
+class StepTraining;
 class Supernet;
 
 /// The architectures that learn in one step: one or more, valid. The same for equal generators.
@@ -47,6 +48,9 @@ class SharedTraining {
   /// The accuracy, in percent, of an architecture on a batch of held-out images that the generator
   /// draws, as large as one that is trained on, with batch norms by the batch's own statistics.
   virtual double batch_accuracy(const Architecture& a, Rng rng) = 0;
+
+  /// For a caller that takes the steps itself; none where architectures are all that learns.
+  virtual StepTraining* by_steps() { return nullptr; }
 
   /// Writes weights, optimizer and generator, atomically. Throws IoError.
   virtual void save(const std::filesystem::path& path) const = 0;

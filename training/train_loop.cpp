@@ -170,6 +170,13 @@ Batch TrainStep::batch(std::array<std::int64_t, 2> size) const {
                *loop_.learner_.module);
 }
 
+Batch TrainStep::second_batch(std::array<std::int64_t, 2> size) const {
+  if (loop_.second_.empty()) return batch(size);
+  return loop_.draw_second(size, rng_.fork("second").fork(static_cast<std::uint64_t>(part_)));
+}
+
+const Optimizer& TrainStep::optimizer() const { return loop_.optimizer_; }
+
 double TrainStep::value(const at::Tensor& loss, const std::function<std::string()>& of) const {
   const double value = loss.item<double>();
   if (!std::isfinite(value)) {
@@ -191,7 +198,17 @@ TrainLoop::TrainLoop(Learner learner, const Dataset& data, const TrainOptions& o
       split_(split),
       optimizer_(learner_.module->parameters(), options),
       view_(data.view(split)) {
-  const std::int64_t used = images_used(options_, view_);
+  const std::int64_t all = images_used(options_, view_);
+  const auto second =
+      static_cast<std::int64_t>(std::llround(learner_.second_share * static_cast<double>(all)));
+  const std::int64_t used = all - second;
+  if (used < 2 || (learner_.second_share > 0 && second < 2)) {
+    throw ConfigError("/train_fraction",
+                      fmt::format("of {} images, {} for the weights and {} for the architecture "
+                                  "are too few, each needs 2; write a larger train_fraction",
+                                  all, used, second));
+  }
+  second_ = view_.indices.subspan(static_cast<std::size_t>(used), static_cast<std::size_t>(second));
   view_.indices = view_.indices.first(static_cast<std::size_t>(used));
   batch_size_ = std::min<std::int64_t>(options_.batch_size, used);
   steps_per_epoch_ = used / (batch_size_ * options_.accumulate);
@@ -218,19 +235,31 @@ const ImageTransform& TrainLoop::transform(std::array<std::int64_t, 2> size) {
       .first->second;
 }
 
+Batch TrainLoop::draw_second(std::array<std::int64_t, 2> size, Rng rng) {
+  std::vector<std::uint32_t> drawn;
+  const std::size_t count = std::min(second_.size(), static_cast<std::size_t>(batch_size_));
+  for (const std::size_t i : rng.sample_without_replacement(second_.size(), count)) {
+    drawn.push_back(second_[i]);
+  }
+  return moved(make_batch(transform(size), *view_.images, drawn, rng), *learner_.module);
+}
+
 Json TrainLoop::identity() const {
-  return {{"network", learner_.identity},
-          {"data",
-           {{"name", data_.name()},
-            {"shape", data_.shape()},
-            {"classes", data_.classes()},
-            {"mean", std::vector<float>(data_.mean().begin(), data_.mean().end())},
-            {"deviation", std::vector<float>(data_.deviation().begin(), data_.deviation().end())}}},
-          {"images", view_.size()},
-          {"split", split_name(split_)},
-          {"rng", rng_.to_string()},
-          {"options", train_option_table().write(options_)},
-          {"threads", options_.threads}};
+  Json result = {
+      {"network", learner_.identity},
+      {"data",
+       {{"name", data_.name()},
+        {"shape", data_.shape()},
+        {"classes", data_.classes()},
+        {"mean", std::vector<float>(data_.mean().begin(), data_.mean().end())},
+        {"deviation", std::vector<float>(data_.deviation().begin(), data_.deviation().end())}}},
+      {"images", view_.size()},
+      {"split", split_name(split_)},
+      {"rng", rng_.to_string()},
+      {"options", train_option_table().write(options_)},
+      {"threads", options_.threads}};
+  if (learner_.second_share > 0) result["second_share"] = learner_.second_share;
+  return result;
 }
 
 std::map<std::string, at::Tensor> TrainLoop::tensors() const {
@@ -242,6 +271,9 @@ std::map<std::string, at::Tensor> TrainLoop::tensors() const {
     tensors.emplace("optimizer." + name, tensor);
   }
   tensors.emplace("generator", learner_.module->generator().get_state());
+  for (const auto& [name, tensor] : learner_.tensors) {
+    tensors.emplace("strategy." + name, tensor.detach());
+  }
   return tensors;
 }
 

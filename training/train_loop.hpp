@@ -46,6 +46,9 @@ class TrainStep {
  public:
   /// The step's images, augmented by the same draws at every size {height, width}.
   Batch batch(std::array<std::int64_t, 2> size) const;
+  /// As many of the second share's images, drawn for this step; the step's own where there is no
+  /// second share.
+  Batch second_batch(std::array<std::int64_t, 2> size) const;
   /// The value of a loss. Throws NumericalError when it is not finite, naming the step and what
   /// `of()` says the loss is of.
   double value(const at::Tensor& loss, const std::function<std::string()>& of = {}) const;
@@ -53,6 +56,10 @@ class TrainStep {
   const Rng& rng() const { return rng_; }
   std::int64_t part() const { return part_; }    ///< which of the step's batches, from 0
   std::int64_t epoch() const { return epoch_; }  ///< from 0
+  std::int64_t index() const { return step_; }   ///< within the epoch, from 0
+  double learning_rate() const { return rate_; }
+  /// The weights' optimizer, before its step.
+  const Optimizer& optimizer() const;
 
  private:
   friend class TrainLoop;
@@ -80,6 +87,10 @@ struct Learner {
   std::function<Learned(const TrainStep&)> learn;
   /// Held-out images after an epoch; may be empty.
   std::function<Evaluation()> validate = {};
+  /// What learn() changes beside the module, by name: a part of the checkpoints.
+  std::map<std::string, at::Tensor> tensors = {};
+  /// The last images, by share, are those of second_batch() and are not trained on.
+  double second_share = 0;
 };
 
 /// Trains epoch by epoch; see Trainer.
@@ -95,6 +106,8 @@ class TrainLoop {
   std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
   void save(const std::filesystem::path& path) const;
   void load(const std::filesystem::path& path);
+  /// A batch of the second share's images, or all where there are fewer.
+  Batch draw_second(std::array<std::int64_t, 2> size, Rng rng);
 
   /// All epochs that are left, with the checkpoints and the progress of `run`.
   TrainResult run(const TrainRun& run);
@@ -113,6 +126,7 @@ class TrainLoop {
   Split split_;
   Optimizer optimizer_;
   SplitView view_;
+  std::span<const std::uint32_t> second_;
   std::map<std::array<std::int64_t, 2>, ImageTransform> transforms_;  // by size
   std::int64_t batch_size_ = 0, steps_per_epoch_ = 0;
   std::vector<EpochResult> history_;

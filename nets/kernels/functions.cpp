@@ -4,8 +4,10 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <functional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -471,6 +473,51 @@ struct Affine {
         shift(bias.defined() ? bias - mean * scale : -mean * scale) {}
 };
 
+/// {mean, inverse deviation}, {C} each, of a batch. The running ones, where defined, are updated.
+std::pair<at::Tensor, at::Tensor> batch_statistics(const at::Tensor& x, at::Tensor running_mean,
+                                                   at::Tensor running_var, double momentum,
+                                                   double eps) {
+  const std::int64_t channels = x.size(1);
+  at::Tensor mean = at::empty({channels}, x.options()), inverse = at::empty_like(mean);
+  const Parts parts = pixel_parts(x);
+  std::vector<float> part_means(static_cast<std::size_t>(parts.count * channels));
+  std::vector<float> part_squares(part_means.size());
+  parts.run([&](std::int64_t part, std::int64_t begin, std::int64_t end) {
+    kernels().moments(channels, data(x), part_means.data() + part * channels,
+                      part_squares.data() + part * channels, begin, end);
+  });
+  const auto count = static_cast<double>(parts.size);
+  const auto size = [&](std::int64_t part) {
+    return static_cast<double>(std::min(parts.step, parts.size - part * parts.step));
+  };
+  std::vector<double> middle(static_cast<std::size_t>(channels)), squares(middle.size());
+  for (std::int64_t p = 0, i = 0; p < parts.count; ++p) {
+    for (std::size_t c = 0; c < middle.size(); ++c, ++i) {
+      middle[c] += size(p) * static_cast<double>(part_means[static_cast<std::size_t>(i)]);
+    }
+  }
+  for (double& m : middle) m /= count;
+  for (std::int64_t p = 0, i = 0; p < parts.count; ++p) {
+    for (std::size_t c = 0; c < middle.size(); ++c, ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const double off = static_cast<double>(part_means[at]) - middle[c];
+      squares[c] += static_cast<double>(part_squares[at]) + size(p) * off * off;
+    }
+  }
+  const auto update = [&](at::Tensor& running, std::size_t c, double value) {
+    if (!running.defined()) return;
+    float& number = mutable_data(running)[c];
+    number = static_cast<float>(momentum * value + (1 - momentum) * static_cast<double>(number));
+  };
+  for (std::size_t c = 0; c < middle.size(); ++c) {
+    mutable_data(mean)[c] = static_cast<float>(middle[c]);
+    mutable_data(inverse)[c] = static_cast<float>(1 / std::sqrt(squares[c] / count + eps));
+    update(running_mean, c, middle[c]);
+    update(running_var, c, squares[c] / (count - 1));
+  }
+  return {mean, inverse};
+}
+
 /// The gradients {dx, dw, db} of a batch norm that trains, without an epilogue.
 struct NormGradients : torch::autograd::Function<NormGradients> {
   static variable_list forward(AutogradContext* ctx, const at::Tensor& dy, const at::Tensor& x,
@@ -572,55 +619,25 @@ struct NormGradients : torch::autograd::Function<NormGradients> {
 struct Norm : torch::autograd::Function<Norm> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
                             const c10::optional<at::Tensor>& given_weight,
-                            const c10::optional<at::Tensor>& given_bias, at::Tensor running_mean,
-                            at::Tensor running_var, bool training, double momentum, double eps,
-                            std::int64_t epilogue) {
+                            const c10::optional<at::Tensor>& given_bias,
+                            const c10::optional<at::Tensor>& given_mean,
+                            const c10::optional<at::Tensor>& given_var, bool training,
+                            double momentum, double eps, std::int64_t epilogue) {
     const at::Tensor weight = given_weight.value_or(at::Tensor());
     const at::Tensor bias = given_bias.value_or(at::Tensor());
+    const at::Tensor running_mean = given_mean.value_or(at::Tensor());
+    const at::Tensor running_var = given_var.value_or(at::Tensor());
     const std::int64_t channels = x.size(1);
-    at::Tensor mean = running_mean.clone(), inverse = at::empty_like(running_var);
-    float *means = mutable_data(mean), *inverses = mutable_data(inverse);
+    at::Tensor mean, inverse;
     if (training) {
-      const Parts parts = pixel_parts(x);
-      std::vector<float> part_means(static_cast<std::size_t>(parts.count * channels));
-      std::vector<float> part_squares(part_means.size());
-      parts.run([&](std::int64_t part, std::int64_t begin, std::int64_t end) {
-        kernels().moments(channels, data(x), part_means.data() + part * channels,
-                          part_squares.data() + part * channels, begin, end);
-      });
-      const auto count = static_cast<double>(parts.size);
-      const auto size = [&](std::int64_t part) {
-        return static_cast<double>(std::min(parts.step, parts.size - part * parts.step));
-      };
-      std::vector<double> middle(static_cast<std::size_t>(channels)), squares(middle.size());
-      for (std::int64_t p = 0, i = 0; p < parts.count; ++p) {
-        for (std::size_t c = 0; c < middle.size(); ++c, ++i) {
-          middle[c] += size(p) * static_cast<double>(part_means[static_cast<std::size_t>(i)]);
-        }
-      }
-      for (double& m : middle) m /= count;
-      for (std::int64_t p = 0, i = 0; p < parts.count; ++p) {
-        for (std::size_t c = 0; c < middle.size(); ++c, ++i) {
-          const auto at = static_cast<std::size_t>(i);
-          const double off = static_cast<double>(part_means[at]) - middle[c];
-          squares[c] += static_cast<double>(part_squares[at]) + size(p) * off * off;
-        }
-      }
-      float *running_means = mutable_data(running_mean), *running_vars = mutable_data(running_var);
-      const auto update = [&](float& running, double value) {
-        running =
-            static_cast<float>(momentum * value + (1 - momentum) * static_cast<double>(running));
-      };
-      for (std::size_t c = 0; c < middle.size(); ++c) {
-        means[c] = static_cast<float>(middle[c]);
-        inverses[c] = static_cast<float>(1 / std::sqrt(squares[c] / count + eps));
-        update(running_means[c], middle[c]);
-        update(running_vars[c], squares[c] / (count - 1));
-      }
+      std::tie(mean, inverse) = batch_statistics(x, running_mean, running_var, momentum, eps);
     } else {
+      mean = running_mean.clone();
+      inverse = at::empty_like(running_var);
       const float* vars = data(running_var);
       for (std::int64_t c = 0; c < channels; ++c) {
-        inverses[c] = static_cast<float>(1 / std::sqrt(static_cast<double>(vars[c]) + eps));
+        mutable_data(inverse)[c] =
+            static_cast<float>(1 / std::sqrt(static_cast<double>(vars[c]) + eps));
       }
     }
     const Affine affine(mean, inverse, weight, bias);
@@ -658,10 +675,11 @@ struct Norm : torch::autograd::Function<Norm> {
             [&](const variable_list& in) {
               const at::Tensor variance = inverse.square().reciprocal() - eps;
               const at::Tensor z =
-                  training ? Norm::apply(in[0], given(in[1]), given(in[2]), mean.clone(), variance,
-                                         true, 0.0, eps, static_cast<std::int64_t>(Epilogue::none))
-                           : batch_norm_of_torch(
-                                 in[0], {in[1], in[2], mean.clone(), variance, false, 0, eps});
+                  training
+                      ? Norm::apply(in[0], given(in[1]), given(in[2]), c10::nullopt, c10::nullopt,
+                                    true, 0.0, eps, static_cast<std::int64_t>(Epilogue::none))
+                      : batch_norm_of_torch(in[0],
+                                            {in[1], in[2], mean.clone(), variance, false, 0, eps});
               return followed(z, f);
             },
             saved, gradients[0]);
@@ -681,6 +699,7 @@ struct Norm : torch::autograd::Function<Norm> {
     at::Tensor mean, inverse;
     Epilogue f = Epilogue::none;
     bool training = true;
+    double factor = 1;  ///< of dx alone
   };
   /// {dx, dw, db}
   static variable_list first(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
@@ -709,7 +728,7 @@ struct Norm : torch::autograd::Function<Norm> {
       mutable_data(dw)[c] = static_cast<float>(product * inv);
       mutable_data(db)[c] = static_cast<float>(sum);
       if (!of.training) continue;
-      const double scale = static_cast<double>(data(affine.scale)[c]);
+      const double scale = of.factor * static_cast<double>(data(affine.scale)[c]);
       const auto count = static_cast<double>(parts.size);
       mutable_data(slope)[c] = static_cast<float>(-scale * inv * inv * product / count);
       mutable_data(offset)[c] = static_cast<float>(-scale * sum / count);
@@ -717,8 +736,9 @@ struct Norm : torch::autograd::Function<Norm> {
     at::Tensor dx;
     if (x.requires_grad()) {
       dx = image_like(x);
+      const at::Tensor scale = of.factor == 1 ? affine.scale : affine.scale * of.factor;
       share(parts.size, channels, [&](std::int64_t begin, std::int64_t end) {
-        kernels().affine_dx(channels, f, data(x), data(dy), data(affine.scale), data(affine.shift),
+        kernels().affine_dx(channels, f, data(x), data(dy), data(scale), data(affine.shift),
                             data(mean), data(slope), data(offset), mutable_data(dx), begin, end);
       });
     }
@@ -827,6 +847,154 @@ struct WeightedSum : torch::autograd::Function<WeightedSum> {
     });
     result[0] = products.sum(0);
     return result;
+  }
+};
+
+/// The weights, then each term's x, then its norm's weight and bias where it has them: apply()
+/// takes no undefined tensor. `parts` says where: 4 numbers a term, the places of the three, -1 for
+/// none, and whether there is a norm.
+struct NormSum : torch::autograd::Function<NormSum> {
+  struct Place {
+    std::int64_t x, weight, bias;
+    bool norm;
+  };
+  static std::vector<Place> places(const Sizes& packed_places) {
+    std::vector<Place> result;
+    for (std::size_t i = 0; i < packed_places.size(); i += 4) {
+      result.push_back({packed_places[i], packed_places[i + 1], packed_places[i + 2],
+                        packed_places[i + 3] != 0});
+    }
+    return result;
+  }
+  static at::Tensor at_place(const variable_list& all, std::int64_t place) {
+    return place < 0 ? at::Tensor() : all[static_cast<std::size_t>(place)];
+  }
+
+  static at::Tensor forward(AutogradContext* ctx, at::TensorList inputs, const Sizes& packed_places,
+                            std::span<const Term> terms) {
+    const variable_list all = inputs.vec();
+    const std::vector<Place> where = places(packed_places);
+    const at::Tensor weights = all[0].contiguous();
+    const at::Tensor& first = all[1];
+    const std::int64_t channels = first.size(1);
+    const auto count = static_cast<std::int64_t>(terms.size());
+    // Means and inverse deviations, {2,C} a term.
+    at::Tensor statistics = at::zeros({count, 2, channels}, first.options());
+    at::Tensor scale = at::empty({count, channels}, first.options());
+    std::vector<double> shift(static_cast<std::size_t>(channels));
+    std::vector<const float*> x;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const Place& place = where[static_cast<std::size_t>(i)];
+      const Term& term = terms[static_cast<std::size_t>(i)];
+      x.push_back(data(at_place(all, place.x)));
+      const float w = data(weights)[i];
+      float* to = mutable_data(scale) + i * channels;
+      std::fill_n(to, channels, w);
+      if (!term.norm) continue;
+      const BatchNorm& n = *term.norm;
+      const auto [mean, inverse] =
+          batch_statistics(term.x, n.running_mean, n.running_var, n.momentum, n.eps);
+      statistics.select(0, i).select(0, 0).copy_(mean);
+      statistics.select(0, i).select(0, 1).copy_(inverse);
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const double factor = static_cast<double>(data(inverse)[c]) *
+                              (n.weight.defined() ? static_cast<double>(data(n.weight)[c]) : 1.0);
+        const double offset = (n.bias.defined() ? static_cast<double>(data(n.bias)[c]) : 0.0) -
+                              static_cast<double>(data(mean)[c]) * factor;
+        to[c] = static_cast<float>(static_cast<double>(w) * factor);
+        shift[static_cast<std::size_t>(c)] += static_cast<double>(w) * offset;
+      }
+    }
+    const std::vector<float> shifts(shift.begin(), shift.end());
+    at::Tensor y = image_like(first);
+    share(y.numel() / channels, channels * count, [&](std::int64_t begin, std::int64_t end) {
+      kernels().affine_sum(channels, count, x.data(), data(scale), shifts.data(), mutable_data(y),
+                           begin, end);
+    });
+    ctx->save_for_backward(all);
+    ctx->saved_data["places"] = packed_places;
+    ctx->saved_data["statistics"] = statistics;
+    std::vector<double> eps;
+    for (const Term& term : terms) eps.push_back(term.norm ? term.norm->eps : 0);
+    ctx->saved_data["eps"] = eps;
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const variable_list all = ctx->get_saved_variables();
+    const std::vector<Place> where = places(ctx->saved_data["places"].toIntVector());
+    const std::vector<double> eps = ctx->saved_data["eps"].toDoubleVector();
+    variable_list result(all.size());
+    if (at::GradMode::is_enabled()) {
+      result = gradients_again(
+          [&](const variable_list& in) {
+            variable_list values;
+            for (std::size_t i = 0; i < where.size(); ++i) {
+              const at::Tensor x = at_place(in, where[i].x);
+              values.push_back(!where[i].norm ? x
+                                              : batch_norm(x,
+                                                           {.weight = at_place(in, where[i].weight),
+                                                            .bias = at_place(in, where[i].bias),
+                                                            .running_mean = {},
+                                                            .running_var = {},
+                                                            .training = true,
+                                                            .eps = eps[i]},
+                                                           Epilogue::none));
+            }
+            return weighted_sum(values, in[0]);
+          },
+          all, gradients[0]);
+      result.resize(all.size() + 2);
+      return result;
+    }
+    const at::Tensor statistics = ctx->saved_data["statistics"].toTensor();
+    const at::Tensor weights = all[0].contiguous(), dy = gradients[0].contiguous(last);
+    at::Tensor of_weights = at::zeros(weights.sizes(), weights.options());
+    for (std::size_t i = 0; i < where.size(); ++i) {
+      const auto k = static_cast<std::int64_t>(i);
+      const at::Tensor& x = all[static_cast<std::size_t>(where[i].x)];
+      const double w = static_cast<double>(data(weights)[k]);
+      at::Tensor& dx = result[static_cast<std::size_t>(where[i].x)];
+      if (!where[i].norm) {
+        add_plain(x, dy, data(weights) + k, mutable_data(of_weights) + k, dx);
+        continue;
+      }
+      const at::Tensor weight = at_place(all, where[i].weight), bias = at_place(all, where[i].bias);
+      // Of the norm without its weight: dw is then the product of dy and the normalized input.
+      const variable_list plain_norm = Norm::first(dy, x, weight, {},
+                                                   {.mean = statistics.select(0, k).select(0, 0),
+                                                    .inverse = statistics.select(0, k).select(0, 1),
+                                                    .factor = w});
+      dx = plain_norm[0];
+      double product = 0;
+      for (std::int64_t c = 0; c < x.size(1); ++c) {
+        const double along = static_cast<double>(data(plain_norm[1])[c]);
+        const double sum = static_cast<double>(data(plain_norm[2])[c]);
+        product += along * (weight.defined() ? static_cast<double>(data(weight)[c]) : 1.0) +
+                   sum * (bias.defined() ? static_cast<double>(data(bias)[c]) : 0.0);
+      }
+      mutable_data(of_weights)[k] = static_cast<float>(product);
+      if (weight.defined()) result[static_cast<std::size_t>(where[i].weight)] = plain_norm[1] * w;
+      if (bias.defined()) result[static_cast<std::size_t>(where[i].bias)] = plain_norm[2] * w;
+    }
+    result[0] = of_weights;
+    result.resize(all.size() + 2);
+    return result;
+  }
+
+ private:
+  static void add_plain(const at::Tensor& x, const at::Tensor& dy, const float* weight,
+                        float* product, at::Tensor& dx) {
+    if (x.requires_grad()) dx = image_like(x);
+    const float* from = data(x);
+    float* to = dx.defined() ? mutable_data(dx) : nullptr;
+    const Parts parts(dy.numel(), 65536);
+    std::vector<float> products(static_cast<std::size_t>(parts.count));
+    parts.run([&](std::int64_t part, std::int64_t begin, std::int64_t end) {
+      kernels().weighted_sum_dx(1, &from, weight, data(dy), &to, products.data() + part, begin,
+                                end);
+    });
+    for (const float part : products) *product += part;
   }
 };
 
@@ -940,13 +1108,14 @@ at::Tensor max_pool2d(const at::Tensor& image, Pair kernel, const Steps& steps, 
 
 at::Tensor batch_norm(const at::Tensor& image, const BatchNorm& n, Epilogue f) {
   const at::Tensor x = in_float(image);
-  const bool usable = usable_image(x) && n.running_mean.defined() && n.running_var.defined() &&
-                      usable_vector(n.weight) && usable_vector(n.bias) &&
-                      usable_vector(n.running_mean) && usable_vector(n.running_var) &&
-                      n.running_mean.numel() == x.size(1) && x.numel() > x.size(1);
+  const bool usable =
+      usable_image(x) && (n.training || (n.running_mean.defined() && n.running_var.defined())) &&
+      usable_vector(n.weight) && usable_vector(n.bias) && usable_vector(n.running_mean) &&
+      usable_vector(n.running_var) &&
+      (!n.running_mean.defined() || n.running_mean.numel() == x.size(1)) && x.numel() > x.size(1);
   if (!usable) return followed(batch_norm_of_torch(x, n), f);
-  return Norm::apply(x, given(n.weight), given(n.bias), n.running_mean, n.running_var, n.training,
-                     n.momentum, n.eps, static_cast<std::int64_t>(f));
+  return Norm::apply(x, given(n.weight), given(n.bias), given(n.running_mean), given(n.running_var),
+                     n.training, n.momentum, n.eps, static_cast<std::int64_t>(f));
 }
 
 at::Tensor scale_images(const at::Tensor& image, const at::Tensor& numbers) {
@@ -955,6 +1124,40 @@ at::Tensor scale_images(const at::Tensor& image, const at::Tensor& numbers) {
                       factors.size(0) == x.size(0) && factors.size(1) == x.size(1) &&
                       factors.size(2) == 1 && factors.size(3) == 1 && x.size(2) * x.size(3) > 1;
   return usable ? ScaledImages::apply(x, factors) : x * factors;
+}
+
+at::Tensor weighted_sum_of_norms(std::span<const Term> terms, const at::Tensor& weights) {
+  bool usable = plain(weights) && weights.dim() == 1;
+  for (const Term& term : terms) {
+    usable = usable && usable_image(term.x) && term.x.sizes() == terms[0].x.sizes();
+    if (!term.norm) continue;
+    const BatchNorm& n = *term.norm;
+    assert(n.training);
+    usable = usable && usable_vector(n.weight) && usable_vector(n.bias) &&
+             usable_vector(n.running_mean) && usable_vector(n.running_var) &&
+             term.x.numel() > term.x.size(1);
+  }
+  if (!usable) {
+    variable_list values;
+    for (const Term& term : terms) {
+      values.push_back(term.norm ? batch_norm(term.x, *term.norm, Epilogue::none) : term.x);
+    }
+    return weighted_sum(values, weights);
+  }
+  variable_list all{weights};
+  Sizes places;
+  const auto place = [&](const at::Tensor& t) {
+    if (!t.defined()) return std::int64_t{-1};
+    all.push_back(t);
+    return static_cast<std::int64_t>(all.size()) - 1;
+  };
+  for (const Term& term : terms) {
+    places.push_back(place(term.x));
+    places.push_back(term.norm ? place(term.norm->weight) : -1);
+    places.push_back(term.norm ? place(term.norm->bias) : -1);
+    places.push_back(term.norm ? 1 : 0);
+  }
+  return NormSum::apply(at::TensorList(all), places, terms);
 }
 
 at::Tensor weighted_sum(std::span<const at::Tensor> x, const at::Tensor& weights) {

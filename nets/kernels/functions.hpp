@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "nets/kernels/kernels.hpp"
@@ -59,5 +60,13 @@ at::Tensor sign_agreements(const at::Tensor& x);
 
 /// The sum of weights[i] * x[i] over tensors of one shape; weights {inputs}.
 at::Tensor weighted_sum(std::span<const at::Tensor> x, const at::Tensor& weights);
+
+/// x, or batch_norm(x) where it has a norm, which trains; it may have no running statistics.
+struct Term {
+  at::Tensor x;
+  std::optional<BatchNorm> norm = std::nullopt;
+};
+/// The sum of weights[i] * terms[i], without keeping or writing what the norms give.
+at::Tensor weighted_sum_of_norms(std::span<const Term> terms, const at::Tensor& weights);
 
 }  // namespace espalier::kernels

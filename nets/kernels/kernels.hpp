@@ -114,6 +114,11 @@ struct Kernels {
   void (*weighted_sum_dx)(std::int64_t inputs, const float* const* x, const float* weights,
                           const float* dy, float* const* dx, float* products, std::int64_t begin,
                           std::int64_t end);
+  /// y = the sum over i < inputs of x[i] * scale[i], plus shift; scale {inputs,C}, shift {C}.
+  /// Pixels.
+  void (*affine_sum)(std::int64_t channels, std::int64_t inputs, const float* const* x,
+                     const float* scale, const float* shift, float* y, std::int64_t begin,
+                     std::int64_t end);
 };
 
 /// Whether depthwise() and its gradients have loops for a window.

@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -266,6 +267,135 @@ TEST(SupernetMixed, OptionsOfWeightZeroAreNotComputed) {
   EXPECT_EQ(weights[0].grad()[1].item<double>(), 0);
   EXPECT_FALSE(net.tensor("bad.weight").grad().defined());
   EXPECT_FALSE(net.forward_mixed(batch, net.one_hot({{1, 0}})).isfinite().all().item<bool>());
+}
+
+/// One choice on a node of 4 channels: itself, a pool, a depthwise convolution with its norm,
+/// zeros.
+Supergraph one_edge(std::int64_t stride) {
+  SupergraphBuilder b;
+  const NodeId x = b.batch_norm(b.conv(b.input(3, 8, 8), 4, {.kernel = 3}), {}, "before");
+  const PoolOptions pool{.kernel = 3, .stride = stride};
+  const ConvOptions depthwise{.kernel = 3, .stride = stride, .group_width = 1};
+  std::vector<NodeId> options{
+      b.avg_pool(x, pool, "average"), b.max_pool(x, pool, "max"),
+      b.batch_norm(b.conv(b.activation(x, ActivationKind::relu), 0, depthwise, "depthwise"), {},
+                   "after")};
+  std::vector<std::string> labels{"average", "max", "depthwise"};
+  if (stride == 1) {
+    options.push_back(x);
+    labels.push_back("skip");
+  }
+  const DecisionId d = b.decide({.name = "d", .options = labels});
+  b.output(b.linear(b.flatten(b.global_avg_pool(
+                        b.batch_norm(b.conv(b.choice(d, options), 4, {.kernel = 1}), {}, "last"))),
+                    5));
+  return b.finish();
+}
+
+TEST(SupernetMixed, AShareOfTheChannelsGoesThroughTheOperators) {
+  for (const std::int64_t stride : {1, 2}) {
+    SCOPED_TRACE(stride);
+    const Supergraph supergraph = one_edge(stride);
+    Supernet net(supergraph, in_double);
+    randomize(net, Rng(61));
+    net.train();
+    const at::Tensor x = random_tensor({3, 3, 8, 8}, Rng(62));
+    const MixedWeights weights{stride == 1 ? at::tensor({0.2, 0.1, 0.4, 0.3}, at::kDouble)
+                                           : at::tensor({0.2, 0.3, 0.5}, at::kDouble)};
+    const at::Tensor got = net.forward_mixed(x, weights, {.channel_share = 2});
+
+    // By hand, with LibTorch's operators.
+    const auto norm = [&](const at::Tensor& y, const std::string& name, std::int64_t channels) {
+      return at::batch_norm(y, net.tensor(name + ".weight").narrow(0, 0, channels),
+                            net.tensor(name + ".bias").narrow(0, 0, channels), {}, {}, true, 0.1,
+                            1e-5, false);
+    };
+    const at::Tensor whole = norm(at::conv2d(x, net.tensor("conv.weight"), {}, 1, 1), "before", 4);
+    const at::Tensor first = whole.narrow(1, 0, 2), rest = whole.narrow(1, 2, 2);
+    at::Tensor sum = weights[0][0] * at::avg_pool2d(first, 3, stride, 1, false, false) +
+                     weights[0][1] * at::max_pool2d(first, 3, stride, 1) +
+                     weights[0][2] * norm(at::conv2d(first.relu(),
+                                                     net.tensor("depthwise.weight").narrow(0, 0, 2),
+                                                     {}, stride, 1, 1, 2),
+                                          "after", 2);
+    if (stride == 1) sum = sum + weights[0][3] * first;
+    const at::Tensor by = stride == 1 ? rest : at::max_pool2d(rest, 2, 2);
+    // In two groups of two: first and rest in turn.
+    const at::Tensor mixed =
+        at::stack({sum.select(1, 0), by.select(1, 0), sum.select(1, 1), by.select(1, 1)}, 1);
+    const at::Tensor wanted =
+        at::linear(norm(at::conv2d(mixed, net.tensor("conv_2.weight")), "last", 4).mean({2, 3}),
+                   net.tensor("linear.weight"), net.tensor("linear.bias"));
+    EXPECT_LT((got - wanted).abs().max().item<double>(), 1e-9);
+    EXPECT_GT((got - net.forward_mixed(x, weights)).abs().max().item<double>(), 1e-3);
+  }
+}
+
+TEST(SupernetMixed, PoolsAreNormalizedByTheBatchWhereToldSo) {
+  const Supergraph supergraph = one_edge(1);
+  Supernet net(supergraph, in_double);
+  randomize(net, Rng(63));
+  net.train();
+  const at::Tensor x = random_tensor({3, 3, 8, 8}, Rng(64));
+  const auto with = [&](std::vector<double> weights, bool normalized) {
+    return net.forward_mixed(x, {at::tensor(weights, at::kDouble)},
+                             {.normalize_pools = normalized});
+  };
+  // A normalized pool does not change with the scale of what it reads; others do.
+  const auto scaled = [&](std::vector<double> weights, bool normalized) {
+    const at::Tensor before = with(weights, normalized);
+    const at::NoGradGuard no_grad;
+    at::Tensor factor = net.tensor("before.weight"), offset = net.tensor("before.bias");
+    factor.mul_(3);
+    offset.mul_(3);
+    const at::Tensor after = with(weights, normalized);
+    factor.div_(3);
+    offset.div_(3);
+    return (before - after).abs().max().item<double>();
+  };
+  // The last norm takes all scales away where one option stands alone, so each has company.
+  EXPECT_LT(scaled({0.5, 0.3, 0.2, 0}, true), 1e-3);
+  EXPECT_GT(scaled({0.5, 0.3, 0.2, 0}, false), 1e-2);
+  EXPECT_GT(scaled({0.5, 0.3, 0.2, 0.5}, true), 1e-2);
+}
+
+TEST(SupernetMixed, OptionsOfWeightZeroHaveGradientsWhereToldSo) {
+  const Supergraph supergraph = one_edge(1);
+  Supernet net(supergraph, in_double);
+  randomize(net, Rng(65));
+  net.train();
+  const at::Tensor x = random_tensor({3, 3, 8, 8}, Rng(66));
+  const at::Tensor weights = at::tensor({0.0, 0.0, 1.0, 0.0}, at::kDouble).set_requires_grad(true);
+  const auto gradient = [&](const MixedOptions& options) {
+    return torch::autograd::grad({net.forward_mixed(x, {weights}, options).square().sum()},
+                                 {weights}, {})[0];
+  };
+  const at::Tensor without = gradient({});
+  const at::Tensor with = gradient({.also_computed = {{true, false, false, false}}});
+  EXPECT_EQ(without[0].item<double>(), 0);
+  EXPECT_NE(with[0].item<double>(), 0);
+  EXPECT_EQ(with[1].item<double>(), 0);
+  EXPECT_NEAR(with[2].item<double>(), without[2].item<double>(), 1e-9);
+}
+
+TEST(SupernetMixed, SumsOfNormsAreThoseOfSeparateOperators) {
+  // In float32 a choice takes its norms into its sum; one option at a time it cannot.
+  const Supergraph supergraph = one_edge(1);
+  Supernet net(supergraph), one_by_one(supergraph, in_double);
+  randomize(one_by_one, Rng(67));
+  std::map<std::string, at::Tensor> state;
+  for (const auto& [name, tensor] : one_by_one.state()) state.emplace(name, tensor.to(at::kFloat));
+  net.load_state(state);
+  net.train();
+  one_by_one.train();
+  const at::Tensor x = random_tensor({3, 3, 8, 8}, Rng(68));
+  const at::Tensor weights = at::tensor({0.1, 0.2, 0.4, 0.3}, at::kDouble);
+  const at::Tensor got = net.forward_mixed(x.to(at::kFloat), {weights}, {.normalize_pools = true});
+  const at::Tensor wanted = one_by_one.forward_mixed(x, {weights}, {.normalize_pools = true});
+  EXPECT_LT((got - wanted).abs().max().item<double>(), 1e-4);
+  for (const auto& [name, buffer] : net.buffers()) {
+    EXPECT_LT((buffer - one_by_one.tensor(name)).abs().max().item<double>(), 1e-4) << name;
+  }
 }
 
 TEST(SupernetMixed, BatchDecidesTheResolution) {

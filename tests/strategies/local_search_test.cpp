@@ -53,7 +53,7 @@ void expect_hill_climbing(Improvement improvement) {
     }
   };
   for (const Trial& trial : drive(strategy, 10'000, 1, rugged_trial)) {
-    const auto& [id, architecture, fidelity, parent] = trial.candidate;
+    const auto& [id, architecture, fidelity, parent, notes] = trial.candidate;
     if (parent) {
       ASSERT_TRUE(unknown_neighbours(current).contains(architecture)) << id;
     } else {

@@ -75,7 +75,7 @@ TEST(RegularizedEvolution, TheOldestDiesNotTheWorst) {
   const auto trials = drive(strategy, 300);
   int children_of_the_best = 0;
   for (const Trial& trial : trials) {
-    const auto& [id, architecture, fidelity, parent] = trial.candidate;
+    const auto& [id, architecture, fidelity, parent, notes] = trial.candidate;
     if (!parent) continue;
     EXPECT_LT(*parent, id);
     EXPECT_GE(*parent + 10, id) << "a parent that is dead";
@@ -143,7 +143,7 @@ TEST(RegularizedEvolution, FailedTrialsAgeButAreNeverParents) {
   });
   int children = 0;
   for (const Trial& trial : trials) {
-    const auto& [id, architecture, fidelity, parent] = trial.candidate;
+    const auto& [id, architecture, fidelity, parent, notes] = trial.candidate;
     if (!parent) continue;
     ++children;
     EXPECT_EQ(trials[*parent].state, TrialState::complete);
@@ -158,7 +158,7 @@ TEST(RegularizedEvolution, StartsAnewWhenAllOfThePopulationFailed) {
     return c.trial_id < 20 ? failed_trial(c) : complete_trial(c);
   });
   for (const Trial& trial : trials) {
-    const auto& [id, architecture, fidelity, parent] = trial.candidate;
+    const auto& [id, architecture, fidelity, parent, notes] = trial.candidate;
     EXPECT_EQ(parent.has_value(), id > 20);
   }
 }

@@ -1,6 +1,8 @@
 // A space, metrics and trials that cost nothing, for the tests of strategies.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <limits>
@@ -47,7 +49,7 @@ class TestSpace : public SearchSpace {
     std::vector<Decision> decisions;
     for (int count : counts) {
       Decision& decision = decisions.emplace_back();
-      decision.name = "d" + std::to_string(decisions.size());
+      decision.name = fmt::format("d{}", decisions.size());
       for (int i = 0; i < count; ++i) decision.options.push_back(std::to_string(i));
     }
     return decisions;

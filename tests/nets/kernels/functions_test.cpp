@@ -225,6 +225,43 @@ TEST(KernelFunctions, WeightedSumsEqualLibTorchInFloat64) {
   }
 }
 
+TEST(KernelFunctions, WeightedSumsOfNormsEqualLibTorchInFloat64) {
+  for (const std::int64_t channels : {3, 16, 24}) {
+    at::Tensor our_mean = at::zeros({channels}), our_variance = at::ones({channels});
+    at::Tensor their_mean = at::zeros({channels}, at::kDouble);
+    at::Tensor their_variance = at::ones({channels}, at::kDouble);
+    // A plain term, a norm, a norm without weights or statistics, and the plain term normalized.
+    const auto ours = [&](const Tensors& t) {
+      const BatchNorm own{.weight = t[3],
+                          .bias = t[4],
+                          .running_mean = our_mean,
+                          .running_var = our_variance,
+                          .training = true};
+      const BatchNorm bare{
+          .weight = {}, .bias = {}, .running_mean = {}, .running_var = {}, .training = true};
+      return weighted_sum_of_norms(
+          std::array<Term, 4>{Term{t[1]}, Term{t[2], own}, Term{t[5], bare}, Term{t[1], bare}},
+          t[0]);
+    };
+    const auto theirs = [&](const Tensors& t) {
+      const auto norm = [](const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                           const at::Tensor& mean, const at::Tensor& variance) {
+        return at::batch_norm(x, weight, bias, mean, variance, true, 0.1, 1e-5, false);
+      };
+      return t[0].select(0, 0) * t[1] +
+             t[0].select(0, 1) * norm(t[2], t[3], t[4], their_mean, their_variance) +
+             t[0].select(0, 2) * norm(t[5], {}, {}, {}, {}) +
+             t[0].select(0, 3) * norm(t[1], {}, {}, {}, {});
+    };
+    expect_equal(ours, theirs,
+                 {draws({4}, 1), draws({3, channels, 7, 5}, 2), draws({3, channels, 7, 5}, 3),
+                  draws({channels}, 4), draws({channels}, 5), draws({3, channels, 7, 5}, 6)},
+                 std::to_string(channels) + " channels");
+    expect_near(our_mean, their_mean, "running mean", 1e-6);
+    expect_near(our_variance, their_variance, "running variance", 1e-5);
+  }
+}
+
 TEST(KernelFunctions, ConvolutionEqualsLibTorchInFloat64) {
   for (const std::int64_t groups : {1, 2, 6}) {
     for (const std::int64_t stride : {1, 2}) {

@@ -98,6 +98,7 @@ std::vector<Floats> results(const Kernels& k, std::int64_t channels) {
   k.weighted_sum(2, inputs, scale.data(), room(pixels * channels), 0, pixels * channels);
   float* gradients[] = {room(pixels * channels), nullptr};
   k.weighted_sum_dx(2, inputs, scale.data(), dy.data(), gradients, room(2), 0, pixels * channels);
+  k.affine_sum(channels, 2, inputs, seven.data(), shift.data(), room(pixels * channels), 0, pixels);
   return all;
 }
 

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Differentiable strategies on Fashion-MNIST: what they find, trained, beside random networks.
+
+differentiable.py OUT SPACE [STRATEGY...]
+
+SPACE: nasbench201 (8 channels, one cell a stage) or darts (8 channels, 3 cells). Strategies of the
+comparison run with three seeds, the others with one. Each search learns on 12,500 images; what it
+finds is trained on all 60,000 and tested, and so is a random network of about as many params. Cells
+of NAS-Bench-201 are looked up in its table. Goes on after a stop.
+"""
+
+import csv
+import gzip
+import json
+import pathlib
+import random
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = HERE / "build/release/bin/espalier"
+SPACES = {
+    "nasbench201": ({"type": "nasbench201", "channels": 8, "cells": 1}, 40, False),
+    "darts": ({"type": "darts", "channels": 8, "layers": 3}, 7, True),
+}
+COMPARED = {
+    "darts": {"type": "darts"},
+    "gdas": {"type": "gdas"},
+    "pc_darts": {"type": "pc_darts"},
+    "dr_nas": {"type": "dr_nas"},
+    "darts, early stopping": {"type": "darts", "early_stopping": True},
+}
+OTHERS = {
+    "darts, second order": {"type": "darts", "order": "second"},
+    "darts_minus": {"type": "darts_minus"},
+    "fair_darts": {"type": "fair_darts"},
+    "sdarts": {"type": "sdarts"},
+    "sgas": {"type": "sgas"},
+    "darts_pt": {"type": "darts_pt"},
+    "snas": {"type": "snas"},
+    "fbnet": {"type": "fbnet"},
+    "dsnas": {"type": "dsnas"},
+    "proxyless": {"type": "proxyless"},
+}
+FINAL = {"epochs": 8, "batch_size": 128, "learning_rate": 0.05}
+
+
+def run(*arguments):
+    return subprocess.run([PROGRAM, *arguments], check=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True).stdout
+
+
+def config(space, strategy, seed):
+    of_space, epochs, pools = SPACES[space]
+    return {
+        "seed": seed,
+        "space": {**of_space, "input": [1, 28, 28], "classes": 10},
+        "data": {"type": "fashion_mnist"},
+        "evaluator": {"type": "one_shot", "recalibration": {"batches": 5},
+                      "train": {"rule": "strategy", "epochs": epochs, "batch_size": 64,
+                                "learning_rate": 0.025, "nesterov": False, "weight_decay": 3e-4,
+                                "gradient_clip": 5, "train_fraction": 0.2315}},
+        "strategy": {"normalize_pools": pools, **strategy},
+        "compute": {"workers": 1},
+        "objectives": [{"metric": "accuracy"}],
+        "budget": {"trials": 1000},
+    }
+
+
+def trained(space, arch, out):
+    """Test accuracy of an architecture after a training of its own."""
+    written = out / "test.json"
+    if not written.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.json").write_text(json.dumps(config(space, {"type": "random"}, 1)))
+        (out / "run.json").write_text(json.dumps({
+            **config(space, {"type": "random"}, 1),
+            "evaluator": {"type": "train", "train": {"epochs": 1, "train_fraction": 0.001}},
+            "strategy": {"type": "random", "initial": [arch]},
+            "budget": {"trials": 1},
+            "final": {"train": FINAL},
+        }))
+        begin = time.time()
+        run("search", out / "run.json", "--out", out / "run", "--resume")
+        found = json.loads((out / "run/best/final.json").read_text())
+        written.write_text(json.dumps({"accuracy": found["test_accuracy"],
+                                       "seconds": time.time() - begin}))
+    return json.loads(written.read_text())
+
+
+def params(space, arch):
+    of_space = json.dumps({**SPACES[space][0], "input": [1, 28, 28], "classes": 10})
+    return json.loads(run("describe", "--space", of_space, "--arch", arch, "--json"))["params"]
+
+
+def random_like(space, arch, seed, out):
+    """A random architecture whose params are within a tenth."""
+    written = out / "random.json"
+    if written.exists():
+        return json.loads(written.read_text())
+    wanted = params(space, arch)
+    of_space = {**SPACES[space][0], "input": [1, 28, 28], "classes": 10}
+    drawn = out / "draws"
+    search = {"seed": seed, "space": of_space,
+              "evaluator": {"type": "zero_cost", "proxies": ["params"]},
+              "strategy": {"type": "random"}, "objectives": [{"metric": "params"}],
+              "budget": {"trials": 400}}
+    (out / "draws.json").write_text(json.dumps(search))
+    run("search", out / "draws.json", "--out", drawn, "--resume")
+    trials = json.loads(run("trials", drawn, "--json"))["trials"]
+    near = [t["arch"] for t in trials if abs(t["metrics"]["params"] - wanted) <= 0.1 * wanted]
+    nearest = min(trials, key=lambda t: abs(t["metrics"]["params"] - wanted))["arch"]
+    chosen = random.Random(seed).choice(near) if near else nearest
+    written.write_text(json.dumps(chosen))
+    return chosen
+
+
+def main():
+    out, space = pathlib.Path(sys.argv[1]), sys.argv[2]
+    wanted = sys.argv[3:]
+    table = {}
+    if space == "nasbench201":
+        with gzip.open(HERE / "benchmarks/tables/nasbench201.csv.gz", "rt") as file:
+            table = {row["arch"]: float(row["c10_test"]) for row in csv.DictReader(file)}
+    for group, seeds in ((COMPARED, (1, 2, 3)), (OTHERS, (1,))):
+        for name, strategy in group.items():
+            if wanted and name not in wanted:
+                continue
+            rows = []
+            for seed in seeds:
+                own = out / space / f"{name.replace(', ', '_').replace(' ', '_')}-{seed}"
+                own.mkdir(parents=True, exist_ok=True)
+                (own / "config.json").write_text(json.dumps(config(space, strategy, seed)))
+                begin = time.time()
+                run("search", own / "config.json", "--out", own / "run", "--resume")
+                seconds = own / "seconds.json"
+                if not seconds.exists():
+                    seconds.write_text(json.dumps(time.time() - begin))
+                listed = json.loads(run("trials", own / "run", "--json"))
+                last = listed["trials"][-1]
+                row = {"arch": last["arch"], "notes": last["notes"],
+                       "seconds": json.loads(seconds.read_text()),
+                       "warned": any("warning" in t["notes"] for t in listed["trials"]),
+                       "params": params(space, last["arch"])}
+                row["test"] = trained(space, last["arch"], own / "final")
+                other = random_like(space, last["arch"], seed, own)
+                row["random"] = trained(space, other, own / "random")
+                row["random_params"] = params(space, other)
+                if table:
+                    row["table"] = table[last["arch"]]
+                    row["random_table"] = table[other]
+                (own / "row.json").write_text(json.dumps(row, indent=1))
+                rows.append(row)
+            def joined(form, key):
+                return ", ".join(form.format(key(row)) for row in rows)
+
+            text = f"{name:24s}"
+            for key in ("test", "random"):
+                mean = statistics.mean(row[key]["accuracy"] for row in rows)
+                text += f" {key} {mean:.2f} ({joined('{:.2f}', lambda r: r[key]['accuracy'])})"
+            if table:
+                text += f" table {joined('{:.2f}', lambda r: r['table'])}"
+                text += f" random {joined('{:.2f}', lambda r: r['random_table'])}"
+            text += f" params {joined('{}', lambda r: r['params'])}"
+            text += f" skips {joined('{:.2f}', lambda r: r['notes']['skip_share'])}"
+            text += f" warned {joined('{}', lambda r: 'yes' if r['warned'] else 'no')}"
+            text += f" seconds {joined('{:.0f}', lambda r: r['seconds'])}"
+            print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

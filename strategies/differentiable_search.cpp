@@ -1,0 +1,555 @@
+#include "strategies/differentiable_search.hpp"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "core/error.hpp"
+#include "core/json.hpp"
+#include "search_spaces/sampling.hpp"
+#include "training/losses.hpp"
+#include "training/step_training.hpp"
+#include "training/threads.hpp"
+
+namespace espalier {
+namespace {
+
+constexpr double collapsed_share = 0.5;  // of skips, above which a warning follows
+constexpr double earliest_stop = 0.2;    // share of the epochs
+constexpr double close_cost = 0.05;      // a cost that meets its target, as a share of it
+constexpr int valid_draws = 1000;
+
+const Supergraph& supergraph_of(const RunContext& context, const std::string& name) {
+  const Supergraph* const supergraph = context.space->supergraph();
+  if (supergraph != nullptr) return *supergraph;
+  throw ConfigError("",
+                    fmt::format("\"{}\" searches a relaxation of the space, but this one has no "
+                                "supergraph; take another space, or a strategy that evaluates "
+                                "one architecture at a time",
+                                name));
+}
+
+std::vector<bool> with_none(std::span<const RelaxedDecision> decisions, std::optional<bool> none) {
+  const bool inputs = std::ranges::any_of(decisions, [](const auto& d) { return d.pick > 1; });
+  std::vector<bool> result;
+  for (const RelaxedDecision& d : decisions) {
+    result.push_back(d.pick == 1 && d.term && !d.zero && none.value_or(inputs));
+  }
+  return result;
+}
+
+std::vector<double> numbers(const at::Tensor& t) {
+  const at::Tensor values = t.detach().to(at::kDouble).contiguous();
+  return {values.data_ptr<double>(), values.data_ptr<double>() + values.numel()};
+}
+
+}  // namespace
+
+OptionTable<CostOptions> cost_option_table() {
+  return OptionTable<CostOptions>("a cost of networks and its target")
+      .add("metric", &CostOptions::metric,
+           "params, macs, storage_bytes, or latency_ms@NAME or energy_mj@NAME of a hardware model",
+           required())
+      .add("target", &CostOptions::target, "in the metric's unit", greater_than(0), required())
+      .add(
+          "form", &CostOptions::form,
+          "how it enters the loss: with a multiplier that is adapted until the target is met, what "
+          "is above the target, or as a factor that is a power of cost / target",
+          named<CostForm>({{"multiplier", CostForm::multiplier},
+                           {"hinge", CostForm::hinge},
+                           {"power", CostForm::power}}))
+      .add("weight", &CostOptions::weight,
+           "of the multiplier's steps, of the hinge, or the exponent; by default 0.01, 1 and 0.6",
+           greater_than(0));
+}
+
+DifferentiableSearch::DifferentiableSearch(const RunContext& context,
+                                           const DifferentiableOptions& options,
+                                           const std::string& name,
+                                           const ArchitectureOptimizer& optimizer)
+    : WeightSharingSearch(context, {}, name),
+      common_(options),
+      initial_rng_(context.rng.fork("architecture parameters")),
+      parameters_([&] {
+        std::vector<RelaxedDecision> decisions = relaxed_decisions(supergraph_of(context, name));
+        std::vector<bool> none = with_none(decisions, options.none);
+        return ArchitectureParameters(std::move(decisions), std::move(none), optimizer);
+      }()),
+      alive_(at::ones_like(parameters_.values())) {
+  multiplier_ = at::zeros({1}, at::kDouble);
+  if (!options.cost) return;
+  const CostOptions& cost = *options.cost;
+  try {
+    if (!context.cost_parts) throw ConfigError("/cost", "this run knows no costs");
+    cost_ = std::make_unique<const ExpectedCost>(*context.space->supergraph(),
+                                                 context.cost_parts(cost.metric), cost.metric);
+  } catch (const UnsupportedError& error) {
+    throw ConfigError("/cost/metric", error.what());
+  }
+  const ExpectedCost::Bounds bounds = cost_->bounds(*context.space, context.rng.fork("bounds"));
+  if (cost.target < bounds.least * (1 - close_cost) ||
+      cost.target > bounds.most * (1 + close_cost)) {
+    throw ConfigError(
+        "/cost/target",
+        fmt::format("no architecture of this space has {} of {:.6g}: they lie between "
+                    "{:.6g} and {:.6g}",
+                    cost.metric, cost.target, bounds.least, bounds.most));
+  }
+}
+
+void DifferentiableSearch::start(const InitialParameters& initial,
+                                 std::map<std::string, at::Tensor> tensors) {
+  parameters_.reset(initial_rng_, initial.mean, initial.deviation);
+  Supernet& supernet = steps().supernet();
+  const Graph& graph = supernet.supergraph().graph();
+  const Shape& input = graph.node(graph.input()).shape;
+  if (!input[1].constant() || !input[2].constant()) {
+    throw UnsupportedError(
+        "an open resolution has no relaxation; give the space one, or take a strategy that runs "
+        "one architecture at a time");
+  }
+  size_ = {input[1].value(), input[2].value()};
+  {
+    // What has no relaxation is refused before anything is trained.
+    const at::NoGradGuard no_grad;
+    const at::Tensor images = at::zeros(
+        {2, input[0].value(), size_[0], size_[1]},
+        at::TensorOptions().dtype(supernet.options().dtype).device(supernet.options().device));
+    supernet.eval();
+    supernet.forward_mixed(
+        images, relaxed({Part::weights, 0, training().epochs(), initial_rng_.fork("check")}),
+        mixed_options());
+  }
+  std::map<std::string, bool> optional;  // by parameter: whether only some architectures have it
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    if (common_.affine_norms || !std::holds_alternative<op::BatchNorm2d>(graph.node(id).op)) {
+      continue;
+    }
+    if (supernet.supergraph().node_active(id) == Dim(1)) continue;
+    optional[graph.name(id) + ".weight"] = optional[graph.name(id) + ".bias"] = true;
+  }
+  for (const auto& parameter : supernet.parameters()) {
+    (optional.contains(parameter.first) ? fixed_ : learning_).push_back(parameter);
+  }
+  tensors.merge(parameters_.tensors());
+  tensors.emplace("alive", alive_);
+  tensors.emplace("cost_multiplier", multiplier_);
+  begin({.learn =
+             [this](const TrainStep& step) {
+               const bool warm =
+                   static_cast<double>(step.epoch()) >= common_.warmup * training().epochs();
+               if (warm && step.part() == 0 && step.index() % common_.architecture_every == 0) {
+                 learn_architecture(step);
+               }
+               return learn_weights(step);
+             },
+         .tensors = std::move(tensors),
+         .second_share = common_.architecture_share});
+}
+
+void DifferentiableSearch::FixedWeights::set(bool learn) const {
+  for (const auto& [name, tensor] : weights_) {
+    at::Tensor weight = tensor;
+    weight.set_requires_grad(learn);
+  }
+}
+
+at::Tensor DifferentiableSearch::relax(const at::Tensor& logits, const RelaxedDecision&, Pass&) {
+  return logits.softmax(0);
+}
+at::Tensor DifferentiableSearch::relax_inputs(const at::Tensor& logits, const RelaxedDecision&,
+                                              Pass&) {
+  return at::isfinite(logits).to(logits.scalar_type());
+}
+at::Tensor DifferentiableSearch::expected(const at::Tensor& logits,
+                                          const RelaxedDecision& decision) const {
+  return decision.pick > 1 ? at::isfinite(logits).to(logits.scalar_type()) : logits.softmax(0);
+}
+MixedOptions DifferentiableSearch::mixed_options() const {
+  return {.normalize_pools = common_.normalize_pools};
+}
+
+at::Tensor DifferentiableSearch::logits(std::size_t d) const {
+  return parameters_.part(parameters_.values(), d)
+      .masked_fill(parameters_.part(alive_, d) == 0, -std::numeric_limits<double>::infinity());
+}
+
+MixedWeights DifferentiableSearch::relaxed(Pass pass) {
+  const std::span<const RelaxedDecision> decisions = parameters_.decisions();
+  MixedWeights weights;
+  for (std::size_t d = 0; d < decisions.size(); ++d) {
+    Pass own = pass;
+    own.rng = pass.rng.fork(d);
+    const at::Tensor all = decisions[d].pick > 1 ? relax_inputs(logits(d), decisions[d], own)
+                                                 : relax(logits(d), decisions[d], own);
+    weights.push_back(all.narrow(0, 0, static_cast<std::int64_t>(decisions[d].options)));
+  }
+  return weights;
+}
+
+Strengths DifferentiableSearch::strengths() const {
+  const at::NoGradGuard no_grad;
+  Strengths result;
+  for (std::size_t d = 0; d < parameters_.decisions().size(); ++d) {
+    result.push_back(numbers(expected(logits(d), parameters_.decisions()[d])));
+  }
+  return result;
+}
+
+Architecture DifferentiableSearch::derive() const {
+  const Strengths values = strengths();
+  const Architecture best = fitted(strongest(parameters_.decisions(), values), values);
+  if (space().valid(best)) return space().canonical(best);
+  // The space has constraints: of valid architectures, drawn by their weights, the likeliest one.
+  Rng rng = initial_rng_.fork("derive");
+  std::optional<Architecture> likeliest;
+  double highest = 0;
+  for (int i = 0; i < valid_draws; ++i) {
+    Architecture a;
+    double likelihood = 0;
+    for (std::size_t d = 0; d < values.size(); ++d) {
+      const RelaxedDecision& decision = parameters_.decisions()[d];
+      const std::span<const double> own(values[d].data(), decision.options);
+      std::vector<std::uint32_t> picked;
+      while (picked.size() < static_cast<std::size_t>(decision.pick)) {
+        const auto k = static_cast<std::uint32_t>(rng.weighted(own));
+        if (std::ranges::find(picked, k) == picked.end()) picked.push_back(k);
+      }
+      for (const std::uint32_t k : picked) likelihood += std::log(own[k]);
+      std::ranges::sort(picked);
+      a.choices.push_back(decision.pick == 1 ? picked[0] : rank_subset(picked));
+    }
+    if (space().valid(a) && (!likeliest || likelihood > highest)) {
+      likeliest = a;
+      highest = likelihood;
+    }
+  }
+  return space().canonical(likeliest ? fitted(*likeliest, values) : sample_uniform(space(), rng));
+}
+
+Architecture DifferentiableSearch::fitted(Architecture a, const Strengths& strengths) const {
+  if (!cost_) return a;
+  const auto off = [&](double cost) { return std::abs(cost / common_.cost->target - 1); };
+  const auto likelihood = [&](std::size_t d, std::uint32_t choice) {
+    double sum = 0;
+    for (const std::uint32_t k : picked_options(space().decisions()[d], choice)) {
+      sum += std::log(std::max(strengths[d][k], 1e-30));
+    }
+    return sum;
+  };
+  double cost = cost_->of(a);
+  while (off(cost) > close_cost) {
+    // The change that loses the least likelihood for what it comes nearer.
+    std::optional<Architecture> best;
+    double least = 0, best_cost = 0;
+    for (std::size_t d = 0; d < a.choices.size(); ++d) {
+      for (std::uint32_t c = 0; c < space().choice_counts()[d]; ++c) {
+        Architecture next = a;
+        next.choices[d] = c;
+        const double value = cost_->of(next), nearer = off(cost) - off(value);
+        if (nearer <= 0 || !space().valid(next)) continue;
+        const double price = (likelihood(d, a.choices[d]) - likelihood(d, c)) / nearer;
+        if (best && price >= least) continue;
+        best = next;
+        least = price;
+        best_cost = value;
+      }
+    }
+    if (!best) break;
+    a = *best;
+    cost = best_cost;
+  }
+  return a;
+}
+
+DifferentiableSearch::Pass DifferentiableSearch::pass(const TrainStep& step, Part part) const {
+  return {part, static_cast<int>(step.epoch()), training().epochs(),
+          step.rng()
+              .fork(part == Part::weights ? "relaxation" : "relaxation for the architecture")
+              .fork(static_cast<std::uint64_t>(step.part()))};
+}
+
+Batch DifferentiableSearch::architecture_batch(const TrainStep& step) const {
+  return step.second_batch(size_);
+}
+
+at::Tensor DifferentiableSearch::forward(const Batch& batch, const MixedWeights& weights) {
+  return steps().supernet().forward_mixed(batch.images, weights, mixed_options());
+}
+
+at::Tensor DifferentiableSearch::loss(const TrainStep& step, const Batch& batch,
+                                      const MixedWeights& weights) {
+  const at::Tensor loss = cross_entropy(forward(batch, weights), batch.labels, 0);
+  step.value(loss, [] { return "the architecture"; });
+  return loss;
+}
+
+double DifferentiableSearch::cost_weight() const {
+  constexpr std::array defaults{0.01, 1.0, 0.6};
+  return common_.cost->weight.value_or(defaults[static_cast<std::size_t>(common_.cost->form)]);
+}
+
+at::Tensor DifferentiableSearch::architecture_loss(const at::Tensor& loss) const {
+  const at::Tensor penalty = architecture_penalty();
+  const at::Tensor whole = penalty.defined() ? loss + penalty : loss;
+  if (!cost_) return whole;
+  const at::Tensor ratio = cost_->of(expected_weights()) / common_.cost->target;
+  switch (common_.cost->form) {
+    case CostForm::multiplier:
+      return whole + multiplier_[0] * (ratio - 1);
+    case CostForm::hinge:
+      return whole + cost_weight() * at::relu(ratio - 1);
+    case CostForm::power:
+      break;
+  }
+  return whole * ratio.pow(cost_weight());
+}
+
+at::Tensor DifferentiableSearch::architecture_gradient(const at::Tensor& loss) const {
+  const at::Tensor found = torch::autograd::grad({architecture_loss(loss)}, {parameters_.values()},
+                                                 {}, c10::nullopt, false, /*allow_unused=*/true)[0];
+  return found.defined() ? found : at::zeros_like(parameters_.values());
+}
+
+void DifferentiableSearch::descend(const at::Tensor& gradient) {
+  parameters_.step(gradient, alive_);
+  if (!cost_ || common_.cost->form != CostForm::multiplier) return;
+  const at::NoGradGuard no_grad;
+  multiplier_ += cost_weight() * (cost_->of(expected_weights()) / common_.cost->target - 1);
+}
+
+void DifferentiableSearch::learn_architecture(const TrainStep& step) {
+  const FixedWeights fixed(learning_);
+  const MixedWeights weights = relaxed(pass(step, Part::architecture));
+  descend(architecture_gradient(loss(step, architecture_batch(step), weights)));
+}
+
+Learned DifferentiableSearch::learn_weights(const TrainStep& step) {
+  MixedWeights weights;
+  {
+    const at::NoGradGuard no_grad;
+    weights = relaxed(pass(step, Part::weights));
+  }
+  const Batch batch = step.batch(size_);
+  const at::Tensor logits = forward(batch, weights);
+  const at::Tensor loss = cross_entropy(logits, batch.labels, steps().options().label_smoothing);
+  const double value = step.value(loss);
+  loss.backward();
+  return {value, count_correct(logits.detach(), batch.labels)};
+}
+
+std::vector<Candidate> DifferentiableSearch::next_round(const Rng& rng) {
+  const FixedWeights norms(fixed_);
+  if (!train(1)) return {};
+  const TorchThreads threads(steps().options().threads);
+  end_epoch(rng.fork("end of epoch"));
+  Candidate candidate{.architecture = derive()};
+  candidate.notes = notes_of(candidate.architecture, rng);
+  candidate.fidelity = static_cast<double>(epoch()) / training().epochs();
+  const std::optional<Measured> since = grown_since();
+  if (common_.early_stopping && since && since->epoch >= earliest_stop * training().epochs()) {
+    end();
+    candidate.architecture = since->architecture;
+    candidate.fidelity = 1;
+    candidate.notes.numbers.emplace_back("of_epoch", since->epoch);
+  }
+  return {candidate};
+}
+
+MixedWeights DifferentiableSearch::expected_weights() const {
+  MixedWeights weights;
+  for (std::size_t d = 0; d < parameters_.decisions().size(); ++d) {
+    const RelaxedDecision& decision = parameters_.decisions()[d];
+    weights.push_back(
+        expected(logits(d), decision).narrow(0, 0, static_cast<std::int64_t>(decision.options)));
+  }
+  return weights;
+}
+
+namespace {
+
+/// By batch statistics, without learning any: what it holds of batches is put back.
+class BatchStatistics {
+ public:
+  explicit BatchStatistics(Supernet& supernet)
+      : supernet_(supernet), training_(supernet.training()) {
+    for (const auto& [name, tensor] : supernet.buffers()) before_.push_back(tensor.clone());
+    supernet.train();
+    supernet.set_activation_ranges(ActivationRanges::fixed);
+  }
+  ~BatchStatistics() {
+    const at::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < before_.size(); ++i) {
+      at::Tensor buffer = supernet_.buffers()[i].second;
+      buffer.copy_(before_[i]);
+    }
+    supernet_.set_activation_ranges(ActivationRanges::learned);
+    if (!training_) supernet_.eval();
+  }
+  BatchStatistics(const BatchStatistics&) = delete;
+  BatchStatistics& operator=(const BatchStatistics&) = delete;
+
+ private:
+  Supernet& supernet_;
+  bool training_;
+  std::vector<at::Tensor> before_;
+};
+
+}  // namespace
+
+double DifferentiableSearch::accuracy(const MixedWeights& weights, StepTraining::Images images,
+                                      int batches, const Rng& rng) {
+  const at::NoGradGuard no_grad;
+  const BatchStatistics statistics(steps().supernet());
+  std::int64_t correct = 0, all = 0;
+  for (int i = 0; i < batches; ++i) {
+    const Batch batch = steps().draw(images, size_, rng.fork(static_cast<std::uint64_t>(i)));
+    correct += count_correct(forward(batch, weights), batch.labels);
+    all += batch.labels.size(0);
+  }
+  return percent(correct, all);
+}
+
+double DifferentiableSearch::largest_eigenvalue(const Rng& rng) {
+  const FixedWeights fixed(learning_);
+  const BatchStatistics statistics(steps().supernet());
+  const auto images = common_.architecture_share > 0 ? StepTraining::Images::second
+                                                     : StepTraining::Images::held_out;
+  const Batch batch = steps().draw(images, size_, rng.fork("batch"));
+  const at::Tensor& alpha = parameters_.values();
+  const at::Tensor loss = cross_entropy(forward(batch, expected_weights()), batch.labels, 0);
+  const at::Tensor gradient = torch::autograd::grad({loss}, {alpha}, {}, true, true)[0];
+  const auto product = [&](const at::Tensor& v) {
+    return torch::autograd::grad({(gradient * v).sum()}, {alpha}, {}, /*retain_graph=*/true)[0]
+        .detach();
+  };
+  return espalier::largest_eigenvalue(product, alpha.numel(), rng.fork("start"));
+}
+
+Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
+  Notes notes;
+  const auto add = [&](const char* name, double value) { notes.numbers.emplace_back(name, value); };
+  double entropy = 0;
+  std::size_t counted = 0;
+  const Strengths values = strengths();
+  for (std::size_t d = 0; d < values.size(); ++d) {
+    if (parameters_.decisions()[d].pick > 1 || values[d].size() < 2) continue;
+    const double sum = std::accumulate(values[d].begin(), values[d].end(), 0.0);
+    double own = 0;
+    for (const double value : values[d]) own -= value > 0 ? value / sum * std::log(value / sum) : 0;
+    entropy += own / std::log(static_cast<double>(values[d].size()));
+    ++counted;
+  }
+  add("entropy", counted == 0 ? 0 : entropy / static_cast<double>(counted));
+  const double skips = skip_share(space(), parameters_.decisions(), a);
+  add("skip_share", skips);
+  if (cost_) {
+    const at::NoGradGuard no_grad;
+    add("expected_cost", cost_->of(expected_weights()).item<double>());
+  }
+  const Rng held_out = rng.fork("held out");
+  const auto of_held_out = [&](const MixedWeights& weights) {
+    return accuracy(weights, StepTraining::Images::held_out, common_.monitor_batches, held_out);
+  };
+  const double relaxed = of_held_out(expected_weights());
+  const double derived = of_held_out(steps().supernet().one_hot(a));
+  add("relaxed_accuracy", relaxed);
+  add("derived_accuracy", derived);
+  add("discretization_gap", relaxed - derived);
+  const bool due = common_.eigenvalue_every > 0 &&
+                   (epoch() % common_.eigenvalue_every == 0 || epoch() == training().epochs());
+  if (due) {
+    measured_.push_back({epoch(), largest_eigenvalue(rng.fork("eigenvalue")), a});
+    add("eigenvalue", measured_.back().eigenvalue);
+  }
+  if (skips > collapsed_share) {
+    notes.warning = fmt::format(
+        "the search has collapsed: {:.0f}% of the operators of epoch {}'s architecture are skip "
+        "connections; write \"early_stopping\": true, or try darts_minus, sdarts or pc_darts",
+        100 * skips, epoch());
+  } else if (const auto since = grown_since()) {
+    notes.warning = fmt::format(
+        "the architecture's loss has become sharp: the Hessian's largest eigenvalue was {:.3g} in "
+        "epoch {} and is {:.3g}, after which networks are often worse; write \"early_stopping\": "
+        "true, or try sdarts or darts_minus",
+        since->eigenvalue, since->epoch, measured_.back().eigenvalue);
+  }
+  return notes;
+}
+
+std::optional<DifferentiableSearch::Measured> DifferentiableSearch::grown_since() const {
+  std::vector<double> values;
+  for (const Measured& one : measured_) values.push_back(one.eigenvalue);
+  const auto since = EigenvalueGrowth().found(values);
+  return since ? std::optional(measured_[*since]) : std::nullopt;
+}
+
+Json DifferentiableSearch::save_state() const {
+  Json measured = Json::array();
+  for (const Measured& one : measured_) {
+    measured.push_back({one.epoch, one.eigenvalue, one.architecture.choices});
+  }
+  return {{"measured", std::move(measured)}, {"own", save_own()}};
+}
+
+void DifferentiableSearch::load_state(const Json& state) {
+  measured_.clear();
+  for (const Json& one : state.at("measured")) {
+    Measured& measured = measured_.emplace_back();
+    one.at(0).get_to(measured.epoch);
+    one.at(1).get_to(measured.eigenvalue);
+    one.at(2).get_to(measured.architecture.choices);
+  }
+  load_own(state.at("own"));
+}
+
+double largest_eigenvalue(const std::function<at::Tensor(const at::Tensor&)>& product,
+                          std::int64_t size, Rng rng) {
+  constexpr int most_products = 50;
+  constexpr double precise = 1e-4;
+  const auto power = [&](double shift) {
+    std::vector<double> start(static_cast<std::size_t>(size));
+    rng.fill_normal(start);
+    at::Tensor v = at::tensor(start, at::kDouble);
+    v /= v.norm();
+    double value = 0;
+    for (int i = 0; i < most_products; ++i) {
+      const at::Tensor next = product(v) - shift * v;
+      const double before = value;
+      value = (v * next).sum().item<double>();
+      const double norm = next.norm().item<double>();
+      if (!std::isfinite(norm)) {
+        throw NumericalError("the Hessian of the architecture's loss is not finite");
+      }
+      if (norm == 0) return 0.0;
+      v = next / norm;
+      if (i > 0 && std::abs(value - before) <= precise * std::abs(value)) break;
+    }
+    return value;
+  };
+  const double first = power(0);
+  return first >= 0 ? first : first + power(first);
+}
+
+std::optional<std::size_t> EigenvalueGrowth::found(std::span<const double> values) const {
+  const auto full = static_cast<std::size_t>(window), back = static_cast<std::size_t>(lag);
+  const std::size_t half = full / 2;
+  if (values.size() < back + half + 1) return std::nullopt;
+  const auto mean_to = [&](std::size_t last) {
+    const std::size_t count = std::min(full, last + 1);
+    const auto own = values.subspan(last + 1 - count, count);
+    return std::accumulate(own.begin(), own.end(), 0.0) / static_cast<double>(count);
+  };
+  const std::size_t last = values.size() - 1;
+  const double before = mean_to(last - back);
+  if (before <= 0 || mean_to(last) <= factor * before) return std::nullopt;
+  return last - back - half;
+}
+
+}  // namespace espalier

@@ -1,0 +1,274 @@
+// What strategies have in common that search a relaxation by its gradient.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/options.hpp"
+#include "nets/supernet.hpp"
+#include "strategies/architecture_parameters.hpp"
+#include "strategies/expected_cost.hpp"
+#include "strategies/relaxed_decisions.hpp"
+#include "strategies/weight_sharing_search.hpp"
+#include "training/batch.hpp"
+#include "training/step_training.hpp"
+#include "training/train_loop.hpp"
+
+namespace espalier {
+
+/// How a cost enters the architecture's loss; E is its expectation, T the target.
+enum class CostForm { multiplier, hinge, power };
+
+struct CostOptions {
+  std::string metric;  ///< of networks: params, macs, storage_bytes, or of a hardware model
+  double target = 0;   ///< in the metric's unit, > 0
+  CostForm form = CostForm::multiplier;
+  std::optional<double> weight = std::nullopt;  ///< > 0; by default 0.01, 1 and 0.6
+};
+OptionTable<CostOptions> cost_option_table();
+
+/// What all differentiable strategies have.
+struct DifferentiableOptions {
+  double architecture_learning_rate = 3e-4;  ///< of Adam, for the architecture parameters, > 0
+  double architecture_weight_decay = 1e-3;   ///< of Adam, a part of the gradient, >= 0
+  double architecture_share = 0.5;           ///< of the training images, [0, 1)
+  double warmup = 0;                         ///< share of the epochs in which weights learn alone
+  std::optional<bool> none = std::nullopt;   ///< by default where inputs of nodes are searched
+  bool normalize_pools = true;
+  bool affine_norms = false;   ///< whether norms of operators to be chosen learn factors
+  int monitor_batches = 4;     ///< of held-out images, for accuracies before and after deriving
+  int eigenvalue_every = 1;    ///< epochs; 0: never
+  int architecture_every = 1;  ///< steps of the weights, >= 1
+  bool early_stopping = false;
+  std::optional<CostOptions> cost = std::nullopt;
+};
+
+/// Adds the common options to a strategy's table.
+template <std::derived_from<DifferentiableOptions> T>
+OptionTable<T>& add_differentiable_options(OptionTable<T>& table) {
+  using Base = DifferentiableOptions;
+  const auto number = [](double Base::*member) { return static_cast<double T::*>(member); };
+  const auto flag = [](bool Base::*member) { return static_cast<bool T::*>(member); };
+  const auto count = [](int Base::*member) { return static_cast<int T::*>(member); };
+  return table
+      .add("architecture_learning_rate", number(&Base::architecture_learning_rate),
+           "of Adam, for the architecture parameters", greater_than(0))
+      .add("architecture_weight_decay", number(&Base::architecture_weight_decay),
+           "of Adam, as a part of the gradient", at_least(0))
+      .add("architecture_share", number(&Base::architecture_share),
+           "of the training images, on which the architecture learns and the weights do not; 0: "
+           "both learn on all",
+           Range{.low = 0, .high = 1, .high_open = true})
+      .add("warmup", number(&Base::warmup), "share of the epochs in which weights learn alone",
+           Range{.low = 0, .high = 1, .high_open = true})
+      .add("none", static_cast<std::optional<bool> T::*>(&Base::none),
+           "whether an edge may also be closed in the relaxation, never in an architecture; by "
+           "default where the inputs of nodes are searched")
+      .add("normalize_pools", flag(&Base::normalize_pools),
+           "whether pools are normalized by the batch in the relaxation")
+      .add("affine_norms", flag(&Base::affine_norms),
+           "whether batch norms of operators to be chosen learn factors and offsets in the search")
+      .add("monitor_batches", count(&Base::monitor_batches),
+           "of held-out images, for the accuracies before and after deriving", at_least(1))
+      .add("eigenvalue_every", count(&Base::eigenvalue_every),
+           "epochs, how often the Hessian's largest eigenvalue is measured; 0: never", at_least(0))
+      .add("architecture_every", count(&Base::architecture_every),
+           "steps of the weights, how often the architecture takes one", at_least(1))
+      .add("early_stopping", flag(&Base::early_stopping),
+           "ends the search when the eigenvalue grows fast, with the architecture of the epoch "
+           "before it grew")
+      .add("cost", static_cast<std::optional<CostOptions> T::*>(&Base::cost),
+           "what the architecture should cost", cost_option_table());
+}
+
+/// How architecture parameters begin: normal.
+struct InitialParameters {
+  double mean = 0, deviation = 1e-3;
+};
+
+/// The supernet's relaxation and its architecture parameters learn in turn; after each epoch the
+/// architecture that is derived from them is asked for, with the share of the epochs that are over
+/// as its fidelity, so that the last one is the result. Its notes tell how far the relaxation is
+/// from it and whether the search collapses:
+/// - `entropy`: of the options' weights, mean over decisions, as a share of the largest possible;
+/// - `skip_share`: see skip_share();
+/// - `relaxed_accuracy`, `derived_accuracy`, `discretization_gap`: percent of some held-out images
+///   by the relaxation, by the one-hot point of the architecture, and what is between;
+/// - `eigenvalue`: the largest one of the Hessian of the loss in the architecture parameters, on a
+///   batch that these learn on.
+///
+/// With early_stopping, the search ends where the eigenvalue, as EigenvalueGrowth has it, has
+/// grown, but not before a fifth of the epochs, with the architecture of the epoch before it did.
+/// Source: Zela et al., "Understanding and Robustifying Differentiable Architecture Search", ICLR
+/// 2020, arXiv 1909.09656, sections 4 and 5.1.
+/// Test: DifferentiableSearch.TheEigenvalueIsThatOfTheWholeHessian.
+///
+/// A warning follows where more than half of the operators are skips, or the eigenvalue, as
+/// EigenvalueGrowth has it, has grown too fast.
+///
+/// With a `cost`, its expectation E over all architectures (see ExpectedCost), by expected weights,
+/// enters the architecture's loss L, with a target T: L + m (E / T - 1), where the multiplier m
+/// grows by weight (E / T - 1) with each step (`multiplier`); L + weight max(0, E / T - 1)
+/// (`hinge`); or L (E / T)^weight (`power`). An architecture that is derived costs at most 5% more
+/// or less: where the strongest one does not, decisions are changed one by one, those first that
+/// are the least likely for what they change of the cost. Its notes have `expected_cost`.
+/// Source: Wu et al., "FBNet", CVPR 2019, arXiv 1812.03443, section 3.2, and Tan et al., "MnasNet",
+/// CVPR 2019, arXiv 1807.11626, equation 2 (powers).
+/// Test: DifferentiableSearch.TheCostMeetsItsTarget.
+///
+/// A step: the architecture parameters learn, on images that the weights do not learn from, then
+/// the weights do. Deterministic as SharedTraining; snapshots hold everything.
+class DifferentiableSearch : public WeightSharingSearch {
+ public:
+  const ArchitectureParameters& parameters() const { return parameters_; }
+  /// The expected weights of all options, in [0, 1].
+  Strengths strengths() const;
+  /// The architecture of the moment: strongest(), or the most likely valid one of a thousand.
+  virtual Architecture derive() const;
+
+ protected:
+  enum class Part { weights, architecture };
+  /// For what a relaxation is drawn.
+  struct Pass {
+    Part part;
+    int epoch, epochs;  ///< from 0, of all
+    Rng rng;
+  };
+  /// Throws UnsupportedError for a space whose holes have no relaxation and for a cost that has no
+  /// expectation, ConfigError (/cost/target) for one that no architecture reaches.
+  DifferentiableSearch(const RunContext& context, const DifferentiableOptions& options,
+                       const std::string& name, const ArchitectureOptimizer& optimizer);
+  /// At the end of the constructor: checks the relaxation and begins the training. `tensors` are
+  /// what steps change beside the parameters.
+  void start(const InitialParameters& initial = {}, std::map<std::string, at::Tensor> tensors = {});
+
+  /// The weights of a decision's options, {options, or one more for `none`}, from its logits, in
+  /// which those that were dropped are minus infinity. Differentiable. Default: softmax.
+  virtual at::Tensor relax(const at::Tensor& logits, const RelaxedDecision& decision, Pass& pass);
+  /// Those of the inputs of which several are picked. Default: 1 each.
+  virtual at::Tensor relax_inputs(const at::Tensor& logits, const RelaxedDecision& decision,
+                                  Pass& pass);
+  /// The expected weights, for deriving. Default: softmax, of inputs 1.
+  virtual at::Tensor expected(const at::Tensor& logits, const RelaxedDecision& decision) const;
+  virtual MixedOptions mixed_options() const;
+  /// What is added to the architecture's loss. Undefined for nothing.
+  virtual at::Tensor architecture_penalty() const { return {}; }
+  /// One step of the architecture parameters. Default: down the gradient of the loss at the
+  /// weights of the moment.
+  virtual void learn_architecture(const TrainStep& step);
+  /// Adds the gradients of the weights.
+  virtual Learned learn_weights(const TrainStep& step);
+  /// After an epoch's training, before an architecture is derived.
+  virtual void end_epoch(const Rng&) {}
+
+  std::vector<Candidate> next_round(const Rng& rng) final;
+  Json save_state() const final;
+  void load_state(const Json& state) final;
+  /// What a strategy has beside its tensors, for snapshots.
+  virtual Json save_own() const { return nullptr; }
+  virtual void load_own(const Json&) {}
+
+  /// The relaxed weights of all decisions.
+  MixedWeights relaxed(Pass pass);
+  at::Tensor forward(const Batch& batch, const MixedWeights& weights);
+  /// Their mean cross entropy; checked to be finite.
+  at::Tensor loss(const TrainStep& step, const Batch& batch, const MixedWeights& weights);
+  /// A loss with the penalty and the cost.
+  at::Tensor architecture_loss(const at::Tensor& loss) const;
+  /// The gradient of a loss in the architecture parameters, {count}.
+  at::Tensor architecture_gradient(const at::Tensor& loss) const;
+  /// A step down a gradient {count}.
+  void descend(const at::Tensor& gradient);
+  Pass pass(const TrainStep& step, Part part) const;
+  Batch architecture_batch(const TrainStep& step) const;
+  ArchitectureParameters& parameters() { return parameters_; }
+  /// Which numbers are still searched, {count}: 1 or 0.
+  const at::Tensor& alive() const { return alive_; }
+  at::Tensor logits(std::size_t d) const;
+  int epoch() const { return training().trained_epochs(); }
+  std::array<std::int64_t, 2> input_size() const { return size_; }
+  const DifferentiableOptions& common() const { return common_; }
+  /// The weights that learn.
+  const NamedTensors& learning() const { return learning_; }
+
+  /// The expected weights, without `none`.
+  MixedWeights expected_weights() const;
+  /// Percent of some batches of images, by batch statistics; what a network keeps of batches is
+  /// what it was at the end.
+  double accuracy(const MixedWeights& weights, StepTraining::Images images, int batches,
+                  const Rng& rng);
+  /// `warmup`, and from which epoch on the architecture learns.
+  bool warm(const TrainStep& step) const {
+    return static_cast<double>(step.epoch()) >= common_.warmup * training().epochs();
+  }
+
+  /// Weights get no gradients until the end of the scope.
+  class FixedWeights {
+   public:
+    explicit FixedWeights(const NamedTensors& weights) : weights_(weights) { set(false); }
+    ~FixedWeights() { set(true); }
+    FixedWeights(const FixedWeights&) = delete;
+    FixedWeights& operator=(const FixedWeights&) = delete;
+
+   private:
+    void set(bool learn) const;
+    const NamedTensors& weights_;
+  };
+
+ private:
+  struct Measured {
+    int epoch;  // from 1
+    double eigenvalue;
+    Architecture architecture;
+  };
+
+  Notes notes_of(const Architecture& a, const Rng& rng);
+  /// The measurement before the eigenvalue grew.
+  std::optional<Measured> grown_since() const;
+  double largest_eigenvalue(const Rng& rng);
+
+  /// An architecture near this one that costs what it should.
+  Architecture fitted(Architecture a, const Strengths& strengths) const;
+  double cost_weight() const;
+
+  DifferentiableOptions common_;
+  std::unique_ptr<const ExpectedCost> cost_;
+  at::Tensor multiplier_;  // {1}
+  Rng initial_rng_;
+  ArchitectureParameters parameters_;
+  at::Tensor alive_;
+  std::array<std::int64_t, 2> size_{};
+  NamedTensors learning_, fixed_;
+  std::vector<Measured> measured_;
+};
+
+/// The largest eigenvalue of a symmetric matrix, given by its products with vectors {size}, by
+/// power iteration; where that of the largest magnitude is negative, by a second one, shifted.
+double largest_eigenvalue(const std::function<at::Tensor(const at::Tensor&)>& product,
+                          std::int64_t size, Rng rng);
+
+/// Whether eigenvalues grow as they do before a search by them fails: the mean of the last ones,
+/// up to `window` of them, is more than `factor` times that of as many measured `lag`
+/// measurements before.
+/// Source: Zela et al., as above, section 5.1; numbers as in the authors' code.
+/// Test: EigenvalueGrowth.AsInTheAuthorsCode.
+struct EigenvalueGrowth {
+  int window = 5;
+  int lag = 4;
+  double factor = 1.3;
+
+  /// The position, in `values`, of the middle of the window before the growth; nothing where there
+  /// is none.
+  std::optional<std::size_t> found(std::span<const double> values) const;
+};
+
+}  // namespace espalier

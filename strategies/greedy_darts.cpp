@@ -1,0 +1,288 @@
+#include "strategies/greedy_darts.hpp"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <string>
+
+#include "core/error.hpp"
+#include "core/json.hpp"
+
+namespace espalier {
+namespace {
+
+/// Decisions of equal text before the first dot, "" for none, are of one kind of cell.
+std::string kind_of(const RelaxedDecision& d) {
+  const std::size_t dot = d.name.find('.');
+  return dot == std::string::npos ? "" : d.name.substr(0, dot);
+}
+
+/// Positions of the decisions on operators, by kind of cell.
+std::map<std::string, std::vector<std::size_t>> edges_by_kind(
+    std::span<const RelaxedDecision> decisions) {
+  std::map<std::string, std::vector<std::size_t>> result;
+  for (std::size_t d = 0; d < decisions.size(); ++d) {
+    if (decisions[d].operators) result[kind_of(decisions[d])].push_back(d);
+  }
+  return result;
+}
+
+bool reads(const RelaxedDecision& inputs, std::size_t edge) {
+  return std::ranges::find(inputs.edges, std::optional(static_cast<DecisionId>(edge))) !=
+         inputs.edges.end();
+}
+
+/// Sets which of a decision's options stay.
+void keep(const ArchitectureParameters& parameters, const at::Tensor& alive, std::size_t d,
+          const std::vector<std::size_t>& options) {
+  const at::NoGradGuard no_grad;
+  at::Tensor own = parameters.part(alive, d);
+  own.zero_();
+  for (const std::size_t option : options) own[static_cast<std::int64_t>(option)] = 1;
+}
+
+std::vector<std::size_t> kept(const ArchitectureParameters& parameters, const at::Tensor& alive,
+                              std::size_t d) {
+  const at::Tensor own = parameters.part(alive, d);
+  std::vector<std::size_t> result;
+  for (std::int64_t k = 0; k < own.numel(); ++k) {
+    if (own[k].item<double>() != 0) result.push_back(static_cast<std::size_t>(k));
+  }
+  return result;
+}
+
+/// To [0, 1]; all 1 where they are equal.
+void scale(std::vector<double>& values) {
+  const auto [low, high] = std::ranges::minmax(values);
+  for (double& value : values) value = high > low ? (value - low) / (high - low) : 1;
+}
+
+int interval_of(int left, std::size_t count) {
+  return static_cast<int>(static_cast<std::size_t>(left) / std::max<std::size_t>(1, count));
+}
+
+}  // namespace
+
+// ---- SGAS
+
+OptionTable<SgasOptions> sgas_option_table() {
+  OptionTable<SgasOptions> table("SGAS: edges are decided for good, one by one");
+  table
+      .add("criterion", &SgasOptions::criterion,
+           "which edge comes next: an important and certain one, or a stable one, too",
+           named<SgasCriterion>(
+               {{"certain", SgasCriterion::certain}, {"stable", SgasCriterion::stable}}))
+      .add("first_decision", &SgasOptions::first_decision, "share of the epochs before it",
+           Range{.low = 0, .high = 1, .high_open = true})
+      .add("history", &SgasOptions::history, "of the criterion stable: epochs", at_least(1));
+  return add_darts_options(table);
+}
+
+Sgas::Sgas(const RunContext& context, const SgasOptions& options)
+    : Darts(context, options, "sgas", darts_optimizer(options)),
+      criterion_(options.criterion),
+      first_(
+          std::max(1, static_cast<int>(std::lround(options.first_decision * training().epochs())))),
+      history_(static_cast<std::size_t>(options.history)) {
+  // Of each kind of cell as many decisions as it keeps edges, and an interval after the last one.
+  const std::span<const RelaxedDecision> decisions = parameters().decisions();
+  std::size_t most = 0;
+  for (const auto& [kind, edges] : edges_by_kind(decisions)) {
+    std::size_t count = edges.size();
+    for (const RelaxedDecision& d : decisions) {
+      if (d.pick == 1 || kind_of(d) != kind) continue;
+      const auto read = static_cast<std::size_t>(
+          std::ranges::count_if(d.edges, [](const auto& edge) { return edge.has_value(); }));
+      count -= read - std::min(read, static_cast<std::size_t>(d.pick));
+    }
+    most = std::max(most, count);
+  }
+  interval_ = interval_of(training().epochs() - first_ + 1, most + 1);
+  if (interval_ == 0) {
+    throw ConfigError("/first_decision",
+                      fmt::format("{} epochs after the first {} are too few for {} decisions one "
+                                  "after the other; write more epochs, or a smaller share",
+                                  training().epochs() - first_, first_, most));
+  }
+  start();
+}
+
+void Sgas::end_epoch(const Rng&) {
+  const std::span<const RelaxedDecision> decisions = parameters().decisions();
+  const Strengths now = strengths();
+  const bool due = epoch() >= first_ && (epoch() - first_) % interval_ == 0;
+  for (const auto& [kind, edges] : edges_by_kind(decisions)) {
+    if (!due) break;
+    // Weights of operators given that the edge is there, and the share of that.
+    std::vector<double> importance, certainty, stability;
+    const auto operators = [&](const Strengths& at, std::size_t d, double& open) {
+      std::vector<double> values(at[d].begin(),
+                                 at[d].begin() + static_cast<std::ptrdiff_t>(decisions[d].options));
+      if (decisions[d].zero) values[*decisions[d].zero] = 0;
+      open = std::accumulate(values.begin(), values.end(), 0.0);
+      for (double& value : values) value /= open > 0 ? open : 1;
+      return values;
+    };
+    for (const std::size_t d : edges) {
+      double open = 0;
+      const std::vector<double> own = operators(now, d, open);
+      double entropy = 0;
+      for (const double p : own) entropy -= p > 0 ? p * std::log(p) : 0;
+      const auto options = static_cast<double>(own.size() - (decisions[d].zero ? 1 : 0));
+      importance.push_back(open);
+      certainty.push_back(options > 1 ? 1 - entropy / std::log(options) : 1);
+      double stable = 0;
+      for (const Strengths& before : past_) {
+        double then_open = 0;
+        const std::vector<double> then = operators(before, d, then_open);
+        for (std::size_t k = 0; k < own.size(); ++k) stable += std::min(own[k], then[k]);
+      }
+      stability.push_back(past_.empty() ? 0 : stable / static_cast<double>(past_.size()));
+    }
+    scale(importance);
+    scale(certainty);
+    scale(stability);
+    std::optional<std::size_t> best;
+    double highest = 0;
+    for (std::size_t i = 0; i < edges.size(); ++i) {
+      if (kept(parameters(), alive(), edges[i]).size() <= 1) continue;
+      const double value =
+          importance[i] * certainty[i] * (criterion_ == SgasCriterion::stable ? stability[i] : 1);
+      if (!best || value > highest) {
+        best = i;
+        highest = value;
+      }
+    }
+    if (!best) continue;
+    const std::size_t d = edges[*best];
+    std::size_t strongest_option = decisions[d].options;
+    for (std::size_t k = 0; k < decisions[d].options; ++k) {
+      if (decisions[d].zero == k) continue;
+      if (strongest_option == decisions[d].options || now[d][k] > now[d][strongest_option]) {
+        strongest_option = k;
+      }
+    }
+    keep(parameters(), alive(), d, {strongest_option});
+    // A node that has all its inputs loses the others.
+    for (std::size_t node = 0; node < decisions.size(); ++node) {
+      if (decisions[node].pick == 1 || !reads(decisions[node], d)) continue;
+      std::vector<std::size_t> decided;
+      for (std::size_t s = 0; s < decisions[node].options; ++s) {
+        const auto edge = decisions[node].edges[s];
+        if (edge && kept(parameters(), alive(), *edge).size() == 1) decided.push_back(s);
+      }
+      if (decided.size() < static_cast<std::size_t>(decisions[node].pick)) continue;
+      keep(parameters(), alive(), node, decided);
+      for (std::size_t s = 0; s < decisions[node].options; ++s) {
+        const auto edge = decisions[node].edges[s];
+        if (edge && std::ranges::find(decided, s) == decided.end()) {
+          keep(parameters(), alive(), *edge, {0});  // nothing reads it any more
+        }
+      }
+    }
+  }
+  past_.push_back(now);
+  if (past_.size() > history_) past_.erase(past_.begin());
+}
+
+// ---- DARTS-PT
+
+OptionTable<DartsPtOptions> darts_pt_option_table() {
+  OptionTable<DartsPtOptions> table("DARTS-PT: operators are selected by what they are worth");
+  table
+      .add("supernet_share", &DartsPtOptions::supernet_share,
+           "of the epochs, before the first selection",
+           Range{.low = 0, .high = 1, .low_open = true, .high_open = true})
+      .add("batches", &DartsPtOptions::batches, "of images for each accuracy", at_least(1));
+  return add_darts_options(table);
+}
+
+DartsPt::DartsPt(const RunContext& context, const DartsPtOptions& options)
+    : Darts(context, options, "darts_pt", darts_optimizer(options)),
+      first_(
+          std::max(1, static_cast<int>(std::lround(options.supernet_share * training().epochs())))),
+      batches_(options.batches) {
+  std::size_t count = 0;
+  for (const auto& [kind, edges] : edges_by_kind(parameters().decisions())) {
+    count = std::max(count, edges.size());
+  }
+  for (const RelaxedDecision& d : parameters().decisions()) count += d.pick > 1 ? 1 : 0;
+  interval_ = interval_of(training().epochs() - first_, std::max<std::size_t>(1, count - 1));
+  if (interval_ == 0) {
+    throw ConfigError("/supernet_share",
+                      fmt::format("{} epochs after the first {} are too few for {} selections one "
+                                  "after the other; write more epochs, or a smaller share",
+                                  training().epochs() - first_, first_, count));
+  }
+  start();
+}
+
+void DartsPt::end_epoch(const Rng& rng) {
+  if (epoch() < first_ || (epoch() - first_) % interval_ != 0) return;
+  const std::span<const RelaxedDecision> decisions = parameters().decisions();
+  bool selected = false;
+  for (const auto& [kind, edges] : edges_by_kind(decisions)) {
+    std::vector<std::size_t> open;
+    for (const std::size_t d : edges) {
+      if (kept(parameters(), alive(), d).size() > 1) open.push_back(d);
+    }
+    if (open.empty()) continue;
+    Rng draw = rng.fork(kind);
+    select_operator(open[draw.below(open.size())], draw);
+    selected = true;
+  }
+  if (selected) return;
+  std::vector<std::size_t> nodes;
+  for (std::size_t d = 0; d < decisions.size(); ++d) {
+    const std::size_t left = kept(parameters(), alive(), d).size();
+    if (decisions[d].pick > 1 && left > static_cast<std::size_t>(decisions[d].pick)) {
+      nodes.push_back(d);
+    }
+  }
+  if (nodes.empty()) return;
+  Rng draw = rng.fork("node");
+  select_inputs(nodes[draw.below(nodes.size())], draw);
+}
+
+void DartsPt::select_operator(std::size_t d, const Rng& rng) {
+  const MixedWeights weights = expected_weights();
+  std::optional<std::size_t> best;
+  double lowest = 0;
+  for (const std::size_t k : kept(parameters(), alive(), d)) {
+    if (k >= parameters().decisions()[d].options) continue;  // `none`
+    MixedWeights without = weights;
+    without[d] = weights[d].detach().clone();
+    without[d][static_cast<std::int64_t>(k)] = 0;
+    const double value =
+        accuracy(without, StepTraining::Images::second, batches_, rng.fork("images"));
+    if (!best || value < lowest) {
+      best = k;
+      lowest = value;
+    }
+  }
+  keep(parameters(), alive(), d, {*best});
+}
+
+void DartsPt::select_inputs(std::size_t d, const Rng& rng) {
+  const MixedWeights weights = expected_weights();
+  std::vector<std::pair<double, std::size_t>> without_each;
+  for (const std::size_t s : kept(parameters(), alive(), d)) {
+    MixedWeights without = weights;
+    without[d] = weights[d].detach().clone();
+    without[d][static_cast<std::int64_t>(s)] = 0;
+    without_each.emplace_back(
+        accuracy(without, StepTraining::Images::second, batches_, rng.fork("images")), s);
+  }
+  std::ranges::stable_sort(without_each, {}, &std::pair<double, std::size_t>::first);
+  std::vector<std::size_t> inputs;
+  for (int i = 0; i < parameters().decisions()[d].pick; ++i) {
+    inputs.push_back(without_each[static_cast<std::size_t>(i)].second);
+  }
+  keep(parameters(), alive(), d, inputs);
+}
+
+}  // namespace espalier

@@ -1,0 +1,77 @@
+// Differentiable strategies that close decisions one by one: SGAS and DARTS-PT.
+#pragma once
+
+#include "strategies/darts.hpp"
+
+namespace espalier {
+
+/// Which edge SGAS decides next: by importance and certainty, or by stability, too.
+enum class SgasCriterion { certain, stable };
+
+struct SgasOptions : DartsSearchOptions {
+  SgasCriterion criterion = SgasCriterion::certain;
+  double first_decision = 0.18;  ///< share of the epochs before it, [0, 1)
+  int history = 4;               ///< of `stable`: epochs, >= 1
+};
+OptionTable<SgasOptions> sgas_option_table();
+
+/// SGAS: from some epoch on, the edge of the largest criterion gets its strongest operator for good
+/// and learns no more, one of each kind of cell at a time, at even intervals, until all are decided
+/// before the last interval. Of a node that picks k inputs, the others are dropped when k are
+/// decided. The criterion is the product of the edge's importance (the weight of what is not zero)
+/// and certainty (1 less the entropy of its operators as a share of the largest one), and of its
+/// stability (the mean intersection of its weights with those of past epochs); each is scaled to
+/// [0, 1] over the edges of a kind, where they differ.
+/// Source: Li et al., "SGAS: Sequential Greedy Architecture Search", CVPR 2020, arXiv 1912.00195,
+/// section 3.2; the first decision as in the authors' code (epoch 9 of 50). Differs from the
+/// source: batches do not grow with the decisions; decisions of other kinds than on operators stay
+/// open and are derived at the end. Test: Sgas.DecidesTheMostImportantAndCertainEdgeForGood.
+class Sgas : public Darts {
+ public:
+  /// Throws as Darts, and ConfigError (/first_decision) where too few epochs are left.
+  Sgas(const RunContext& context, const SgasOptions& options);
+
+ protected:
+  void end_epoch(const Rng& rng) override;
+  Json save_own() const override { return past_; }
+  void load_own(const Json& state) override { past_ = state.get<std::vector<Strengths>>(); }
+
+ private:
+  SgasCriterion criterion_;
+  int first_, interval_ = 1;  // epochs
+  std::size_t history_;
+  std::vector<Strengths> past_;
+};
+
+struct DartsPtOptions : DartsSearchOptions {
+  DartsPtOptions() { none = false; }
+  double supernet_share = 0.6;  ///< of the epochs, before the first selection, (0, 1)
+  int batches = 8;              ///< of images for each accuracy, >= 1
+};
+OptionTable<DartsPtOptions> darts_pt_option_table();
+
+/// DARTS-PT: after a search as by DARTS, operators are selected by what they are worth: of an edge
+/// at random, one of each kind of cell, that operator stays without which the relaxation's accuracy
+/// falls most; then, node by node at random, those inputs stay without which it falls most. Between
+/// selections, at even intervals, weights and architecture learn on.
+/// Source: Wang et al., "Rethinking Architecture Selection in Differentiable NAS", ICLR 2021, arXiv
+/// 2108.04392, section 4. Differs from the source: accuracies are of some batches of the images
+/// that the architecture learns on, not of all; the learning rate follows the evaluator's schedule,
+/// not a tenth of the first rate. Test: DartsPt.SelectsWhatTheRelaxationNeedsNotWhatIsStrongest.
+class DartsPt : public Darts {
+ public:
+  /// Throws as Darts, and ConfigError (/supernet_share) where too few epochs are left.
+  DartsPt(const RunContext& context, const DartsPtOptions& options);
+
+ protected:
+  void end_epoch(const Rng& rng) override;
+
+ private:
+  void select_operator(std::size_t d, const Rng& rng);
+  void select_inputs(std::size_t d, const Rng& rng);
+
+  int first_, interval_ = 1;  // epochs
+  int batches_;
+};
+
+}  // namespace espalier

@@ -1,0 +1,339 @@
+#include "strategies/sampled_paths.hpp"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/error.hpp"
+#include "core/json.hpp"
+#include "training/losses.hpp"
+#include "training/step_training.hpp"
+
+namespace espalier {
+namespace {
+
+ArchitectureOptimizer optimizer_of(const DifferentiableOptions& options, double beta1 = 0.5) {
+  return {.learning_rate = options.architecture_learning_rate,
+          .weight_decay = options.architecture_weight_decay,
+          .beta1 = beta1};
+}
+
+/// From the first value to the last one over the epochs.
+double line(double first, double last, int epoch, int epochs) {
+  return epochs == 1 ? first : first + (last - first) * epoch / (epochs - 1);
+}
+
+std::vector<double> probabilities(const at::Tensor& logits) {
+  const at::Tensor p = logits.detach().softmax(0).contiguous();
+  return {p.data_ptr<double>(), p.data_ptr<double>() + p.numel()};
+}
+
+at::Tensor one_hot(std::int64_t n, std::size_t option) {
+  at::Tensor result = at::zeros({n}, at::kDouble);
+  result[static_cast<std::int64_t>(option)] = 1;
+  return result;
+}
+
+void require_no_share(const DifferentiableOptions& options, const std::string& name) {
+  if (options.architecture_share == 0) return;
+  throw ConfigError("/architecture_share",
+                    fmt::format("\"{}\" teaches weights and architecture by one loss on the same "
+                                "images; write 0, or leave it out",
+                                name));
+}
+
+template <class T>
+OptionTable<T>& add_temperatures(OptionTable<T>& table) {
+  return table
+      .add("first_temperature", &T::first_temperature, "in the first epoch", greater_than(0))
+      .add("last_temperature", &T::last_temperature, "in the last epoch", greater_than(0));
+}
+
+}  // namespace
+
+at::Tensor draw_concrete(const at::Tensor& logits, double temperature, Rng& rng) {
+  at::Tensor noise = at::empty(logits.sizes(), at::kDouble);
+  double* to = noise.data_ptr<double>();
+  for (std::int64_t i = 0; i < noise.numel(); ++i) {
+    // A uniform number above 0: the middle of the step that it stands for.
+    to[i] = -std::log(-std::log(rng.uniform() + 0x1.0p-54));
+  }
+  return ((logits.log_softmax(0) + noise) / temperature).softmax(0);
+}
+
+// ---- GDAS
+
+OptionTable<GdasOptions> gdas_option_table() {
+  OptionTable<GdasOptions> table(
+      "GDAS: one operator an edge in each pass, drawn by Gumbel-softmax");
+  add_temperatures(table);
+  return add_differentiable_options(table);
+}
+
+Gdas::Gdas(const RunContext& context, const GdasOptions& options)
+    : DifferentiableSearch(context, options, "gdas", optimizer_of(options)),
+      first_(options.first_temperature),
+      last_(options.last_temperature) {
+  start();
+}
+
+at::Tensor Gdas::relax(const at::Tensor& logits, const RelaxedDecision&, Pass& pass) {
+  const at::Tensor soft =
+      draw_concrete(logits, line(first_, last_, pass.epoch, pass.epochs), pass.rng);
+  const auto option = static_cast<std::size_t>(soft.argmax(0).item<std::int64_t>());
+  return one_hot(soft.numel(), option) - soft.detach() + soft;
+}
+
+// ---- one loss for both
+
+Learned JointSearch::learn_weights(const TrainStep& step) {
+  at::Tensor values = parameters().values();
+  values.mutable_grad().reset();
+  const MixedWeights weights = relaxed(pass(step, Part::weights));
+  const Batch batch = step.batch(input_size());
+  const at::Tensor logits = forward(batch, weights);
+  const at::Tensor loss = cross_entropy(logits, batch.labels, steps().options().label_smoothing);
+  const double value = step.value(loss);
+  architecture_loss(loss).backward();
+  const at::Tensor gradient = gradient_of_pass();
+  if (gradient.defined() && warm(step)) descend(gradient);
+  values.mutable_grad().reset();
+  return {value, count_correct(logits.detach(), batch.labels)};
+}
+
+// ---- SNAS
+
+OptionTable<SnasOptions> snas_option_table() {
+  OptionTable<SnasOptions> table("SNAS: weights of operators from the concrete distribution");
+  add_temperatures(table);
+  return add_differentiable_options(table);
+}
+
+Snas::Snas(const RunContext& context, const SnasOptions& options)
+    : JointSearch(context, options, "snas", optimizer_of(options)),
+      first_(options.first_temperature),
+      last_(options.last_temperature) {
+  require_no_share(options, "snas");
+  start();
+}
+
+at::Tensor Snas::relax(const at::Tensor& logits, const RelaxedDecision&, Pass& pass) {
+  return draw_concrete(logits, line(first_, last_, pass.epoch, pass.epochs), pass.rng);
+}
+
+// ---- FBNet
+
+OptionTable<FbnetOptions> fbnet_option_table() {
+  OptionTable<FbnetOptions> table("FBNet: Gumbel-softmax weights at a temperature that falls");
+  table
+      .add("first_temperature", &FbnetOptions::first_temperature, "in the first epoch",
+           greater_than(0))
+      .add("temperature_decay", &FbnetOptions::temperature_decay,
+           "what the temperature is multiplied by after each epoch",
+           Range{.low = 0, .high = 1, .low_open = true});
+  return add_differentiable_options(table);
+}
+
+Fbnet::Fbnet(const RunContext& context, const FbnetOptions& options)
+    : DifferentiableSearch(context, options, "fbnet", optimizer_of(options, 0.9)),
+      first_(options.first_temperature),
+      decay_(options.temperature_decay) {
+  start({.mean = 0, .deviation = 0});
+}
+
+at::Tensor Fbnet::relax(const at::Tensor& logits, const RelaxedDecision&, Pass& pass) {
+  return draw_concrete(logits, first_ * std::pow(decay_, pass.epoch), pass.rng);
+}
+
+// ---- DSNAS
+
+OptionTable<DsnasOptions> dsnas_option_table() {
+  OptionTable<DsnasOptions> table("DSNAS: one sampled network teaches weights and architecture");
+  return add_differentiable_options(table);
+}
+
+Dsnas::Dsnas(const RunContext& context, const DsnasOptions& options)
+    : JointSearch(context, options, "dsnas", optimizer_of(options)) {
+  require_no_share(options, "dsnas");
+  start({.mean = 0, .deviation = 0.01});
+}
+
+at::Tensor Dsnas::relax(const at::Tensor& logits, const RelaxedDecision&, Pass& pass) {
+  const std::size_t option = pass.rng.weighted(probabilities(logits));
+  drawn_.push_back(one_hot(logits.numel(), option).set_requires_grad(true));
+  logits_.push_back(logits);
+  return drawn_.back();
+}
+
+Learned Dsnas::learn_weights(const TrainStep& step) {
+  drawn_.clear();
+  logits_.clear();
+  return JointSearch::learn_weights(step);
+}
+
+at::Tensor Dsnas::gradient_of_pass() const {
+  at::Tensor sum = at::zeros({}, at::kDouble);
+  for (std::size_t i = 0; i < drawn_.size(); ++i) {
+    if (!drawn_[i].grad().defined()) continue;
+    const std::int64_t option = drawn_[i].detach().argmax(0).item<std::int64_t>();
+    sum = sum + logits_[i].log_softmax(0)[option] * drawn_[i].grad()[option];
+  }
+  if (!sum.requires_grad()) return {};
+  // What the loss itself has given is the cost's and the penalty's.
+  const at::Tensor by_loss = parameters().values().grad();
+  const at::Tensor by_score = torch::autograd::grad({sum}, {parameters().values()})[0];
+  return by_loss.defined() ? by_loss + by_score : by_score;
+}
+
+// ---- ProxylessNAS
+
+OptionTable<ProxylessOptions> proxyless_option_table() {
+  OptionTable<ProxylessOptions> table("ProxylessNAS: binary gates of one or two paths");
+  table
+      .add("gradient", &ProxylessOptions::gradient,
+           "how the architecture learns: by two paths of each decision, or by accuracies",
+           named<ProxylessGradient>({{"two_paths", ProxylessGradient::two_paths},
+                                     {"reinforce", ProxylessGradient::reinforce}}))
+      .add("samples", &ProxylessOptions::samples, "of reinforce: networks of a step", at_least(1))
+      .add("baseline", &ProxylessOptions::baseline,
+           "of reinforce: weight of the past in the mean reward",
+           Range{.low = 0, .high = 1, .high_open = true});
+  return add_differentiable_options(table);
+}
+
+Proxyless::Proxyless(const RunContext& context, const ProxylessOptions& options)
+    : DifferentiableSearch(context, options, "proxyless", optimizer_of(options, 0)),
+      gradient_(options.gradient),
+      samples_(options.samples),
+      baseline_(options.baseline),
+      mean_reward_(at::zeros({2}, at::kDouble)) {
+  start({.mean = 0, .deviation = 1e-3}, {{"mean_reward", mean_reward_}});
+}
+
+at::Tensor Proxyless::relax(const at::Tensor& logits, const RelaxedDecision&, Pass& pass) {
+  return one_hot(logits.numel(), pass.rng.weighted(probabilities(logits)));
+}
+
+MixedOptions Proxyless::mixed_options() const {
+  MixedOptions options = DifferentiableSearch::mixed_options();
+  options.also_computed = also_computed_;
+  return options;
+}
+
+void Proxyless::learn_architecture(const TrainStep& step) {
+  if (gradient_ == ProxylessGradient::two_paths) {
+    learn_two_paths(step);
+  } else {
+    learn_by_rewards(step);
+  }
+}
+
+void Proxyless::learn_two_paths(const TrainStep& step) {
+  const FixedWeights fixed(learning());
+  const std::span<const RelaxedDecision> decisions = parameters().decisions();
+  Pass own = pass(step, Part::architecture);
+  MixedWeights gates;
+  std::vector<std::vector<std::size_t>> pairs(decisions.size());
+  also_computed_.clear();
+  for (std::size_t d = 0; d < decisions.size(); ++d) {
+    Rng rng = own.rng.fork(d);
+    const auto options = static_cast<std::int64_t>(decisions[d].options);
+    also_computed_.emplace_back(decisions[d].options, false);
+    if (decisions[d].pick > 1) {
+      Pass inputs = own;
+      gates.push_back(relax_inputs(logits(d), decisions[d], inputs).narrow(0, 0, options));
+      continue;
+    }
+    std::vector<double> p = probabilities(logits(d));
+    std::vector<std::size_t>& pair = pairs[d];
+    pair.push_back(rng.weighted(p));
+    const double first = p[pair[0]];
+    p[pair[0]] = 0;
+    if (std::ranges::any_of(p, [](double value) { return value > 0; })) {
+      pair.push_back(rng.weighted(p));
+    }
+    const bool second = pair.size() == 2 && !rng.bernoulli(first / (first + p[pair[1]]));
+    at::Tensor gate = one_hot(parameters().part(parameters().values(), d).numel(), pair[second]);
+    gates.push_back(gate.narrow(0, 0, options).clone().set_requires_grad(true));
+    for (const std::size_t option : pair) {
+      if (option < decisions[d].options) also_computed_.back()[option] = true;
+    }
+  }
+  const at::Tensor value = loss(step, architecture_batch(step), gates);
+  also_computed_.clear();
+  std::vector<at::Tensor> leaves;
+  for (const at::Tensor& gate : gates) {
+    if (gate.requires_grad()) leaves.push_back(gate);
+  }
+  const std::vector<at::Tensor> of_gates =
+      torch::autograd::grad({value}, leaves, {}, c10::nullopt, false, /*allow_unused=*/true);
+
+  // By the chain rule through the pair's probabilities.
+  at::Tensor sum = at::zeros({}, at::kDouble);
+  std::size_t next = 0;
+  for (std::size_t d = 0; d < decisions.size(); ++d) {
+    if (pairs[d].empty()) continue;
+    const at::Tensor& gradient = of_gates[next++];
+    if (pairs[d].size() < 2 || !gradient.defined()) continue;
+    const at::Tensor both = at::stack({logits(d)[static_cast<std::int64_t>(pairs[d][0])],
+                                       logits(d)[static_cast<std::int64_t>(pairs[d][1])]})
+                                .softmax(0);
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (pairs[d][i] >= decisions[d].options) continue;  // `none`, which changes nothing
+      sum = sum + both[static_cast<std::int64_t>(i)] *
+                      gradient[static_cast<std::int64_t>(pairs[d][i])].detach();
+    }
+  }
+  const at::Tensor before = parameters().values().detach().clone();
+  // The loss's value with this gradient.
+  descend(architecture_gradient(value.detach() + sum - sum.detach()));
+  const at::NoGradGuard no_grad;
+  for (std::size_t d = 0; d < decisions.size(); ++d) {
+    if (pairs[d].size() < 2) continue;
+    const at::Tensor places = at::tensor(
+        {static_cast<std::int64_t>(pairs[d][0]), static_cast<std::int64_t>(pairs[d][1])});
+    at::Tensor now = parameters().part(parameters().values(), d);
+    const at::Tensor change = now.index_select(0, places).logsumexp(0) -
+                              parameters().part(before, d).index_select(0, places).logsumexp(0);
+    now.index_add_(0, places, (-change).expand({2}));
+  }
+}
+
+void Proxyless::learn_by_rewards(const TrainStep& step) {
+  const std::span<const RelaxedDecision> decisions = parameters().decisions();
+  const Batch batch = architecture_batch(step);
+  std::vector<double> rewards;
+  std::vector<at::Tensor> likelihoods;
+  for (int i = 0; i < samples_; ++i) {
+    Pass own = pass(step, Part::architecture);
+    own.rng = own.rng.fork(static_cast<std::uint64_t>(i));
+    MixedWeights gates = relaxed(own);
+    at::Tensor likelihood = at::zeros({}, at::kDouble);
+    for (std::size_t d = 0; d < decisions.size(); ++d) {
+      if (decisions[d].pick > 1) continue;
+      const at::Tensor all = logits(d).log_softmax(0);
+      // A gate of zeros alone is that of `none`.
+      const bool none = gates[d].sum().item<double>() == 0;
+      likelihood =
+          likelihood + all[none ? all.numel() - 1 : gates[d].argmax(0).item<std::int64_t>()];
+    }
+    likelihoods.push_back(likelihood);
+    const at::NoGradGuard no_grad;
+    rewards.push_back(static_cast<double>(count_correct(forward(batch, gates), batch.labels)) /
+                      static_cast<double>(batch.labels.size(0)));
+  }
+  double mean = 0;
+  for (const double reward : rewards) mean += reward / samples_;
+  double* running = mean_reward_.data_ptr<double>();
+  running[0] = running[1] == 0 ? mean : baseline_ * running[0] + (1 - baseline_) * mean;
+  running[1] = 1;
+  at::Tensor sum = at::zeros({}, at::kDouble);
+  for (std::size_t i = 0; i < rewards.size(); ++i) {
+    sum = sum - likelihoods[i] * ((rewards[i] - running[0]) / samples_);
+  }
+  descend(architecture_gradient(1 - mean + sum - sum.detach()));
+}
+
+}  // namespace espalier

@@ -1,0 +1,251 @@
+#include "strategies/darts.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "core/error.hpp"
+#include "search_spaces/chain.hpp"
+#include "search_spaces/mobilenet_v3.hpp"
+#include "tests/core/throws.hpp"
+#include "tests/strategies/differentiable_probe.hpp"
+
+namespace espalier {
+namespace {
+
+using testing::HasSubstr;
+
+template <class S, class Options>
+void expect_gradients_on(std::shared_ptr<const SearchSpace> space, const Options& options,
+                         int epoch = 1) {
+  SmallSearch small(std::move(space), 4);
+  Probe<S> search(small.context, options);
+  search.spread();
+  expect_exact_gradients<S>(small, search, search.pass_of(epoch, 4));
+}
+
+TEST(Darts, GradientsAreExact) {
+  expect_gradients_on<Darts>(small_cells(), DartsSearchOptions{});
+  expect_gradients_on<Darts>(small_darts(), DartsSearchOptions{});
+}
+
+TEST(Darts, AnEdgeMayBeClosedInTheRelaxationWhereInputsAreChosen) {
+  SmallSearch small(small_darts());
+  const Probe<Darts> search(small.context, DartsSearchOptions{});
+  for (std::size_t d = 0; d < search.parameters().decisions().size(); ++d) {
+    EXPECT_EQ(search.parameters().none(d), search.parameters().decisions()[d].pick == 1);
+  }
+  SmallSearch cells(small_cells());
+  const Probe<Darts> other(cells.context, DartsSearchOptions{});
+  EXPECT_FALSE(other.parameters().none(0));
+}
+
+TEST(Darts, TheSecondOrderTakesTheWeightsAStepFurther) {
+  // One step of each order from the same weights: their first moments are half the gradients.
+  const auto moment = [](DartsOrder order, double rate) {
+    SmallSearch small(small_cells(), 1);
+    DartsSearchOptions options;
+    options.order = order;
+    options.architecture_weight_decay = 0;
+    options.eigenvalue_every = 0;
+    auto training = make_shared_training(small.net, small.space, small_data(),
+                                         {.train = {.epochs = 1,
+                                                    .batch_size = 64,
+                                                    .learning_rate = rate,
+                                                    .schedule = ScheduleKind::constant},
+                                          .rule = RuleKind::strategy});
+    RunContext context = small.context;
+    context.shared_training = std::move(training);
+    Probe<Darts> search(context, options);
+    EXPECT_EQ(search.ask(1).size(), 1U);  // 80 images of the weights: one step
+    return search.parameters().tensors().at("alpha.mean").clone();
+  };
+  const at::Tensor first = moment(DartsOrder::first, 0.2);
+  const at::Tensor second = moment(DartsOrder::second, 0.2);
+  EXPECT_GT((second - first).norm().item<double>(), 0.05 * first.norm().item<double>());
+  // Without a step of the weights there is no difference.
+  const at::Tensor still = moment(DartsOrder::second, 1e-9);
+  EXPECT_LT((still - first).norm().item<double>(), 1e-6 * first.norm().item<double>());
+}
+
+TEST(Darts, TheSecondOrderNeedsSgd) {
+  SmallSearch small(small_cells());
+  RunContext context = small.context;
+  context.shared_training = make_shared_training(
+      small.net, small.space, small_data(),
+      {.train = {.batch_size = 20, .optimizer = OptimizerKind::adamw}, .rule = RuleKind::strategy});
+  DartsSearchOptions options;
+  options.order = DartsOrder::second;
+  EXPECT_THAT(throws<ConfigError>([&] { const Darts search(context, options); }),
+              HasSubstr("unrolls a step of \"sgd\""));
+}
+
+TEST(PcDarts, GradientsAreExact) {
+  PcDartsOptions options;
+  options.channel_share = 2;
+  expect_gradients_on<PcDarts>(small_cells(), options);
+  expect_gradients_on<PcDarts>(small_darts(), options);
+}
+
+TEST(PcDarts, OperatorsSeeAShareAndEdgesAreNormalized) {
+  SmallSearch small(small_darts());
+  PcDartsOptions options;
+  options.channel_share = 2;
+  Probe<PcDarts> search(small.context, options);
+  search.spread();
+  const MixedWeights weights = search.relaxed(search.pass_of(0, 2));
+  for (std::size_t d = 0; d < weights.size(); ++d) {
+    if (search.parameters().decisions()[d].pick == 1) continue;
+    EXPECT_NEAR(weights[d].sum().item<double>(), 1, 1e-12);
+    EXPECT_LT(weights[d].min().item<double>(), 0.4);  // not all alike
+  }
+  // What lies beyond the share has no gradient.
+  small.net.train();
+  small.net.zero_grad();
+  cross_entropy(search.forward(small_batch(), weights), small_batch().labels, 0).backward();
+  const at::Tensor gradient = small.net.tensor("cell0.edge0_2.sep_conv_3x3.conv.weight").grad();
+  ASSERT_TRUE(gradient.defined());
+  EXPECT_GT(gradient.narrow(0, 0, gradient.size(0) / 2).abs().max().item<double>(), 0);
+  EXPECT_EQ(
+      gradient.narrow(0, gradient.size(0) / 2, gradient.size(0) / 2).abs().max().item<double>(), 0);
+  // Edges count by their own weight, too.
+  const at::NoGradGuard no_grad;
+  at::Tensor values = search.parameters().values();
+  values.zero_();
+  std::size_t node = 0;
+  while (search.parameters().decisions()[node].name != "normal.node5.inputs") ++node;
+  values[search.place(node, 3)] = 2;
+  values[search.place(node, 1)] = 1;
+  EXPECT_EQ(search.derive().choices[node], rank_subset(std::array{1U, 3U}));
+}
+
+TEST(PcDarts, RefusesSpacesWhoseChannelsItCannotShare) {
+  SmallSearch small(small_cells());
+  PcDartsOptions options;
+  options.channel_share = 3;
+  EXPECT_THAT(throws<UnsupportedError>([&] { const PcDarts search(small.context, options); }),
+              HasSubstr("partial channels need a choice between operators"));
+}
+
+TEST(FairDarts, GradientsAreExact) {
+  expect_gradients_on<FairDarts>(small_cells(), FairDartsOptions{});
+  expect_gradients_on<FairDarts>(small_darts(), FairDartsOptions{});
+}
+
+TEST(FairDarts, OptionsDoNotCompete) {
+  SmallSearch small(small_cells());
+  Probe<FairDarts> search(small.context, FairDartsOptions{});
+  const MixedWeights before = search.relaxed(search.pass_of(0, 2));
+  {
+    const at::NoGradGuard no_grad;
+    at::Tensor values = search.parameters().values();
+    values[3] = 4;
+  }
+  const MixedWeights after = search.relaxed(search.pass_of(0, 2));
+  EXPECT_NEAR(after[0][3].item<double>(), 1 / (1 + std::exp(-4)), 1e-12);
+  for (const std::int64_t other : {1, 2, 4}) {
+    EXPECT_EQ(after[0][other].item<double>(), before[0][other].item<double>());
+    EXPECT_EQ(after[0][other].item<double>(), 0.5);
+  }
+  // Above the threshold it stays, the other edges are closed.
+  EXPECT_EQ(search.derive(), small.space->canonical({{3, 0, 0, 0, 0, 0}}));
+}
+
+TEST(FairDarts, RefusesDecisionsOnNumbers) {
+  ChainOptions chain;
+  chain.input = {1, 8, 8};
+  chain.classes = 4;
+  chain.stages = {{.widths = {4, 8}, .depths = {1, 2}, .kernels = {3, 5}}};
+  SmallSearch small(make_chain(chain));
+  EXPECT_THAT(
+      throws<UnsupportedError>([&] { const FairDarts search(small.context, FairDartsOptions{}); }),
+      HasSubstr("\"fair_darts\" weighs options by sigmoids, but decision '"));
+}
+
+TEST(DrNas, TheGradientGoesThroughTheDraw) {
+  // The mean of draws is c / sum c, and so is the mean of their gradients that of this.
+  const at::Tensor c = at::tensor({0.5, 1.0, 2.5}, at::kDouble).set_requires_grad(true);
+  const at::Tensor f = at::tensor({1.0, -2.0, 0.5}, at::kDouble);
+  Rng rng(1);
+  at::Tensor mean = at::zeros({3}, at::kDouble), gradient = at::zeros({3}, at::kDouble);
+  constexpr int draws = 20000;
+  for (int i = 0; i < draws; ++i) {
+    const at::Tensor x = draw_dirichlet(c, rng);
+    EXPECT_NEAR(x.sum().item<double>(), 1, 1e-9);
+    mean += x.detach() / draws;
+    gradient += torch::autograd::grad({x.dot(f)}, {c}, {})[0] / draws;
+  }
+  const at::Tensor expectation = c / c.sum();
+  EXPECT_LT((mean - expectation).abs().max().item<double>(), 0.01);
+  const at::Tensor wanted = torch::autograd::grad({expectation.dot(f)}, {c}, {})[0];
+  EXPECT_LT((gradient - wanted).abs().max().item<double>(), 0.02);
+
+  SmallSearch small(small_cells());
+  Probe<DrNas> search(small.context, DrNasOptions{});
+  search.spread();
+  const MixedWeights one = search.relaxed(search.pass_of(0, 2, 1));
+  const MixedWeights two = search.relaxed(search.pass_of(0, 2, 2));
+  EXPECT_NEAR(one[0].sum().item<double>(), 1, 1e-9);
+  EXPECT_GT((one[0] - two[0]).abs().max().item<double>(), 1e-3);
+  EXPECT_TRUE(one[0].requires_grad());
+}
+
+TEST(DrNas, TheDivergenceIsThatFromTheFlatDistribution) {
+  SmallSearch small(small_cells());
+  DrNasOptions options;
+  options.kl_weight = 0.5;
+  Probe<DrNas> search(small.context, options);
+  search.spread(4, 1e-9);
+  EXPECT_NEAR(search.architecture_penalty().item<double>(), 0, 1e-9);
+  search.spread(4, 1);
+  // By numerical integration for one decision of two options it is known: Beta(a, b) against
+  // uniform, here through its gradient, against differences.
+  const at::Tensor alpha = search.parameters().values();
+  const at::Tensor got = torch::autograd::grad({search.architecture_penalty()}, {alpha}, {})[0];
+  const at::Tensor wanted =
+      numeric_gradient([&] { return search.architecture_penalty().item<double>(); }, alpha);
+  EXPECT_LT((got - wanted).abs().max().item<double>(), 1e-6);
+  EXPECT_GT(search.architecture_penalty().item<double>(), 0.1);
+}
+
+TEST(DartsMinus, GradientsAreExact) {
+  expect_gradients_on<DartsMinus>(small_cells(), DartsMinusOptions{});
+}
+
+TEST(DartsMinus, TheAuxiliarySkipFades) {
+  SmallSearch small(small_cells(), 4);
+  Probe<DartsMinus> search(small.context, DartsMinusOptions{});
+  search.spread();
+  for (const int epoch : {0, 1, 3}) {
+    const MixedWeights weights = search.relaxed(search.pass_of(epoch, 4));
+    for (std::size_t d = 0; d < weights.size(); ++d) {
+      const at::Tensor p = search.logits(d).softmax(0);
+      at::Tensor wanted = p.clone();
+      wanted[1] += 1 - epoch / 4.0;  // the skip
+      EXPECT_LT((weights[d] - wanted).abs().max().item<double>(), 1e-12);
+    }
+  }
+  // What is derived does not know it.
+  const at::NoGradGuard no_grad;
+  at::Tensor values = search.parameters().values();
+  values.zero_();
+  values[3] = 0.1;
+  EXPECT_EQ(search.derive().choices[0], 3U);
+}
+
+TEST(DartsMinus, NeedsASkip) {
+  SupergraphBuilder b;
+  const NodeId x = b.input(1, 8, 8);
+  const std::array options{b.conv(x, 4, {.kernel = 3}), b.conv(x, 4, {.kernel = 5})};
+  const DecisionId d = b.decide({.name = "d", .options = {"3", "5"}});
+  b.output(b.linear(b.flatten(b.global_avg_pool(b.choice(d, options))), 4));
+  SmallSearch small(std::make_shared<SupergraphSpace>(b.finish()));
+  EXPECT_THAT(throws<UnsupportedError>(
+                  [&] { const DartsMinus search(small.context, DartsMinusOptions{}); }),
+              HasSubstr("no decision of this space has one"));
+}
+
+}  // namespace
+}  // namespace espalier

@@ -1,0 +1,160 @@
+// Small relaxations in float64, and a look inside of differentiable strategies.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "nets/supernet.hpp"
+#include "search_spaces/darts.hpp"
+#include "search_spaces/nasbench201.hpp"
+#include "strategies/differentiable_search.hpp"
+#include "tests/strategies/fake_training.hpp"
+#include "tests/training/images.hpp"
+#include "training/losses.hpp"
+#include "training/step_training.hpp"
+
+namespace espalier {
+
+inline std::shared_ptr<const SearchSpace> small_cells() {
+  return make_nasbench201({.input = {1, 8, 8}, .classes = 4, .channels = 4, .cells = 1});
+}
+/// Whose nodes choose their inputs.
+inline std::shared_ptr<const SearchSpace> small_darts() {
+  return make_darts({.input = {1, 8, 8}, .classes = 4, .channels = 4, .layers = 3});
+}
+
+/// What a strategy trains, with a fifth of the images held out.
+struct SmallSearch {
+  explicit SmallSearch(std::shared_ptr<const SearchSpace> given, int epochs = 2,
+                       std::int64_t images = 200)
+      : space(std::move(given)),
+        net(*space->supergraph(), {.dtype = at::kDouble}),
+        training(make_shared_training(
+            net, space, small_data(images),
+            {.train = {.epochs = epochs, .batch_size = 20, .learning_rate = 0.05},
+             .rule = RuleKind::strategy})),
+        context(sharing_context(space, training, accuracy_goal())) {}
+
+  std::shared_ptr<const SearchSpace> space;
+  Supernet net;
+  std::shared_ptr<SharedTraining> training;
+  RunContext context;
+};
+
+template <class S>
+class Probe : public S {
+ public:
+  using S::accuracy;
+  using S::alive;
+  using S::architecture_gradient;
+  using S::architecture_penalty;
+  using S::end_epoch;
+  using S::expected_weights;
+  using S::forward;
+  using S::learn_architecture;
+  using S::learn_weights;
+  using S::logits;
+  using S::parameters;
+  using S::pass;
+  using S::relaxed;
+  using S::S;
+  using typename S::Part;
+  using typename S::Pass;
+
+  Pass pass_of(int epoch, int epochs, std::uint64_t seed = 7,
+               Part part = Part::architecture) const {
+    return {part, epoch, epochs, Rng(seed)};
+  }
+  /// Other numbers than those at the beginning.
+  void spread(std::uint64_t seed = 3, double deviation = 0.7) {
+    const at::NoGradGuard no_grad;
+    Rng rng(seed);
+    at::Tensor values = parameters().values();
+    for (std::int64_t i = 0; i < values.numel(); ++i) values[i] = deviation * rng.normal();
+  }
+  /// Position of an option among all numbers.
+  std::int64_t place(std::size_t d, std::size_t option) const {
+    std::int64_t before = 0;
+    for (std::size_t i = 0; i < d; ++i) {
+      before += S::parameters().part(S::parameters().values(), i).numel();
+    }
+    return before + static_cast<std::int64_t>(option);
+  }
+};
+
+inline Batch small_batch(std::uint64_t seed = 11) {
+  Rng rng(seed);
+  Batch batch{at::empty({6, 1, 8, 8}, at::kDouble), at::empty({6}, at::kLong)};
+  for (std::int64_t i = 0; i < batch.images.numel(); ++i) {
+    batch.images.data_ptr<double>()[i] = rng.normal();
+  }
+  for (std::int64_t i = 0; i < 6; ++i) batch.labels[i] = static_cast<std::int64_t>(rng.below(4));
+  return batch;
+}
+
+/// Central differences of a function of some of a leaf's numbers; NaN for the others.
+inline at::Tensor numeric_gradient(const std::function<double()>& value, const at::Tensor& leaf,
+                                   std::int64_t every = 1) {
+  constexpr double step = 1e-5;
+  const at::NoGradGuard no_grad;
+  at::Tensor values = leaf, result = at::full_like(leaf, std::nan(""));
+  for (std::int64_t i = 0; i < values.numel(); i += every) {
+    const double before = values[i].item<double>();
+    values[i] = before + step;
+    const double up = value();
+    values[i] = before - step;
+    const double down = value();
+    values[i] = before;
+    result[i] = (up - down) / (2 * step);
+  }
+  return result;
+}
+
+/// The architecture's gradient, penalties included, and some of the weights', of one pass.
+template <class S>
+void expect_exact_gradients(SmallSearch& small, Probe<S>& search, typename Probe<S>::Pass pass) {
+  small.net.train();
+  const Batch batch = small_batch();
+  const auto loss = [&] {
+    const at::Tensor value =
+        cross_entropy(search.forward(batch, search.relaxed(pass)), batch.labels, 0);
+    const at::Tensor penalty = search.architecture_penalty();
+    return penalty.defined() ? value + penalty : value;
+  };
+  const at::Tensor alpha = search.parameters().values();
+  const at::Tensor got = torch::autograd::grad({loss()}, {alpha}, {})[0];
+  const at::Tensor wanted = numeric_gradient([&] { return loss().template item<double>(); }, alpha,
+                                             1 + alpha.numel() / 40);
+  EXPECT_LT((got - wanted).nan_to_num().abs().max().template item<double>(), 1e-6);
+  EXPECT_GT(wanted.nan_to_num().abs().max().template item<double>(), 1e-4);
+
+  int checked = 0;
+  for (const auto& [name, weight] : small.net.parameters()) {
+    if (!name.ends_with(".weight") || weight.dim() < 2 || ++checked % 16 != 0) continue;
+    const at::Tensor of_weight =
+        torch::autograd::grad({loss()}, {weight}, {}, c10::nullopt, false, true)[0];
+    const at::NoGradGuard no_grad;
+    const auto first_of = [](at::Tensor t) {
+      while (t.defined() && t.dim() > 0) t = t.select(0, 0);
+      return t;
+    };
+    at::Tensor first = first_of(weight);
+    const double before = first.template item<double>();
+    const auto at_first = [&](double value) {
+      first.fill_(value);
+      return loss().template item<double>();
+    };
+    const double numeric = (at_first(before + 1e-5) - at_first(before - 1e-5)) / 2e-5;
+    at_first(before);
+    const at::Tensor exact = first_of(of_weight);
+    EXPECT_NEAR(exact.defined() ? exact.template item<double>() : 0, numeric, 1e-6) << name;
+  }
+  EXPECT_GT(checked, 16);
+}
+
+}  // namespace espalier

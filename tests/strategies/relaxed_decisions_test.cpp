@@ -1,0 +1,87 @@
+#include "strategies/relaxed_decisions.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "search_spaces/darts.hpp"
+#include "search_spaces/mobilenet_v3.hpp"
+#include "search_spaces/nasbench201.hpp"
+
+namespace espalier {
+namespace {
+
+std::size_t place_of(std::span<const RelaxedDecision> decisions, const std::string& name) {
+  for (std::size_t d = 0; d < decisions.size(); ++d) {
+    if (decisions[d].name == name) return d;
+  }
+  ADD_FAILURE() << "no decision " << name;
+  return 0;
+}
+
+TEST(RelaxedDecisions, KnowsSkipsZerosAndTerms) {
+  const auto cells = make_nasbench201({.channels = 4, .cells = 1});
+  for (const RelaxedDecision& d : relaxed_decisions(*cells->supergraph())) {
+    EXPECT_TRUE(d.operators);
+    EXPECT_EQ(d.skip, 1U);
+    EXPECT_EQ(d.zero, 0U);
+    EXPECT_EQ(d.term, d.name != "edge0_1") << d.name;  // that node is its one edge
+  }
+  const auto darts = make_darts({.channels = 4, .layers = 3});
+  const auto decisions = relaxed_decisions(*darts->supergraph());
+  const RelaxedDecision& edge = decisions[place_of(decisions, "normal.edge1_4")];
+  EXPECT_TRUE(edge.operators);
+  EXPECT_TRUE(edge.term);
+  EXPECT_EQ(edge.skip, 2U);
+  EXPECT_FALSE(edge.zero);
+  const RelaxedDecision& node = decisions[place_of(decisions, "reduce.node4.inputs")];
+  EXPECT_FALSE(node.operators);
+  EXPECT_EQ(node.pick, 2);
+  EXPECT_EQ(node.edges[1], place_of(decisions, "reduce.edge1_4"));
+}
+
+TEST(RelaxedDecisions, ASkipIsTheInputOfTheOthersWhateverItsName) {
+  SupergraphBuilder b;
+  const NodeId x = b.input(4, 8, 8);
+  const std::array options{b.conv(x, 4, {.kernel = 3}), x};
+  const DecisionId d = b.decide({.name = "d", .options = {"conv", "as it is"}});
+  b.output(b.linear(b.flatten(b.global_avg_pool(b.choice(d, options))), 3));
+  const Supergraph supergraph = b.finish();
+  EXPECT_EQ(relaxed_decisions(supergraph)[0].skip, 1U);
+  EXPECT_FALSE(relaxed_decisions(supergraph)[0].term);
+}
+
+TEST(RelaxedDecisions, NumbersAreNoOperators) {
+  const auto space = make_mobilenet_v3({});
+  bool numbers = false;
+  for (const RelaxedDecision& d : relaxed_decisions(*space->supergraph())) {
+    numbers = numbers || !d.operators;
+  }
+  EXPECT_TRUE(numbers);
+}
+
+TEST(RelaxedDecisions, TheTwoStrongestEdgesAreKept) {
+  const std::vector<RelaxedDecision> decisions{
+      {.name = "a", .options = 3, .operators = true, .zero = 0},
+      {.name = "b", .options = 3, .operators = true, .zero = 0},
+      {.name = "c", .options = 3, .operators = true, .zero = 0},
+      {.name = "inputs", .options = 3, .pick = 2, .edges = {0, 1, 2}}};
+  // By operators that are not zero: 0.3, 0.5, 0.4.
+  const Strengths strengths{{0.6, 0.1, 0.3}, {0.1, 0.5, 0.4}, {0.2, 0.4, 0.4}, {1, 1, 1}};
+  EXPECT_EQ(strongest(decisions, strengths).choices,
+            (std::vector<std::uint32_t>{0, 1, 1, rank_subset(std::array{1U, 2U})}));
+  // Times the inputs' own: 0.3, 0.05, 0.4.
+  Strengths weighed = strengths;
+  weighed[3] = {1, 0.1, 1};
+  EXPECT_EQ(strongest(decisions, weighed).choices[3], rank_subset(std::array{0U, 2U}));
+}
+
+TEST(RelaxedDecisions, SkipsAreCountedWhereTheyAreUsed) {
+  const auto cells = make_nasbench201({.channels = 4, .cells = 1});
+  const auto decisions = relaxed_decisions(*cells->supergraph());
+  EXPECT_DOUBLE_EQ(skip_share(*cells, decisions, {{1, 1, 1, 3, 3, 3}}), 0.5);
+  EXPECT_DOUBLE_EQ(skip_share(*cells, decisions, {{1, 1, 1, 1, 1, 1}}), 1);
+}
+
+}  // namespace
+}  // namespace espalier

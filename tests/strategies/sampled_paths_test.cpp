@@ -1,0 +1,253 @@
+#include "strategies/sampled_paths.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "core/error.hpp"
+#include "tests/core/throws.hpp"
+#include "tests/strategies/differentiable_probe.hpp"
+
+namespace espalier {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(SampledPaths, ConcreteDrawsHaveTheirProbabilities) {
+  const at::Tensor logits = at::tensor({0.0, 1.0, -1.0}, at::kDouble);
+  Rng rng(1);
+  std::array<int, 3> counts{};
+  constexpr int draws = 20000;
+  for (int i = 0; i < draws; ++i) {
+    const at::Tensor w = draw_concrete(logits, 0.5, rng);
+    EXPECT_NEAR(w.sum().item<double>(), 1, 1e-12);
+    ++counts[static_cast<std::size_t>(w.argmax(0).item<std::int64_t>())];
+  }
+  const at::Tensor p = logits.softmax(0);
+  for (std::size_t k = 0; k < 3; ++k) {
+    EXPECT_NEAR(counts[k] / double(draws), p[static_cast<std::int64_t>(k)].item<double>(), 0.015);
+  }
+  // Cold draws are almost one-hot, hot ones almost even.
+  EXPECT_GT(draw_concrete(logits, 0.01, rng).max().item<double>(), 0.99);
+  EXPECT_LT(draw_concrete(logits, 1000, rng).max().item<double>(), 0.34);
+}
+
+TEST(Gdas, OnlyTheSampledOptionIsComputedAndItsWeightHasTheConcreteGradient) {
+  SmallSearch small(small_cells(), 3);
+  Probe<Gdas> search(small.context, GdasOptions{});
+  search.spread();
+  const auto pass = search.pass_of(1, 3);
+  const MixedWeights weights = search.relaxed(pass);
+  for (const at::Tensor& w : weights) {
+    EXPECT_EQ((w != 0).sum().item<std::int64_t>(), 1);
+    EXPECT_NEAR(w.sum().item<double>(), 1, 1e-12);
+  }
+  // Weights of operators that were not sampled have no gradient.
+  small.net.train();
+  small.net.zero_grad();
+  const Batch batch = small_batch();
+  const at::Tensor alpha = search.parameters().values();
+  alpha.mutable_grad().reset();
+  cross_entropy(search.forward(batch, weights), batch.labels, 0).backward();
+  int with = 0, without = 0;
+  for (const auto& [name, weight] : small.net.parameters()) {
+    if (name.find("nor_conv") == std::string::npos || weight.dim() < 4) continue;
+    ++(weight.grad().defined() ? with : without);
+  }
+  EXPECT_GT(without, with);
+  EXPECT_GT(with, 0);
+
+  // With G the derivative of the loss in the sampled option's factor and q the soft weights of the
+  // same noise, G dq/dalpha is the gradient, also in the options that were not sampled.
+  std::vector<at::Tensor> factors;
+  MixedWeights hard;
+  for (const at::Tensor& w : weights) {
+    factors.push_back(w.detach().clone().set_requires_grad(true));
+    hard.push_back(factors.back());
+  }
+  const auto of_factors = torch::autograd::grad(
+      {cross_entropy(search.forward(batch, hard), batch.labels, 0)}, factors, {});
+  constexpr double temperature = (10 + 0.1) / 2;
+  const auto value = [&] {
+    double sum = 0;
+    for (std::size_t d = 0; d < factors.size(); ++d) {
+      Rng rng = pass.rng.fork(d);
+      const std::int64_t sampled = factors[d].argmax(0).item<std::int64_t>();
+      sum += of_factors[d][sampled].item<double>() *
+             draw_concrete(search.logits(d), temperature, rng)[sampled].item<double>();
+    }
+    return sum;
+  };
+  const at::Tensor wanted = numeric_gradient(value, alpha);
+  EXPECT_LT((alpha.grad() - wanted).abs().max().item<double>(), 1e-7);
+  EXPECT_GT(wanted.abs().max().item<double>(), 1e-4);
+}
+
+TEST(Snas, GradientsAreExact) {
+  SmallSearch small(small_cells(), 4);
+  Probe<Snas> search(small.context, SnasOptions{});
+  search.spread();
+  expect_exact_gradients<Snas>(small, search, search.pass_of(1, 4));
+}
+
+TEST(Snas, OneLossTeachesBothOnTheSameImages) {
+  SmallSearch small(small_cells(), 1);
+  SnasOptions options;
+  options.architecture_weight_decay = 0;
+  options.eigenvalue_every = 0;
+  RunContext context = small.context;
+  // All 160 training images in one step.
+  context.shared_training =
+      make_shared_training(small.net, small.space, small_data(),
+                           {.train = {.epochs = 1, .batch_size = 160, .learning_rate = 1e-9},
+                            .rule = RuleKind::strategy});
+  Probe<Snas> search(context, options);
+  const at::Tensor before = search.parameters().values().detach().clone();
+  EXPECT_EQ(search.ask(1).size(), 1U);
+  const at::Tensor moment = search.parameters().tensors().at("alpha.mean") * 2;
+  EXPECT_GT(moment.abs().max().item<double>(), 1e-6);
+  EXPECT_FALSE(search.parameters().values().detach().equal(before));
+
+  options.architecture_share = 0.5;
+  EXPECT_THAT(throws<ConfigError>([&] { const Snas other(small.context, options); }),
+              HasSubstr("by one loss on the same images; write 0"));
+}
+
+TEST(Fbnet, GradientsAreExact) {
+  SmallSearch small(small_cells(), 4);
+  Probe<Fbnet> search(small.context, FbnetOptions{});
+  search.spread();
+  expect_exact_gradients<Fbnet>(small, search, search.pass_of(2, 4));
+}
+
+TEST(Fbnet, TheTemperatureFallsByAFactor) {
+  SmallSearch small(small_cells(), 4);
+  FbnetOptions options;
+  options.temperature_decay = 0.5;
+  Probe<Fbnet> search(small.context, options);
+  search.spread();
+  const auto pass = search.pass_of(3, 4);
+  Rng rng = pass.rng.fork(0);
+  EXPECT_LT((search.relaxed(pass)[0] - draw_concrete(search.logits(0), 5 * 0.125, rng))
+                .abs()
+                .max()
+                .item<double>(),
+            1e-12);
+}
+
+TEST(Dsnas, TheGradientIsTheFactorsDerivativeTimesThatOfTheLogProbability) {
+  // One step on all images, without a step of the weights: the moments are half the gradient.
+  SmallSearch small(small_cells(), 1);
+  DsnasOptions options;
+  options.eigenvalue_every = 0;
+  RunContext context = small.context;
+  context.shared_training =
+      make_shared_training(small.net, small.space, small_data(),
+                           {.train = {.epochs = 1, .batch_size = 160, .learning_rate = 1e-12},
+                            .rule = RuleKind::strategy});
+
+  struct Seen : Probe<Dsnas> {
+    using Probe<Dsnas>::Probe;
+    at::Tensor relax(const at::Tensor& logits, const RelaxedDecision& decision,
+                     Pass& pass) override {
+      const at::Tensor w = Dsnas::relax(logits, decision, pass);
+      weights.push_back(w);
+      return w;
+    }
+    Learned learn_weights(const TrainStep& step) override {
+      weights.clear();
+      batch = step.batch({8, 8});
+      alpha = parameters().values().detach().clone();
+      return Probe<Dsnas>::learn_weights(step);
+    }
+    MixedWeights weights;
+    Batch batch;
+    at::Tensor alpha;
+  };
+  Seen search(context, options);
+  EXPECT_EQ(search.ask(1).size(), 1U);
+  const at::Tensor got = search.parameters().tensors().at("alpha.mean") * 2;
+
+  small.net.train();
+  std::vector<at::Tensor> factors;
+  MixedWeights weights;
+  for (const at::Tensor& w : search.weights) {
+    EXPECT_EQ(w.sum().item<double>(), 1);
+    factors.push_back(w.detach().clone().set_requires_grad(true));
+    weights.push_back(factors.back());
+  }
+  const auto of_factors = torch::autograd::grad(
+      {cross_entropy(search.forward(search.batch, weights), search.batch.labels, 0)}, factors, {},
+      c10::nullopt, false, /*allow_unused=*/true);
+  int seen = 0;
+  for (std::size_t d = 0; d < factors.size(); ++d) {
+    if (!of_factors[d].defined()) {  // nothing reads the edge
+      EXPECT_EQ(search.parameters().part(got, d).abs().max().item<double>(), 0);
+      continue;
+    }
+    ++seen;
+    const at::Tensor p = search.parameters().part(search.alpha, d).softmax(0);
+    const double r = (of_factors[d] * factors[d].detach()).sum().item<double>();
+    const at::Tensor wanted = r * (factors[d].detach() - p);
+    EXPECT_LT((search.parameters().part(got, d) - wanted).abs().max().item<double>(), 1e-7);
+  }
+  EXPECT_GT(seen, 2);
+}
+
+struct SeenStep : Probe<Proxyless> {
+  using Probe<Proxyless>::Probe;
+  void learn_architecture(const TrainStep& step) override {
+    before.push_back(parameters().values().detach().clone());
+    Probe<Proxyless>::learn_architecture(step);
+    after.push_back(parameters().values().detach().clone());
+  }
+  std::vector<at::Tensor> before, after;
+};
+
+TEST(Proxyless, TwoPathsLeaveTheOthersProbabilities) {
+  SmallSearch small(small_cells(), 1);
+  ProxylessOptions options;
+  options.architecture_every = 1;
+  options.architecture_share = 0.5;
+  options.architecture_learning_rate = 0.1;
+  options.warmup = 0;
+  options.eigenvalue_every = 0;
+  SeenStep search(small.context, options);
+  search.spread();
+  EXPECT_EQ(search.ask(1).size(), 1U);
+  ASSERT_EQ(search.before.size(), 4U);
+  int moved = 0;
+  for (std::size_t i = 0; i < search.before.size(); ++i) {
+    for (std::size_t d = 0; d < 6; ++d) {
+      const at::Tensor p = search.parameters().part(search.before[i], d).softmax(0);
+      const at::Tensor q = search.parameters().part(search.after[i], d).softmax(0);
+      const at::Tensor change = (q - p).abs() > 1e-9;
+      EXPECT_LE(change.sum().item<std::int64_t>(), 2);
+      moved += static_cast<int>(change.sum().item<std::int64_t>());
+    }
+  }
+  EXPECT_GT(moved, 24);
+}
+
+TEST(Proxyless, ReinforceFollowsTheScoreFunction) {
+  // A reward that is the same for all has, less its mean, no gradient: with one sample the first
+  // step has none, since its baseline is the reward itself.
+  SmallSearch small(small_cells(), 1);
+  ProxylessOptions options;
+  options.gradient = ProxylessGradient::reinforce;
+  options.samples = 1;
+  options.architecture_every = 1;
+  options.architecture_share = 0.5;
+  options.warmup = 0;
+  options.eigenvalue_every = 0;
+  SeenStep search(small.context, options);
+  EXPECT_EQ(search.ask(1).size(), 1U);
+  EXPECT_TRUE(search.before[0].equal(search.after[0]));
+  // Later ones do.
+  EXPECT_FALSE(search.before[1].equal(search.after[3]));
+}
+
+}  // namespace
+}  // namespace espalier
