@@ -353,7 +353,7 @@ std::vector<Candidate> DifferentiableSearch::next_round(const Rng& rng) {
   candidate.notes = notes_of(candidate.architecture, rng);
   candidate.fidelity = static_cast<double>(epoch()) / training().epochs();
   const std::optional<Measured> since = grown_since();
-  if (common_.early_stopping && since && since->epoch >= earliest_stop * training().epochs()) {
+  if (common_.early_stopping && since) {
     end();
     candidate.architecture = since->architecture;
     candidate.fidelity = 1;
@@ -487,7 +487,8 @@ std::optional<DifferentiableSearch::Measured> DifferentiableSearch::grown_since(
   std::vector<double> values;
   for (const Measured& one : measured_) values.push_back(one.eigenvalue);
   const auto since = EigenvalueGrowth().found(values);
-  return since ? std::optional(measured_[*since]) : std::nullopt;
+  if (!since || measured_[*since].epoch < earliest_stop * training().epochs()) return std::nullopt;
+  return measured_[*since];
 }
 
 Json DifferentiableSearch::save_state() const {

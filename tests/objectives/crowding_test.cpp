@@ -33,8 +33,7 @@ TEST(CrowdingDistances, ACostThatAllShareAddsNothing) {
   EXPECT_THAT(crowding_distances({costs, 2}, std::vector<std::uint32_t>(3, 0)),
               ElementsAre(infinite, DoubleEq(1), infinite));
   const std::vector<double> equal{1, 1, 1, 1};
-  EXPECT_THAT(crowding_distances({equal, 2}, std::vector<std::uint32_t>(2, 0)),
-              ElementsAre(0, 0));
+  EXPECT_THAT(crowding_distances({equal, 2}, std::vector<std::uint32_t>(2, 0)), ElementsAre(0, 0));
 }
 
 TEST(CrowdingDistances, EqualCostsAreInTheOrderOfThePoints) {

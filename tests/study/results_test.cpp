@@ -8,6 +8,7 @@
 
 #include "core/csv.hpp"
 #include "core/error.hpp"
+#include "search_spaces/nasbench201.hpp"
 #include "search_spaces/sampling.hpp"
 #include "study/report.hpp"
 #include "study/search.hpp"
@@ -244,6 +245,27 @@ TEST_F(ResultsOfARun, ATableKnowsNoForeignBaseline) {
   ASSERT_TRUE(results.baseline);
   EXPECT_EQ(results.baseline->name, "mobilenet_v3_small");
   EXPECT_EQ(results.baseline->metrics[0].first, "params");  // costs, but no accuracy
+}
+
+TEST(Results, TellNotesAndTheLastWarning) {
+  Results results{.config = {},
+                  .space = make_nasbench201({.channels = 4, .cells = 1}),
+                  .metrics = test_metrics(),
+                  .goals = two_goals(),
+                  .trials = {trial(0, 1, 1), trial(1, 2, 1), trial(2, 3, 1)},
+                  .timings = {},
+                  .network_metrics = {},
+                  .baseline = {}};
+  for (Trial& one : results.trials) one.candidate.architecture.choices = {1, 1, 1, 1, 1, 1};
+  EXPECT_EQ(results.warning(), "");
+  results.trials[0].candidate.notes.warning = "first";
+  results.trials[1].candidate.notes = {.numbers = {{"entropy", 0.5}}, .warning = "second"};
+  EXPECT_EQ(results.warning(), "second");
+  const std::vector<std::size_t> all{0, 1, 2};
+  const Json json = results_json(results, all);
+  EXPECT_EQ(json["warning"], "second");
+  EXPECT_EQ(json["trials"][1]["notes"].dump(), R"({"entropy":0.5,"warning":"second"})");
+  EXPECT_FALSE(json["trials"][2].contains("notes"));
 }
 
 // A lower fidelity that looks better than all full evaluations.

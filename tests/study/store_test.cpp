@@ -116,6 +116,31 @@ TEST(RunStore, NumbersAreReadBackExactly) {
   EXPECT_TRUE(std::isnan(read[4]));  // a metric for reports may be missing
 }
 
+TEST(RunStore, KeepsNotesOfTheCandidatesThatHaveThem) {
+  TemporaryDirectory directory;
+  Candidate noted = candidate(1);
+  noted.notes = {.numbers = {{"eigenvalue", 0.1}, {"entropy", 1.0 / 3}}, .warning = "collapsed"};
+  {
+    RunStore store = RunStore::create(directory.path(), {});
+    store.add_asked(candidate(0), 0, 1);
+    store.add_asked(noted, 0, 1);
+    store.add_asked(candidate(2), 0, 1);
+    store.commit();
+  }
+  {
+    const std::vector<AskRecord> asked =
+        RunStore::open(directory.path(), RunStore::Access::read).asked();
+    ASSERT_EQ(asked.size(), 3U);
+    EXPECT_EQ(asked[0].candidate, candidate(0));
+    EXPECT_EQ(asked[1].candidate, noted);
+    EXPECT_EQ(asked[2].candidate, candidate(2));
+  }
+  execute(directory.path() / "run.db", "UPDATE notes SET notes = '[' WHERE trial_id = 1");
+  EXPECT_THAT(
+      throws<IoError>([&] { RunStore::open(directory.path(), RunStore::Access::read).asked(); }),
+      HasSubstr("notes"));
+}
+
 TEST(RunStore, WhatWasNotCommittedIsLost) {
   TemporaryDirectory directory;
   {

@@ -452,7 +452,8 @@ TEST(Study, AScreenRanksWhatCannotBeMeasuredLast) {
     };
     const auto strategy = [&](const RunContext& context) {
       RandomOptions random;
-      random.screen = ScreenOptions{.metrics = {metric}, .samples = 40, .goal = Direction::maximize};
+      random.screen =
+          ScreenOptions{.metrics = {metric}, .samples = 40, .goal = Direction::maximize};
       random.replacement = true;
       return std::make_unique<RandomSearch>(context, random);
     };
@@ -467,7 +468,8 @@ TEST(Study, KnowsItsScreens) {
   const auto with = [](const std::string& metric) {
     return [metric](const RunContext& context) {
       RandomOptions options;
-      options.screen = ScreenOptions{.metrics = {metric}, .samples = 2, .goal = Direction::maximize};
+      options.screen =
+          ScreenOptions{.metrics = {metric}, .samples = 2, .goal = Direction::maximize};
       return std::make_unique<RandomSearch>(context, options);
     };
   };

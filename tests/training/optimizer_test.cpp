@@ -102,5 +102,27 @@ TEST(OptimizerTest, ClipsTheNormOfTheWholeGradient) {
   }
 }
 
+TEST(OptimizerTest, ADirectionIsWhatAStepTakes) {
+  for (const bool nesterov : {false, true}) {
+    const NamedTensors list = parameters();
+    TrainOptions options;
+    options.nesterov = nesterov;
+    options.weight_decay = 0.1;
+    Optimizer optimizer(list, options);
+    for (int step = 1; step <= 4; ++step) {
+      backward(list, step);
+      std::vector<at::Tensor> before, directions;
+      for (std::size_t i = 0; i < 2; ++i) {
+        before.push_back(list[i].second.detach().clone());
+        directions.push_back(optimizer.direction(i, list[i].second.grad()));
+      }
+      optimizer.step(0.5);
+      for (std::size_t i = 0; i < 2; ++i) {
+        EXPECT_TRUE(list[i].second.detach().allclose(before[i] - 0.5 * directions[i]));
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace espalier
