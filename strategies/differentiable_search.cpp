@@ -295,11 +295,13 @@ double DifferentiableSearch::cost_weight() const {
   return common_.cost->weight.value_or(defaults[static_cast<std::size_t>(common_.cost->form)]);
 }
 
-at::Tensor DifferentiableSearch::architecture_loss(const at::Tensor& loss) const {
+at::Tensor DifferentiableSearch::architecture_loss(const at::Tensor& loss,
+                                                   const MixedWeights& weights) const {
   const at::Tensor penalty = architecture_penalty();
   const at::Tensor whole = penalty.defined() ? loss + penalty : loss;
   if (!cost_) return whole;
-  const at::Tensor ratio = cost_->of(expected_weights()) / common_.cost->target;
+  const at::Tensor ratio =
+      cost_->of(weights.empty() ? expected_weights() : weights) / common_.cost->target;
   switch (common_.cost->form) {
     case CostForm::multiplier:
       return whole + multiplier_[0] * (ratio - 1);
@@ -311,9 +313,11 @@ at::Tensor DifferentiableSearch::architecture_loss(const at::Tensor& loss) const
   return whole * ratio.pow(cost_weight());
 }
 
-at::Tensor DifferentiableSearch::architecture_gradient(const at::Tensor& loss) const {
-  const at::Tensor found = torch::autograd::grad({architecture_loss(loss)}, {parameters_.values()},
-                                                 {}, c10::nullopt, false, /*allow_unused=*/true)[0];
+at::Tensor DifferentiableSearch::architecture_gradient(const at::Tensor& loss,
+                                                       const MixedWeights& weights) const {
+  const at::Tensor found =
+      torch::autograd::grad({architecture_loss(loss, weights)}, {parameters_.values()}, {},
+                            c10::nullopt, false, /*allow_unused=*/true)[0];
   return found.defined() ? found : at::zeros_like(parameters_.values());
 }
 
@@ -468,7 +472,7 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
     measured_.push_back({epoch(), largest_eigenvalue(rng.fork("eigenvalue")), a});
     add("eigenvalue", measured_.back().eigenvalue);
   }
-  if (skips > collapsed_share) {
+  if (skips > collapsed_share && !cost_) {  // a cost may want them
     notes.warning = fmt::format(
         "the search has collapsed: {:.0f}% of the operators of epoch {}'s architecture are skip "
         "connections; write \"early_stopping\": true, or try darts_minus, sdarts or pc_darts",

@@ -112,8 +112,8 @@ struct InitialParameters {
 /// 2020, arXiv 1909.09656, sections 4 and 5.1.
 /// Test: DifferentiableSearch.TheEigenvalueIsThatOfTheWholeHessian.
 ///
-/// A warning follows where more than half of the operators are skips, or the eigenvalue, as
-/// EigenvalueGrowth has it, has grown too fast.
+/// A warning follows where, without a cost, more than half of the operators are skips, or the
+/// eigenvalue, as EigenvalueGrowth has it, has grown too fast.
 ///
 /// With a `cost`, its expectation E over all architectures (see ExpectedCost), by expected weights,
 /// enters the architecture's loss L, with a target T: L + m (E / T - 1), where the multiplier m
@@ -182,10 +182,10 @@ class DifferentiableSearch : public WeightSharingSearch {
   at::Tensor forward(const Batch& batch, const MixedWeights& weights);
   /// Their mean cross entropy; checked to be finite.
   at::Tensor loss(const TrainStep& step, const Batch& batch, const MixedWeights& weights);
-  /// A loss with the penalty and the cost.
-  at::Tensor architecture_loss(const at::Tensor& loss) const;
-  /// The gradient of a loss in the architecture parameters, {count}.
-  at::Tensor architecture_gradient(const at::Tensor& loss) const;
+  /// A loss with the penalty and the cost that these weights expect, by default expected_weights().
+  at::Tensor architecture_loss(const at::Tensor& loss, const MixedWeights& weights = {}) const;
+  /// The gradient of architecture_loss() in the architecture parameters, {count}.
+  at::Tensor architecture_gradient(const at::Tensor& loss, const MixedWeights& weights = {}) const;
   /// A step down a gradient {count}.
   void descend(const at::Tensor& gradient);
   Pass pass(const TrainStep& step, Part part) const;

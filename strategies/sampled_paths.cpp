@@ -270,17 +270,24 @@ void Proxyless::learn_two_paths(const TrainStep& step) {
   const std::vector<at::Tensor> of_gates =
       torch::autograd::grad({value}, leaves, {}, c10::nullopt, false, /*allow_unused=*/true);
 
-  // By the chain rule through the pair's probabilities.
+  // By the chain rule through the pair's probabilities, which the cost is expected with, too: what
+  // the others have is not to change.
   at::Tensor sum = at::zeros({}, at::kDouble);
+  MixedWeights of_pairs;
   std::size_t next = 0;
   for (std::size_t d = 0; d < decisions.size(); ++d) {
+    of_pairs.push_back(gates[d].detach());
     if (pairs[d].empty()) continue;
     const at::Tensor& gradient = of_gates[next++];
-    if (pairs[d].size() < 2 || !gradient.defined()) continue;
-    const at::Tensor both = at::stack({logits(d)[static_cast<std::int64_t>(pairs[d][0])],
-                                       logits(d)[static_cast<std::int64_t>(pairs[d][1])]})
-                                .softmax(0);
-    for (std::size_t i = 0; i < 2; ++i) {
+    if (pairs[d].size() < 2) continue;
+    const at::Tensor places = at::tensor(
+        {static_cast<std::int64_t>(pairs[d][0]), static_cast<std::int64_t>(pairs[d][1])});
+    const at::Tensor all = logits(d);
+    const at::Tensor both = all.index_select(0, places).softmax(0);
+    of_pairs.back() = at::zeros_like(all.detach())
+                          .index_add(0, places, both)
+                          .narrow(0, 0, static_cast<std::int64_t>(decisions[d].options));
+    for (std::size_t i = 0; i < 2 && gradient.defined(); ++i) {
       if (pairs[d][i] >= decisions[d].options) continue;  // `none`, which changes nothing
       sum = sum + both[static_cast<std::int64_t>(i)] *
                       gradient[static_cast<std::int64_t>(pairs[d][i])].detach();
@@ -288,7 +295,7 @@ void Proxyless::learn_two_paths(const TrainStep& step) {
   }
   const at::Tensor before = parameters().values().detach().clone();
   // The loss's value with this gradient.
-  descend(architecture_gradient(value.detach() + sum - sum.detach()));
+  descend(architecture_gradient(value.detach() + sum - sum.detach(), of_pairs));
   const at::NoGradGuard no_grad;
   for (std::size_t d = 0; d < decisions.size(); ++d) {
     if (pairs[d].size() < 2) continue;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/error.hpp"
+#include "graph/cost.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/strategies/differentiable_probe.hpp"
 
@@ -207,28 +208,44 @@ struct SeenStep : Probe<Proxyless> {
 };
 
 TEST(Proxyless, TwoPathsLeaveTheOthersProbabilities) {
-  SmallSearch small(small_cells(), 1);
-  ProxylessOptions options;
-  options.architecture_every = 1;
-  options.architecture_share = 0.5;
-  options.architecture_learning_rate = 0.1;
-  options.warmup = 0;
-  options.eigenvalue_every = 0;
-  SeenStep search(small.context, options);
-  search.spread();
-  EXPECT_EQ(search.ask(1).size(), 1U);
-  ASSERT_EQ(search.before.size(), 4U);
-  int moved = 0;
-  for (std::size_t i = 0; i < search.before.size(); ++i) {
-    for (std::size_t d = 0; d < 6; ++d) {
-      const at::Tensor p = search.parameters().part(search.before[i], d).softmax(0);
-      const at::Tensor q = search.parameters().part(search.after[i], d).softmax(0);
-      const at::Tensor change = (q - p).abs() > 1e-9;
-      EXPECT_LE(change.sum().item<std::int64_t>(), 2);
-      moved += static_cast<int>(change.sum().item<std::int64_t>());
+  for (const bool with_cost : {false, true}) {
+    SmallSearch small(small_cells(), 1);
+    RunContext context = small.context;
+    context.cost_parts = [](const std::string&) -> CostParts {
+      return [](const Graph& graph) {
+        std::vector<CostPart> parts;
+        for (NodeId id = 0; id < graph.size(); ++id) {
+          parts.push_back({graph.node(id).scope, static_cast<double>(node_macs(graph, id))});
+        }
+        return parts;
+      };
+    };
+    ProxylessOptions options;
+    options.architecture_every = 1;
+    options.architecture_share = 0.5;
+    options.architecture_learning_rate = 0.1;
+    options.warmup = 0;
+    options.eigenvalue_every = 0;
+    if (with_cost) {
+      options.cost =
+          CostOptions{.metric = "macs", .target = 60'000, .form = CostForm::hinge, .weight = 9};
     }
+    SeenStep search(context, options);
+    search.spread();
+    EXPECT_EQ(search.ask(1).size(), 1U);
+    ASSERT_EQ(search.before.size(), 4U);
+    int moved = 0;
+    for (std::size_t i = 0; i < search.before.size(); ++i) {
+      for (std::size_t d = 0; d < 6; ++d) {
+        const at::Tensor p = search.parameters().part(search.before[i], d).softmax(0);
+        const at::Tensor q = search.parameters().part(search.after[i], d).softmax(0);
+        const at::Tensor change = (q - p).abs() > 1e-9;
+        EXPECT_LE(change.sum().item<std::int64_t>(), 2);
+        moved += static_cast<int>(change.sum().item<std::int64_t>());
+      }
+    }
+    EXPECT_GT(moved, 24);
   }
-  EXPECT_GT(moved, 24);
 }
 
 TEST(Proxyless, ReinforceFollowsTheScoreFunction) {
