@@ -24,18 +24,13 @@ at::Tensor concentrations(const at::Tensor& logits) { return at::elu(logits) + 1
 
 // ---- DARTS
 
-ArchitectureOptimizer darts_optimizer(const DifferentiableOptions& options) {
-  return {.learning_rate = options.architecture_learning_rate,
-          .weight_decay = options.architecture_weight_decay};
-}
-
 OptionTable<DartsSearchOptions> darts_option_table() {
   OptionTable<DartsSearchOptions> table("DARTS: all operators at once, weighed by a softmax");
   return add_darts_options(table);
 }
 
 Darts::Darts(const RunContext& context, const DartsSearchOptions& options)
-    : Darts(context, options, "darts", darts_optimizer(options)) {
+    : Darts(context, options, "darts", architecture_optimizer(options)) {
   start();
 }
 
@@ -93,7 +88,7 @@ OptionTable<PcDartsOptions> pc_darts_option_table() {
 }
 
 PcDarts::PcDarts(const RunContext& context, const PcDartsOptions& options)
-    : Darts(context, options, "pc_darts", darts_optimizer(options)),
+    : Darts(context, options, "pc_darts", architecture_optimizer(options)),
       channel_share_(options.channel_share) {
   start();
 }
@@ -123,10 +118,7 @@ OptionTable<FairDartsOptions> fair_darts_option_table() {
 }
 
 FairDarts::FairDarts(const RunContext& context, const FairDartsOptions& options)
-    : Darts(context, options, "fair_darts",
-            ArchitectureOptimizer{.learning_rate = options.architecture_learning_rate,
-                                  .weight_decay = options.architecture_weight_decay,
-                                  .beta1 = 0.9}),
+    : Darts(context, options, "fair_darts", architecture_optimizer(options, 0.9)),
       zero_one_weight_(options.zero_one_weight),
       threshold_(options.threshold) {
   for (const RelaxedDecision& d : parameters().decisions()) {
@@ -181,7 +173,8 @@ OptionTable<DrNasOptions> dr_nas_option_table() {
 }
 
 DrNas::DrNas(const RunContext& context, const DrNasOptions& options)
-    : Darts(context, options, "dr_nas", darts_optimizer(options)), kl_weight_(options.kl_weight) {
+    : Darts(context, options, "dr_nas", architecture_optimizer(options)),
+      kl_weight_(options.kl_weight) {
   start();
 }
 
@@ -241,7 +234,7 @@ OptionTable<DartsMinusOptions> darts_minus_option_table() {
 }
 
 DartsMinus::DartsMinus(const RunContext& context, const DartsMinusOptions& options)
-    : Darts(context, options, "darts_minus", darts_optimizer(options)),
+    : Darts(context, options, "darts_minus", architecture_optimizer(options)),
       auxiliary_(options.auxiliary) {
   const auto skips = [](const RelaxedDecision& d) { return d.skip.has_value(); };
   if (std::ranges::none_of(parameters().decisions(), skips)) {

@@ -21,8 +21,6 @@ OptionTable<T>& add_darts_options(OptionTable<T>& table) {
             named<DartsOrder>({{"first", DartsOrder::first}, {"second", DartsOrder::second}}));
   return add_differentiable_options(table);
 }
-/// Adam with the betas of the authors' code.
-ArchitectureOptimizer darts_optimizer(const DifferentiableOptions& options);
 
 /// DARTS: an edge is the sum of its operators by the softmax of its numbers, a node the sum of all
 /// its edges. `first` takes the weights as they are, `second` as they would be after one more step,

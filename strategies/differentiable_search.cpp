@@ -4,7 +4,6 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -51,6 +50,12 @@ std::vector<double> numbers(const at::Tensor& t) {
 
 }  // namespace
 
+ArchitectureOptimizer architecture_optimizer(const DifferentiableOptions& options, double beta1) {
+  return {.learning_rate = options.architecture_learning_rate,
+          .weight_decay = options.architecture_weight_decay,
+          .beta1 = beta1};
+}
+
 OptionTable<CostOptions> cost_option_table() {
   return OptionTable<CostOptions>("a cost of networks and its target")
       .add("metric", &CostOptions::metric,
@@ -82,6 +87,11 @@ DifferentiableSearch::DifferentiableSearch(const RunContext& context,
         return ArchitectureParameters(std::move(decisions), std::move(none), optimizer);
       }()),
       alive_(at::ones_like(parameters_.values())) {
+  if (options.early_stopping && options.eigenvalue_every == 0) {
+    throw ConfigError("/early_stopping",
+                      "it looks at the eigenvalue, which is not measured; write an "
+                      "\"eigenvalue_every\" of 1 or more");
+  }
   multiplier_ = at::zeros({1}, at::kDouble);
   if (!options.cost) return;
   const CostOptions& cost = *options.cost;
@@ -142,11 +152,7 @@ void DifferentiableSearch::start(const InitialParameters& initial,
   tensors.emplace("cost_multiplier", multiplier_);
   begin({.learn =
              [this](const TrainStep& step) {
-               const bool warm =
-                   static_cast<double>(step.epoch()) >= common_.warmup * training().epochs();
-               if (warm && step.part() == 0 && step.index() % common_.architecture_every == 0) {
-                 learn_architecture(step);
-               }
+               if (architecture_learns(step)) learn_architecture(step);
                return learn_weights(step);
              },
          .tensors = std::move(tensors),
@@ -275,8 +281,9 @@ DifferentiableSearch::Pass DifferentiableSearch::pass(const TrainStep& step, Par
               .fork(static_cast<std::uint64_t>(step.part()))};
 }
 
-Batch DifferentiableSearch::architecture_batch(const TrainStep& step) const {
-  return step.second_batch(size_);
+bool DifferentiableSearch::architecture_learns(const TrainStep& step) const {
+  return static_cast<double>(step.epoch()) >= common_.warmup * training().epochs() &&
+         step.part() == 0 && step.index() % common_.architecture_every == 0;
 }
 
 at::Tensor DifferentiableSearch::forward(const Batch& batch, const MixedWeights& weights) {
@@ -340,11 +347,17 @@ Learned DifferentiableSearch::learn_weights(const TrainStep& step) {
     const at::NoGradGuard no_grad;
     weights = relaxed(pass(step, Part::weights));
   }
-  const Batch batch = step.batch(size_);
+  return learn_weights(step, step.batch(size_), weights);
+}
+
+Learned DifferentiableSearch::learn_weights(const TrainStep& step, const Batch& batch,
+                                            const MixedWeights& weights) {
   const at::Tensor logits = forward(batch, weights);
   const at::Tensor loss = cross_entropy(logits, batch.labels, steps().options().label_smoothing);
   const double value = step.value(loss);
-  loss.backward();
+  const bool both =
+      std::ranges::any_of(weights, [](const at::Tensor& w) { return w.requires_grad(); });
+  (both ? architecture_loss(loss) : loss).backward();
   return {value, count_correct(logits.detach(), batch.labels)};
 }
 

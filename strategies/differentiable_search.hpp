@@ -52,6 +52,10 @@ struct DifferentiableOptions {
   std::optional<CostOptions> cost = std::nullopt;
 };
 
+/// Adam by a strategy's options.
+ArchitectureOptimizer architecture_optimizer(const DifferentiableOptions& options,
+                                             double beta1 = 0.5);
+
 /// Adds the common options to a strategy's table.
 template <std::derived_from<DifferentiableOptions> T>
 OptionTable<T>& add_differentiable_options(OptionTable<T>& table) {
@@ -144,7 +148,8 @@ class DifferentiableSearch : public WeightSharingSearch {
     Rng rng;
   };
   /// Throws UnsupportedError for a space whose holes have no relaxation and for a cost that has no
-  /// expectation, ConfigError (/cost/target) for one that no architecture reaches.
+  /// expectation, ConfigError (/cost/target) for one that no architecture reaches and
+  /// (/early_stopping) for one without eigenvalues.
   DifferentiableSearch(const RunContext& context, const DifferentiableOptions& options,
                        const std::string& name, const ArchitectureOptimizer& optimizer);
   /// At the end of the constructor: checks the relaxation and begins the training. `tensors` are
@@ -165,8 +170,11 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// One step of the architecture parameters. Default: down the gradient of the loss at the
   /// weights of the moment.
   virtual void learn_architecture(const TrainStep& step);
-  /// Adds the gradients of the weights.
+  /// Adds the gradients of the weights. Default: at the relaxed weights of the moment.
   virtual Learned learn_weights(const TrainStep& step);
+  /// The same by a batch and given weights of the options. With these, where they have gradients,
+  /// the architecture's learn too, by the loss with the penalty and the cost.
+  Learned learn_weights(const TrainStep& step, const Batch& batch, const MixedWeights& weights);
   /// After an epoch's training, before an architecture is derived.
   virtual void end_epoch(const Rng&) {}
 
@@ -189,14 +197,13 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// A step down a gradient {count}.
   void descend(const at::Tensor& gradient);
   Pass pass(const TrainStep& step, Part part) const;
-  Batch architecture_batch(const TrainStep& step) const;
+  Batch architecture_batch(const TrainStep& step) const { return step.second_batch(size_); }
   ArchitectureParameters& parameters() { return parameters_; }
   /// Which numbers are still searched, {count}: 1 or 0.
   const at::Tensor& alive() const { return alive_; }
   at::Tensor logits(std::size_t d) const;
   int epoch() const { return training().trained_epochs(); }
   std::array<std::int64_t, 2> input_size() const { return size_; }
-  const DifferentiableOptions& common() const { return common_; }
   /// The weights that learn.
   const NamedTensors& learning() const { return learning_; }
 
@@ -206,10 +213,8 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// what it was at the end.
   double accuracy(const MixedWeights& weights, StepTraining::Images images, int batches,
                   const Rng& rng);
-  /// `warmup`, and from which epoch on the architecture learns.
-  bool warm(const TrainStep& step) const {
-    return static_cast<double>(step.epoch()) >= common_.warmup * training().epochs();
-  }
+  /// Whether the architecture learns in a step, by `warmup` and `architecture_every`.
+  bool architecture_learns(const TrainStep& step) const;
 
   /// Weights get no gradients until the end of the scope.
   class FixedWeights {

@@ -83,7 +83,7 @@ OptionTable<SgasOptions> sgas_option_table() {
 }
 
 Sgas::Sgas(const RunContext& context, const SgasOptions& options)
-    : Darts(context, options, "sgas", darts_optimizer(options)),
+    : Darts(context, options, "sgas", architecture_optimizer(options)),
       criterion_(options.criterion),
       first_(
           std::max(1, static_cast<int>(std::lround(options.first_decision * training().epochs())))),
@@ -202,7 +202,7 @@ OptionTable<DartsPtOptions> darts_pt_option_table() {
 }
 
 DartsPt::DartsPt(const RunContext& context, const DartsPtOptions& options)
-    : Darts(context, options, "darts_pt", darts_optimizer(options)),
+    : Darts(context, options, "darts_pt", architecture_optimizer(options)),
       first_(
           std::max(1, static_cast<int>(std::lround(options.supernet_share * training().epochs())))),
       batches_(options.batches) {

@@ -25,7 +25,7 @@ OptionTable<SdartsOptions> sdarts_option_table() {
 }
 
 Sdarts::Sdarts(const RunContext& context, const SdartsOptions& options)
-    : Darts(context, options, "sdarts", darts_optimizer(options)),
+    : Darts(context, options, "sdarts", architecture_optimizer(options)),
       perturbation_(options.perturbation),
       first_radius_(options.first_radius),
       last_radius_(options.last_radius),
@@ -118,12 +118,7 @@ Learned Sdarts::learn_weights(const TrainStep& step) {
   }
   const double radius = first_radius_ + (last_radius_ - first_radius_) *
                                             static_cast<double>(step.epoch()) / training().epochs();
-  weights = attacked(step, batch, weights, radius);
-  const at::Tensor logits = forward(batch, weights);
-  const at::Tensor loss = cross_entropy(logits, batch.labels, steps().options().label_smoothing);
-  const double value = step.value(loss);
-  loss.backward();
-  return {value, count_correct(logits.detach(), batch.labels)};
+  return DifferentiableSearch::learn_weights(step, batch, attacked(step, batch, weights, radius));
 }
 
 }  // namespace espalier

@@ -14,12 +14,6 @@
 namespace espalier {
 namespace {
 
-ArchitectureOptimizer optimizer_of(const DifferentiableOptions& options, double beta1 = 0.5) {
-  return {.learning_rate = options.architecture_learning_rate,
-          .weight_decay = options.architecture_weight_decay,
-          .beta1 = beta1};
-}
-
 /// From the first value to the last one over the epochs.
 double line(double first, double last, int epoch, int epochs) {
   return epochs == 1 ? first : first + (last - first) * epoch / (epochs - 1);
@@ -73,7 +67,7 @@ OptionTable<GdasOptions> gdas_option_table() {
 }
 
 Gdas::Gdas(const RunContext& context, const GdasOptions& options)
-    : DifferentiableSearch(context, options, "gdas", optimizer_of(options)),
+    : DifferentiableSearch(context, options, "gdas", architecture_optimizer(options)),
       first_(options.first_temperature),
       last_(options.last_temperature) {
   start();
@@ -91,16 +85,12 @@ at::Tensor Gdas::relax(const at::Tensor& logits, const RelaxedDecision&, Pass& p
 Learned JointSearch::learn_weights(const TrainStep& step) {
   at::Tensor values = parameters().values();
   values.mutable_grad().reset();
-  const MixedWeights weights = relaxed(pass(step, Part::weights));
-  const Batch batch = step.batch(input_size());
-  const at::Tensor logits = forward(batch, weights);
-  const at::Tensor loss = cross_entropy(logits, batch.labels, steps().options().label_smoothing);
-  const double value = step.value(loss);
-  architecture_loss(loss).backward();
+  const Learned learned = DifferentiableSearch::learn_weights(step, step.batch(input_size()),
+                                                              relaxed(pass(step, Part::weights)));
   const at::Tensor gradient = gradient_of_pass();
-  if (gradient.defined() && warm(step)) descend(gradient);
+  if (gradient.defined() && architecture_learns(step)) descend(gradient);
   values.mutable_grad().reset();
-  return {value, count_correct(logits.detach(), batch.labels)};
+  return learned;
 }
 
 // ---- SNAS
@@ -112,7 +102,7 @@ OptionTable<SnasOptions> snas_option_table() {
 }
 
 Snas::Snas(const RunContext& context, const SnasOptions& options)
-    : JointSearch(context, options, "snas", optimizer_of(options)),
+    : JointSearch(context, options, "snas", architecture_optimizer(options)),
       first_(options.first_temperature),
       last_(options.last_temperature) {
   require_no_share(options, "snas");
@@ -137,7 +127,7 @@ OptionTable<FbnetOptions> fbnet_option_table() {
 }
 
 Fbnet::Fbnet(const RunContext& context, const FbnetOptions& options)
-    : DifferentiableSearch(context, options, "fbnet", optimizer_of(options, 0.9)),
+    : DifferentiableSearch(context, options, "fbnet", architecture_optimizer(options, 0.9)),
       first_(options.first_temperature),
       decay_(options.temperature_decay) {
   start({.mean = 0, .deviation = 0});
@@ -155,7 +145,7 @@ OptionTable<DsnasOptions> dsnas_option_table() {
 }
 
 Dsnas::Dsnas(const RunContext& context, const DsnasOptions& options)
-    : JointSearch(context, options, "dsnas", optimizer_of(options)) {
+    : JointSearch(context, options, "dsnas", architecture_optimizer(options)) {
   require_no_share(options, "dsnas");
   start({.mean = 0, .deviation = 0.01});
 }
@@ -204,7 +194,7 @@ OptionTable<ProxylessOptions> proxyless_option_table() {
 }
 
 Proxyless::Proxyless(const RunContext& context, const ProxylessOptions& options)
-    : DifferentiableSearch(context, options, "proxyless", optimizer_of(options, 0)),
+    : DifferentiableSearch(context, options, "proxyless", architecture_optimizer(options, 0)),
       gradient_(options.gradient),
       samples_(options.samples),
       baseline_(options.baseline),

@@ -49,7 +49,7 @@ class WeightSharingSearch : public Strategy {
   /// Draws the first weights: once, in the constructor.
   void begin();
   /// The same for weights that learn by the strategy's own steps. Throws ConfigError
-  /// (/architecture_share) where they leave too few images.
+  /// (/train_fraction) where they leave too few images.
   void begin(OwnSteps steps);
 
   /// Trains for some epochs; false when it was stopped.

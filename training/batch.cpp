@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace espalier {
 
@@ -18,6 +19,16 @@ Batch make_batch(const ImageTransform& transform, const ImageSet& images,
   std::ranges::transform(indices, batch.labels.data_ptr<std::int64_t>(),
                          [&images](std::uint32_t index) { return images.labels[index]; });
   return batch;
+}
+
+Batch draw_batch(const ImageTransform& transform, const ImageSet& images,
+                 std::span<const std::uint32_t> indices, std::size_t count, Rng& rng) {
+  std::vector<std::uint32_t> drawn;
+  for (const std::size_t i :
+       rng.sample_without_replacement(indices.size(), std::min(count, indices.size()))) {
+    drawn.push_back(indices[i]);
+  }
+  return make_batch(transform, images, drawn, rng);
 }
 
 }  // namespace espalier

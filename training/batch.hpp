@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -21,5 +22,9 @@ struct Batch {
 /// The images `indices` of a set, as the transform makes them.
 Batch make_batch(const ImageTransform& transform, const ImageSet& images,
                  std::span<const std::uint32_t> indices, Rng& rng);
+
+/// `count` different ones of the images `indices`, drawn by chance, or all where there are fewer.
+Batch draw_batch(const ImageTransform& transform, const ImageSet& images,
+                 std::span<const std::uint32_t> indices, std::size_t count, Rng& rng);
 
 }  // namespace espalier

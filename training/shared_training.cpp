@@ -113,14 +113,10 @@ class SupernetSharedTraining : public SharedTraining, private StepTraining {
   const TrainOptions& options() const override { return options_.train; }
   Batch draw(Images images, std::array<std::int64_t, 2> size, Rng rng) override {
     if (images == Images::second) return loop_->draw_second(size, rng);
-    const std::size_t all = held_out_.indices.size();
-    const std::size_t count = std::min(all, static_cast<std::size_t>(options_.train.batch_size));
-    std::vector<std::uint32_t> drawn;
-    for (const std::size_t i : rng.sample_without_replacement(all, count)) {
-      drawn.push_back(held_out_.indices[i]);
-    }
     const auto transform = transforms_.try_emplace(size, *data_, size).first;
-    return moved(make_batch(transform->second, *held_out_.images, drawn, rng), supernet_);
+    return moved(draw_batch(transform->second, *held_out_.images, held_out_.indices,
+                            static_cast<std::size_t>(options_.train.batch_size), rng),
+                 supernet_);
   }
 
   void save(const std::filesystem::path& path) const override { loop_->save(path); }

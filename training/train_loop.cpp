@@ -212,6 +212,11 @@ TrainLoop::TrainLoop(Learner learner, const Dataset& data, const TrainOptions& o
   view_.indices = view_.indices.first(static_cast<std::size_t>(used));
   batch_size_ = std::min<std::int64_t>(options_.batch_size, used);
   steps_per_epoch_ = used / (batch_size_ * options_.accumulate);
+  if (steps_per_epoch_ == 0) {  // of a part of the images that was checked as a whole
+    throw ConfigError("/accumulate",
+                      fmt::format("{} batches of {} are more than the {} images of the weights",
+                                  options_.accumulate, batch_size_, used));
+  }
   learner_.module->generator().set_current_seed(rng_.fork("dropout").next());
 }
 
@@ -236,12 +241,9 @@ const ImageTransform& TrainLoop::transform(std::array<std::int64_t, 2> size) {
 }
 
 Batch TrainLoop::draw_second(std::array<std::int64_t, 2> size, Rng rng) {
-  std::vector<std::uint32_t> drawn;
-  const std::size_t count = std::min(second_.size(), static_cast<std::size_t>(batch_size_));
-  for (const std::size_t i : rng.sample_without_replacement(second_.size(), count)) {
-    drawn.push_back(second_[i]);
-  }
-  return moved(make_batch(transform(size), *view_.images, drawn, rng), *learner_.module);
+  return moved(draw_batch(transform(size), *view_.images, second_,
+                          static_cast<std::size_t>(batch_size_), rng),
+               *learner_.module);
 }
 
 Json TrainLoop::identity() const {

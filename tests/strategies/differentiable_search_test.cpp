@@ -336,6 +336,15 @@ TEST(DifferentiableSearch, ParametersThatAreNotFiniteEndIt) {
   EXPECT_THROW(search.ask(1), NumericalError);
 }
 
+TEST(DifferentiableSearch, EarlyStoppingNeedsTheEigenvalue) {
+  SmallSearch small(small_cells());
+  DartsSearchOptions options;
+  options.early_stopping = true;
+  options.eigenvalue_every = 0;
+  EXPECT_THAT(throws<ConfigError>([&] { const Darts search(small.context, options); }),
+              HasSubstr("looks at the eigenvalue, which is not measured"));
+}
+
 TEST(DifferentiableSearch, FewImagesAreRefused) {
   SmallSearch small(small_cells());
   DartsSearchOptions options;

@@ -116,6 +116,20 @@ TEST(Snas, OneLossTeachesBothOnTheSameImages) {
               HasSubstr("by one loss on the same images; write 0"));
 }
 
+TEST(Snas, TheArchitectureLearnsAsOftenAsItIsTold) {
+  const auto steps = [](int every) {
+    SmallSearch small(small_cells(), 1);
+    SnasOptions options;
+    options.architecture_every = every;
+    options.eigenvalue_every = 0;
+    Probe<Snas> search(small.context, options);
+    EXPECT_EQ(search.ask(1).size(), 1U);
+    return search.parameters().tensors().at("alpha.steps").max().item<double>();
+  };
+  EXPECT_EQ(steps(1), 8);  // of 160 images, 20 each
+  EXPECT_EQ(steps(4), 2);
+}
+
 TEST(Fbnet, GradientsAreExact) {
   SmallSearch small(small_cells(), 4);
   Probe<Fbnet> search(small.context, FbnetOptions{});

@@ -123,6 +123,12 @@ TEST(StepTraining, SharesThatLeaveTooFewImagesAreRefused) {
   Shared shared;
   EXPECT_THAT(throws<ConfigError>([&] { shared.own().begin(Rng(1), shared.steps(0.995)); }),
               HasSubstr("of 160 images, 1 for the weights and 159 for the architecture"));
+  const auto accumulating = make_shared_training(
+      shared.net, shared.space, shared.data,
+      {.train = {.batch_size = 60, .accumulate = 2}, .rule = RuleKind::strategy});
+  EXPECT_THAT(
+      throws<ConfigError>([&] { accumulating->by_steps()->begin(Rng(1), shared.steps(0.5)); }),
+      HasSubstr("2 batches of 60 are more than the 80 images of the weights"));
 }
 
 }  // namespace
