@@ -5,6 +5,7 @@
 #include "core/error.hpp"
 #include "training/shared_training.hpp"
 #include "training/shared_weights.hpp"
+#include "training/step_training.hpp"
 #include "training/supernet_rule.hpp"
 #include "training/trainer.hpp"
 
@@ -95,7 +96,11 @@ void OneShotEvaluator::prepare(const PrepareContext& context) {
 
 std::vector<double> OneShotEvaluator::evaluate(const Candidate& candidate, const Network&, Rng&) {
   if (!trained_) throw Error("the shared weights are not trained yet; call prepare() first");
-  const auto weights = [&] { return weights_->extract(candidate.architecture); };
+  const auto weights = [&] {
+    // A strategy may train those of a network of other depth for a time.
+    return by_strategy_ ? by_strategy_->by_steps()->supernet().extract(candidate.architecture)
+                        : weights_->extract(candidate.architecture);
+  };
   HeldOutAccuracy::Age age;
   if (by_strategy_) age = {by_strategy_->begins(), by_strategy_->trained_epochs()};
   return {accuracy_->of(candidate, weights, rng_, age)};

@@ -95,6 +95,8 @@ class ModuleBase {
   void set_activations(Activations activations) { mode_.activations = activations; }
   /// What training does to the ranges of quantized activations; learned unless set.
   void set_activation_ranges(ActivationRanges ranges) { mode_.ranges = ranges; }
+  /// Whether values are dropped in training.
+  void set_dropout(bool dropout) { mode_.dropout = dropout; }
   /// The generator of dropout, for snapshots.
   at::Generator& generator() { return mode_.generator; }
 

@@ -222,7 +222,7 @@ struct Runner {
     return at::cat(at::TensorList(in.data(), in.size()), 1);
   }
   at::Tensor operator()(const op::Dropout& o) const {
-    if (!mode.training || o.probability == 0) return in[0];
+    if (!mode.training || !mode.dropout || o.probability == 0) return in[0];
     const double keep = 1.0 - static_cast<double>(o.probability);
     // Drawn on the CPU, so that a seed means the same on every device.
     at::Tensor mask = at::empty(in[0].sizes(), in[0].options().device(at::kCPU));

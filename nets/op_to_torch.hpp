@@ -35,6 +35,7 @@ struct RunMode {
   Precision precision = Precision::float32;
   Activations activations = Activations::kept;
   ActivationRanges ranges = ActivationRanges::learned;
+  bool dropout = true;
 };
 
 /// Runs one operator of a concrete graph on a batch: shapes are {N, ...}. Its input is

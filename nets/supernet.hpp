@@ -31,6 +31,12 @@ struct MixedOptions {
   /// Source: Xu et al., "PC-DARTS", ICLR 2020, arXiv 1907.05737, section 3.2; as in the authors'
   /// code, not a random part. Test: SupernetMixed.AShareOfTheChannelsGoesThroughTheOperators.
   int channel_share = 1;
+  /// [0, 1): in training, the share of values that is dropped of what a choice between operators
+  /// of one node passes on unchanged; the others grow by what is missing. In choices of two or more
+  /// options of one width.
+  /// Source: Chen et al., "Progressive Differentiable Architecture Search", ICCV 2019, arXiv
+  /// 1904.12760, section 3.3. Test: SupernetMixed.SkipsDropOut.
+  double skip_dropout = 0;
   /// By decision and option: what is computed although its weight is 0, so that the weight gets a
   /// gradient. Empty: nothing.
   std::vector<std::vector<bool>> also_computed = {};

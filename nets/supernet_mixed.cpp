@@ -42,6 +42,8 @@ struct Plan {
   std::vector<bool> summed;
   /// Of what runs on a share of its channels: the node whose first channels it begins with.
   std::vector<std::optional<NodeId>> part_of;
+  /// Of a choice whose skip drops values: the node that it passes on.
+  std::vector<std::optional<NodeId>> drops;
 };
 
 std::string node_text(const Graph& graph, NodeId id) {
@@ -166,7 +168,12 @@ class MixedRun {
     plan_.joined.assign(graph_.size(), std::nullopt);
     plan_.summed.assign(graph_.size(), false);
     plan_.part_of.assign(graph_.size(), std::nullopt);
-    if (mixed_.channel_share > 1) share_channels();
+    plan_.drops.assign(graph_.size(), std::nullopt);
+    if (mixed_.channel_share > 1 || drops_skips()) {
+      const auto gate = gates();
+      if (mixed_.channel_share > 1) share_channels(gate);
+      if (drops_skips()) find_skips(gate);
+    }
     std::vector<std::vector<NodeId>> readers(graph_.size());
     std::vector<std::vector<NodeId>> pure_readers(graph_.size());
     for (NodeId id = 0; id < graph_.size(); ++id) {
@@ -197,10 +204,11 @@ class MixedRun {
     }
   }
 
-  /// Finds the choices between operators of one node that keep its channels, and what lies between.
-  void share_channels() {
-    // Each node's nearest one that everything from the input to it goes through; none where nothing
-    // does.
+  bool drops_skips() const { return mixed_.skip_dropout > 0 && mode_.training && mode_.dropout; }
+
+  /// Each node's nearest one that everything from the input to it goes through; none where nothing
+  /// does.
+  std::vector<std::optional<NodeId>> gates() const {
     std::vector<std::optional<NodeId>> gate(graph_.size());
     for (NodeId id = 0; id < graph_.size(); ++id) {
       if (id == graph_.input()) gate[id] = id;
@@ -217,6 +225,22 @@ class MixedRun {
         }
       }
     }
+    return gate;
+  }
+
+  /// Finds the choices between operators of one node that it is one of.
+  void find_skips(const std::vector<std::optional<NodeId>>& gate) {
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      const auto* choice = std::get_if<op::Choice>(&graph_.node(id).op);
+      if (choice == nullptr || supergraph_.decisions()[choice->decision].pick != 1) continue;
+      const auto inputs = graph_.inputs(id);
+      if (inputs.size() < 2 || !gate[id]) continue;
+      if (std::ranges::find(inputs, *gate[id]) != inputs.end()) plan_.drops[id] = *gate[id];
+    }
+  }
+
+  /// Finds the choices between operators of one node that keep its channels, and what lies between.
+  void share_channels(const std::vector<std::optional<NodeId>>& gate) {
     bool any = false;
     for (NodeId id = 0; id < graph_.size(); ++id) {
       const auto* choice = std::get_if<op::Choice>(&graph_.node(id).op);
@@ -640,6 +664,13 @@ class MixedRun {
           input_of(choice, slot),
           kernels::BatchNorm{
               .weight = {}, .bias = {}, .running_mean = {}, .running_var = {}, .training = true}};
+    }
+    if (plan_.drops[choice] == option) {
+      const Node dropout{.op = op::Dropout{.probability = static_cast<float>(mixed_.skip_dropout)},
+                         .compression = {},
+                         .shape = {}};
+      const at::Tensor& x = input_of(choice, slot);
+      return {run_op(dropout, {&x, 1}, {}, mode_)};
     }
     return {input_of(choice, slot)};
   }

@@ -17,6 +17,7 @@
 #include "strategies/nao.hpp"
 #include "strategies/nsga3.hpp"
 #include "strategies/predictor_guided.hpp"
+#include "strategies/progressive_darts.hpp"
 #include "strategies/q_learning.hpp"
 #include "strategies/random.hpp"
 #include "strategies/regularized_evolution.hpp"
@@ -165,6 +166,14 @@ StrategyRegistry strategy_registry() {
   registry.add("sdarts", sdarts_option_table(),
                [](const SdartsOptions& options, const RunContext& context) {
                  return std::make_unique<Sdarts>(context, options);
+               });
+  registry.add("r_darts", r_darts_option_table(),
+               [](const RDartsOptions& options, const RunContext& context) {
+                 return std::make_unique<RDarts>(context, options);
+               });
+  registry.add("p_darts", p_darts_option_table(),
+               [](const PDartsOptions& options, const RunContext& context) {
+                 return std::make_unique<PDarts>(context, options);
                });
   registry.add("sgas", sgas_option_table(),
                [](const SgasOptions& options, const RunContext& context) {

@@ -114,7 +114,10 @@ DifferentiableSearch::DifferentiableSearch(const RunContext& context,
 }
 
 void DifferentiableSearch::start(const InitialParameters& initial,
-                                 std::map<std::string, at::Tensor> tensors) {
+                                 std::map<std::string, at::Tensor> tensors,
+                                 const TrainingStage& stage) {
+  initial_ = initial;
+  tensors_ = std::move(tensors);
   parameters_.reset(initial_rng_, initial.mean, initial.deviation);
   Supernet& supernet = steps().supernet();
   const Graph& graph = supernet.supergraph().graph();
@@ -136,6 +139,38 @@ void DifferentiableSearch::start(const InitialParameters& initial,
         images, relaxed({Part::weights, 0, training().epochs(), initial_rng_.fork("check")}),
         mixed_options());
   }
+  begin_training(stage);
+}
+
+void DifferentiableSearch::restart(const TrainingStage& stage, int number) {
+  parameters_.reset(initial_rng_.fork("stage").fork(static_cast<std::uint64_t>(number)),
+                    initial_.mean, initial_.deviation);
+  {
+    const at::NoGradGuard no_grad;
+    multiplier_.zero_();
+  }
+  set_restarts(number);
+  begin_training(stage);
+}
+
+void DifferentiableSearch::begin_training(const TrainingStage& stage) {
+  stage_epochs_ = stage.epochs > 0 ? stage.epochs : training().epochs();
+  std::map<std::string, at::Tensor> tensors = tensors_;
+  tensors.merge(parameters_.tensors());
+  tensors.emplace("alive", alive_);
+  tensors.emplace("cost_multiplier", multiplier_);
+  begin({.learn =
+             [this](const TrainStep& step) {
+               if (architecture_learns(step)) learn_architecture(step);
+               return learn_weights(step);
+             },
+         .tensors = std::move(tensors),
+         .second_share = common_.architecture_share},
+        stage);
+  Supernet& supernet = steps().supernet();
+  const Graph& graph = supernet.supergraph().graph();
+  learning_.clear();
+  fixed_.clear();
   std::map<std::string, bool> optional;  // by parameter: whether only some architectures have it
   for (NodeId id = 0; id < graph.size(); ++id) {
     if (common_.affine_norms || !std::holds_alternative<op::BatchNorm2d>(graph.node(id).op)) {
@@ -147,16 +182,6 @@ void DifferentiableSearch::start(const InitialParameters& initial,
   for (const auto& parameter : supernet.parameters()) {
     (optional.contains(parameter.first) ? fixed_ : learning_).push_back(parameter);
   }
-  tensors.merge(parameters_.tensors());
-  tensors.emplace("alive", alive_);
-  tensors.emplace("cost_multiplier", multiplier_);
-  begin({.learn =
-             [this](const TrainStep& step) {
-               if (architecture_learns(step)) learn_architecture(step);
-               return learn_weights(step);
-             },
-         .tensors = std::move(tensors),
-         .second_share = common_.architecture_share});
 }
 
 void DifferentiableSearch::FixedWeights::set(bool learn) const {
@@ -208,8 +233,25 @@ Strengths DifferentiableSearch::strengths() const {
   return result;
 }
 
-Architecture DifferentiableSearch::derive() const {
-  const Strengths values = strengths();
+void DifferentiableSearch::keep(std::size_t d, std::span<const std::size_t> options) {
+  const at::NoGradGuard no_grad;
+  at::Tensor own = parameters_.part(alive_, d);
+  own.zero_();
+  for (const std::size_t option : options) own[static_cast<std::int64_t>(option)] = 1;
+}
+
+std::vector<std::size_t> DifferentiableSearch::kept(std::size_t d) const {
+  const at::Tensor own = parameters_.part(alive_, d);
+  std::vector<std::size_t> result;
+  for (std::int64_t k = 0; k < own.numel(); ++k) {
+    if (own[k].item<double>() != 0) result.push_back(static_cast<std::size_t>(k));
+  }
+  return result;
+}
+
+Architecture DifferentiableSearch::derive() const { return derived(strengths()); }
+
+Architecture DifferentiableSearch::derived(const Strengths& values) const {
   const Architecture best = fitted(strongest(parameters_.decisions(), values), values);
   if (space().valid(best)) return space().canonical(best);
   // The space has constraints: of valid architectures, drawn by their weights, the likeliest one.
@@ -275,15 +317,15 @@ Architecture DifferentiableSearch::fitted(Architecture a, const Strengths& stren
 }
 
 DifferentiableSearch::Pass DifferentiableSearch::pass(const TrainStep& step, Part part) const {
-  return {part, static_cast<int>(step.epoch()), training().epochs(),
+  return {part, static_cast<int>(step.epoch()), stage_epochs_,
           step.rng()
               .fork(part == Part::weights ? "relaxation" : "relaxation for the architecture")
               .fork(static_cast<std::uint64_t>(step.part()))};
 }
 
 bool DifferentiableSearch::architecture_learns(const TrainStep& step) const {
-  return static_cast<double>(step.epoch()) >= common_.warmup * training().epochs() &&
-         step.part() == 0 && step.index() % common_.architecture_every == 0;
+  return static_cast<double>(step.epoch()) >= common_.warmup * stage_epochs_ && step.part() == 0 &&
+         step.index() % common_.architecture_every == 0;
 }
 
 at::Tensor DifferentiableSearch::forward(const Batch& batch, const MixedWeights& weights) {
@@ -362,12 +404,14 @@ Learned DifferentiableSearch::learn_weights(const TrainStep& step, const Batch& 
 }
 
 std::vector<Candidate> DifferentiableSearch::next_round(const Rng& rng) {
+  begin_epoch();
   const FixedWeights norms(fixed_);
   if (!train(1)) return {};
   const TorchThreads threads(steps().options().threads);
   end_epoch(rng.fork("end of epoch"));
   Candidate candidate{.architecture = derive()};
   candidate.notes = notes_of(candidate.architecture, rng);
+  add_notes(candidate.notes);
   candidate.fidelity = static_cast<double>(epoch()) / training().epochs();
   const std::optional<Measured> since = grown_since();
   if (common_.early_stopping && since) {
@@ -399,6 +443,7 @@ class BatchStatistics {
     for (const auto& [name, tensor] : supernet.buffers()) before_.push_back(tensor.clone());
     supernet.train();
     supernet.set_activation_ranges(ActivationRanges::fixed);
+    supernet.set_dropout(false);
   }
   ~BatchStatistics() {
     const at::NoGradGuard no_grad;
@@ -406,6 +451,7 @@ class BatchStatistics {
       at::Tensor buffer = supernet_.buffers()[i].second;
       buffer.copy_(before_[i]);
     }
+    supernet_.set_dropout(true);
     supernet_.set_activation_ranges(ActivationRanges::learned);
     if (!training_) supernet_.eval();
   }
@@ -449,6 +495,10 @@ double DifferentiableSearch::largest_eigenvalue(const Rng& rng) {
   return espalier::largest_eigenvalue(product, alpha.numel(), rng.fork("start"));
 }
 
+std::string DifferentiableSearch::remedy() const {
+  return "write \"early_stopping\": true, or try sdarts or darts_minus";
+}
+
 Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
   Notes notes;
   const auto add = [&](const char* name, double value) { notes.numbers.emplace_back(name, value); };
@@ -488,14 +538,13 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
   if (skips > collapsed_share && !cost_) {  // a cost may want them
     notes.warning = fmt::format(
         "the search has collapsed: {:.0f}% of the operators of epoch {}'s architecture are skip "
-        "connections; write \"early_stopping\": true, or try darts_minus, sdarts or pc_darts",
-        100 * skips, epoch());
+        "connections; {}",
+        100 * skips, epoch(), remedy());
   } else if (const auto since = grown_since()) {
     notes.warning = fmt::format(
         "the architecture's loss has become sharp: the Hessian's largest eigenvalue was {:.3g} in "
-        "epoch {} and is {:.3g}, after which networks are often worse; write \"early_stopping\": "
-        "true, or try sdarts or darts_minus",
-        since->eigenvalue, since->epoch, measured_.back().eigenvalue);
+        "epoch {} and is {:.3g}, after which networks are often worse; {}",
+        since->eigenvalue, since->epoch, measured_.back().eigenvalue, remedy());
   }
   return notes;
 }
@@ -506,6 +555,10 @@ std::optional<DifferentiableSearch::Measured> DifferentiableSearch::grown_since(
   const auto since = EigenvalueGrowth().found(values);
   if (!since || measured_[*since].epoch < earliest_stop * training().epochs()) return std::nullopt;
   return measured_[*since];
+}
+
+void DifferentiableSearch::forget_after(int epoch) {
+  std::erase_if(measured_, [&](const Measured& one) { return one.epoch > epoch; });
 }
 
 Json DifferentiableSearch::save_state() const {

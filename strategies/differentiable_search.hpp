@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -144,8 +145,14 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// For what a relaxation is drawn.
   struct Pass {
     Part part;
-    int epoch, epochs;  ///< from 0, of all
+    int epoch, epochs;  ///< from 0, of all of the stage
     Rng rng;
+  };
+  /// What an epoch's eigenvalue was, and its architecture.
+  struct Measured {
+    int epoch;  ///< from 1
+    double eigenvalue;
+    Architecture architecture;
   };
   /// Throws UnsupportedError for a space whose holes have no relaxation and for a cost that has no
   /// expectation, ConfigError (/cost/target) for one that no architecture reaches and
@@ -154,7 +161,11 @@ class DifferentiableSearch : public WeightSharingSearch {
                        const std::string& name, const ArchitectureOptimizer& optimizer);
   /// At the end of the constructor: checks the relaxation and begins the training. `tensors` are
   /// what steps change beside the parameters.
-  void start(const InitialParameters& initial = {}, std::map<std::string, at::Tensor> tensors = {});
+  void start(const InitialParameters& initial = {}, std::map<std::string, at::Tensor> tensors = {},
+             const TrainingStage& stage = {});
+  /// Begins another stage of the training, the `number`th from 0, with new weights and new
+  /// parameters; what was dropped stays so.
+  void restart(const TrainingStage& stage, int number);
 
   /// The weights of a decision's options, {options, or one more for `none`}, from its logits, in
   /// which those that were dropped are minus infinity. Differentiable. Default: softmax.
@@ -175,8 +186,14 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// The same by a batch and given weights of the options. With these, where they have gradients,
   /// the architecture's learn too, by the loss with the penalty and the cost.
   Learned learn_weights(const TrainStep& step, const Batch& batch, const MixedWeights& weights);
+  /// Before an epoch's training.
+  virtual void begin_epoch() {}
   /// After an epoch's training, before an architecture is derived.
   virtual void end_epoch(const Rng&) {}
+  /// What a warning says to do.
+  virtual std::string remedy() const;
+  /// What a strategy adds to the notes of a candidate.
+  virtual void add_notes(Notes&) const {}
 
   std::vector<Candidate> next_round(const Rng& rng) final;
   Json save_state() const final;
@@ -203,7 +220,14 @@ class DifferentiableSearch : public WeightSharingSearch {
   const at::Tensor& alive() const { return alive_; }
   at::Tensor logits(std::size_t d) const;
   int epoch() const { return training().trained_epochs(); }
+  /// Of the stage, or of all where there are no stages.
+  int stage_epochs() const { return stage_epochs_; }
   std::array<std::int64_t, 2> input_size() const { return size_; }
+  /// The options of a decision, `none` the last, that are searched from now on.
+  void keep(std::size_t d, std::span<const std::size_t> options);
+  std::vector<std::size_t> kept(std::size_t d) const;
+  /// As derive(), by given strengths.
+  Architecture derived(const Strengths& strengths) const;
   /// The weights that learn.
   const NamedTensors& learning() const { return learning_; }
 
@@ -215,6 +239,12 @@ class DifferentiableSearch : public WeightSharingSearch {
                   const Rng& rng);
   /// Whether the architecture learns in a step, by `warmup` and `architecture_every`.
   bool architecture_learns(const TrainStep& step) const;
+  /// In the order of epochs.
+  std::span<const Measured> measured() const { return measured_; }
+  /// The measurement before the eigenvalue grew.
+  std::optional<Measured> grown_since() const;
+  /// Forgets what was measured after an epoch.
+  void forget_after(int epoch);
 
   /// Weights get no gradients until the end of the scope.
   class FixedWeights {
@@ -230,15 +260,9 @@ class DifferentiableSearch : public WeightSharingSearch {
   };
 
  private:
-  struct Measured {
-    int epoch;  // from 1
-    double eigenvalue;
-    Architecture architecture;
-  };
-
+  /// The weights that learn, and those that do not; then their training.
+  void begin_training(const TrainingStage& stage);
   Notes notes_of(const Architecture& a, const Rng& rng);
-  /// The measurement before the eigenvalue grew.
-  std::optional<Measured> grown_since() const;
   double largest_eigenvalue(const Rng& rng);
 
   /// An architecture near this one that costs what it should.
@@ -249,6 +273,9 @@ class DifferentiableSearch : public WeightSharingSearch {
   std::unique_ptr<const ExpectedCost> cost_;
   at::Tensor multiplier_;  // {1}
   Rng initial_rng_;
+  InitialParameters initial_;
+  std::map<std::string, at::Tensor> tensors_;  // of start()
+  int stage_epochs_ = 0;
   ArchitectureParameters parameters_;
   at::Tensor alive_;
   std::array<std::int64_t, 2> size_{};

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <numeric>
@@ -15,18 +16,12 @@
 namespace espalier {
 namespace {
 
-/// Decisions of equal text before the first dot, "" for none, are of one kind of cell.
-std::string kind_of(const RelaxedDecision& d) {
-  const std::size_t dot = d.name.find('.');
-  return dot == std::string::npos ? "" : d.name.substr(0, dot);
-}
-
 /// Positions of the decisions on operators, by kind of cell.
 std::map<std::string, std::vector<std::size_t>> edges_by_kind(
     std::span<const RelaxedDecision> decisions) {
   std::map<std::string, std::vector<std::size_t>> result;
   for (std::size_t d = 0; d < decisions.size(); ++d) {
-    if (decisions[d].operators) result[kind_of(decisions[d])].push_back(d);
+    if (decisions[d].operators) result[cell_kind(decisions[d])].push_back(d);
   }
   return result;
 }
@@ -34,25 +29,6 @@ std::map<std::string, std::vector<std::size_t>> edges_by_kind(
 bool reads(const RelaxedDecision& inputs, std::size_t edge) {
   return std::ranges::find(inputs.edges, std::optional(static_cast<DecisionId>(edge))) !=
          inputs.edges.end();
-}
-
-/// Sets which of a decision's options stay.
-void keep(const ArchitectureParameters& parameters, const at::Tensor& alive, std::size_t d,
-          const std::vector<std::size_t>& options) {
-  const at::NoGradGuard no_grad;
-  at::Tensor own = parameters.part(alive, d);
-  own.zero_();
-  for (const std::size_t option : options) own[static_cast<std::int64_t>(option)] = 1;
-}
-
-std::vector<std::size_t> kept(const ArchitectureParameters& parameters, const at::Tensor& alive,
-                              std::size_t d) {
-  const at::Tensor own = parameters.part(alive, d);
-  std::vector<std::size_t> result;
-  for (std::int64_t k = 0; k < own.numel(); ++k) {
-    if (own[k].item<double>() != 0) result.push_back(static_cast<std::size_t>(k));
-  }
-  return result;
 }
 
 /// To [0, 1]; all 1 where they are equal.
@@ -94,7 +70,7 @@ Sgas::Sgas(const RunContext& context, const SgasOptions& options)
   for (const auto& [kind, edges] : edges_by_kind(decisions)) {
     std::size_t count = edges.size();
     for (const RelaxedDecision& d : decisions) {
-      if (d.pick == 1 || kind_of(d) != kind) continue;
+      if (d.pick == 1 || cell_kind(d) != kind) continue;
       const auto read = static_cast<std::size_t>(
           std::ranges::count_if(d.edges, [](const auto& edge) { return edge.has_value(); }));
       count -= read - std::min(read, static_cast<std::size_t>(d.pick));
@@ -149,7 +125,7 @@ void Sgas::end_epoch(const Rng&) {
     std::optional<std::size_t> best;
     double highest = 0;
     for (std::size_t i = 0; i < edges.size(); ++i) {
-      if (kept(parameters(), alive(), edges[i]).size() <= 1) continue;
+      if (kept(edges[i]).size() <= 1) continue;
       const double value =
           importance[i] * certainty[i] * (criterion_ == SgasCriterion::stable ? stability[i] : 1);
       if (!best || value > highest) {
@@ -166,21 +142,21 @@ void Sgas::end_epoch(const Rng&) {
         strongest_option = k;
       }
     }
-    keep(parameters(), alive(), d, {strongest_option});
+    keep(d, std::array{strongest_option});
     // A node that has all its inputs loses the others.
     for (std::size_t node = 0; node < decisions.size(); ++node) {
       if (decisions[node].pick == 1 || !reads(decisions[node], d)) continue;
       std::vector<std::size_t> decided;
       for (std::size_t s = 0; s < decisions[node].options; ++s) {
         const auto edge = decisions[node].edges[s];
-        if (edge && kept(parameters(), alive(), *edge).size() == 1) decided.push_back(s);
+        if (edge && kept(*edge).size() == 1) decided.push_back(s);
       }
       if (decided.size() < static_cast<std::size_t>(decisions[node].pick)) continue;
-      keep(parameters(), alive(), node, decided);
+      keep(node, decided);
       for (std::size_t s = 0; s < decisions[node].options; ++s) {
         const auto edge = decisions[node].edges[s];
         if (edge && std::ranges::find(decided, s) == decided.end()) {
-          keep(parameters(), alive(), *edge, {0});  // nothing reads it any more
+          keep(*edge, std::array<std::size_t, 1>{0});  // nothing reads it any more
         }
       }
     }
@@ -228,7 +204,7 @@ void DartsPt::end_epoch(const Rng& rng) {
   for (const auto& [kind, edges] : edges_by_kind(decisions)) {
     std::vector<std::size_t> open;
     for (const std::size_t d : edges) {
-      if (kept(parameters(), alive(), d).size() > 1) open.push_back(d);
+      if (kept(d).size() > 1) open.push_back(d);
     }
     if (open.empty()) continue;
     Rng draw = rng.fork(kind);
@@ -238,7 +214,7 @@ void DartsPt::end_epoch(const Rng& rng) {
   if (selected) return;
   std::vector<std::size_t> nodes;
   for (std::size_t d = 0; d < decisions.size(); ++d) {
-    const std::size_t left = kept(parameters(), alive(), d).size();
+    const std::size_t left = kept(d).size();
     if (decisions[d].pick > 1 && left > static_cast<std::size_t>(decisions[d].pick)) {
       nodes.push_back(d);
     }
@@ -252,7 +228,7 @@ void DartsPt::select_operator(std::size_t d, const Rng& rng) {
   const MixedWeights weights = expected_weights();
   std::optional<std::size_t> best;
   double lowest = 0;
-  for (const std::size_t k : kept(parameters(), alive(), d)) {
+  for (const std::size_t k : kept(d)) {
     if (k >= parameters().decisions()[d].options) continue;  // `none`
     MixedWeights without = weights;
     without[d] = weights[d].detach().clone();
@@ -264,13 +240,13 @@ void DartsPt::select_operator(std::size_t d, const Rng& rng) {
       lowest = value;
     }
   }
-  keep(parameters(), alive(), d, {*best});
+  keep(d, std::array{*best});
 }
 
 void DartsPt::select_inputs(std::size_t d, const Rng& rng) {
   const MixedWeights weights = expected_weights();
   std::vector<std::pair<double, std::size_t>> without_each;
-  for (const std::size_t s : kept(parameters(), alive(), d)) {
+  for (const std::size_t s : kept(d)) {
     MixedWeights without = weights;
     without[d] = weights[d].detach().clone();
     without[d][static_cast<std::int64_t>(s)] = 0;
@@ -282,7 +258,7 @@ void DartsPt::select_inputs(std::size_t d, const Rng& rng) {
   for (int i = 0; i < parameters().decisions()[d].pick; ++i) {
     inputs.push_back(without_each[static_cast<std::size_t>(i)].second);
   }
-  keep(parameters(), alive(), d, inputs);
+  keep(d, inputs);
 }
 
 }  // namespace espalier

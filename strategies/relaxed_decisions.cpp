@@ -37,6 +37,11 @@ std::optional<std::size_t> passed_on(const Graph& graph, NodeId choice) {
 
 }  // namespace
 
+std::string cell_kind(const RelaxedDecision& d) {
+  const std::size_t dot = d.name.find('.');
+  return dot == std::string::npos ? "" : d.name.substr(0, dot);
+}
+
 std::vector<RelaxedDecision> relaxed_decisions(const Supergraph& supergraph) {
   const Graph& graph = supergraph.graph();
   std::vector<RelaxedDecision> result;
@@ -80,7 +85,9 @@ std::vector<RelaxedDecision> relaxed_decisions(const Supergraph& supergraph) {
       seen[choice->decision] = true;
       relaxed.operators = relaxed.term = true;
       if (!relaxed.skip) relaxed.skip = passed_on(graph, id);
+      relaxed.unchanged = relaxed.skip.has_value();
     }
+    relaxed.unchanged = relaxed.unchanged && passed_on(graph, id) == relaxed.skip;
     relaxed.term = relaxed.term && !other_reader[id];
     for (std::size_t s = 0; s < inputs.size(); ++s) {
       if (std::holds_alternative<op::Zero>(graph.node(inputs[s]).op)) relaxed.zero = s;

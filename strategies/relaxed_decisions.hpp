@@ -24,11 +24,16 @@ struct RelaxedDecision {
   /// The option that passes its input on: the node that the others read, or one whose label is
   /// "skip_connect", "skip" or "identity".
   std::optional<std::size_t> skip = std::nullopt;
+  /// Whether the skip is the very node that the others read, wherever the decision chooses.
+  bool unchanged = false;
   /// The option that gives zeros.
   std::optional<std::size_t> zero = std::nullopt;
   /// Where several are picked: the decision on the operator that an option ends with.
   std::vector<std::optional<DecisionId>> edges = {};
 };
+
+/// The kind of cell that a decision is of: its name before the first dot, "" where there is none.
+std::string cell_kind(const RelaxedDecision& d);
 
 /// Of all decisions, in their order.
 std::vector<RelaxedDecision> relaxed_decisions(const Supergraph& supergraph);

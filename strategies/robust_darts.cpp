@@ -1,9 +1,15 @@
 #include "strategies/robust_darts.hpp"
 
+#include <fmt/format.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <cassert>
+#include <cmath>
 #include <utility>
 
+#include "core/error.hpp"
+#include "core/json.hpp"
 #include "training/losses.hpp"
 #include "training/step_training.hpp"
 
@@ -119,6 +125,116 @@ Learned Sdarts::learn_weights(const TrainStep& step) {
   const double radius = first_radius_ + (last_radius_ - first_radius_) *
                                             static_cast<double>(step.epoch()) / training().epochs();
   return DifferentiableSearch::learn_weights(step, batch, attacked(step, batch, weights, radius));
+}
+
+// ---- R-DARTS
+
+OptionTable<RDartsOptions> r_darts_option_table() {
+  OptionTable<RDartsOptions> table(
+      "R-DARTS: goes back and decays weights more where the loss has become sharp");
+  table
+      .add("weight_decay_factor", &RDartsOptions::weight_decay_factor,
+           "what the weight decay of the shared weights is multiplied by, each time",
+           greater_than(1))
+      .add("most_weight_decay", &RDartsOptions::most_weight_decay, "above which it does not grow",
+           greater_than(0));
+  return add_darts_options(table);
+}
+
+RDarts::RDarts(const RunContext& context, const RDartsOptions& options)
+    : Darts(context, options, "r_darts", architecture_optimizer(options)),
+      factor_(options.weight_decay_factor),
+      most_(options.most_weight_decay) {
+  if (options.early_stopping) {
+    throw ConfigError(
+        "/early_stopping",
+        "\"r_darts\" goes back where the eigenvalue grows, and does not stop; leave it "
+        "out, or take \"darts\"");
+  }
+  if (options.eigenvalue_every == 0) {
+    throw ConfigError("/eigenvalue_every",
+                      "\"r_darts\" looks at the eigenvalue; write how often it is measured");
+  }
+  if (steps().options().weight_decay == 0) {
+    throw ConfigError("/weight_decay_factor",
+                      "the weight decay of the evaluator's training is 0, which no factor raises; "
+                      "write one, such as 3e-4");
+  }
+  if (raises_left() == 0) {
+    throw ConfigError("/most_weight_decay",
+                      fmt::format("a weight decay of {} cannot be raised to {} times that, above "
+                                  "{}; write a larger limit or a smaller weight decay",
+                                  weight_decay(), factor_, most_));
+  }
+  start();
+}
+
+void RDarts::begin_epoch() {
+  if (raises_left() == 0 || measured().empty() || measured().back().epoch != epoch()) return;
+  kept_.push_back({epoch(), steps().state()});
+  if (const auto since = grown_since()) {
+    const auto then = std::ranges::find(kept_, since->epoch, &Kept::epoch);
+    assert(then != kept_.end());
+    steps().restore(then->state);
+    ++raises_;
+    steps().set_weight_decay(weight_decay());
+    set_restarts(raises_);
+    forget_after(since->epoch);
+    kept_.erase(then + 1, kept_.end());
+  }
+  // Each raise may go so far back from the measurement that comes next.
+  const EigenvalueGrowth growth;
+  const auto reach = static_cast<std::size_t>(raises_left() * (growth.lag + growth.window / 2));
+  while (kept_.size() > reach) kept_.pop_front();
+}
+
+double RDarts::weight_decay() const {
+  return steps().options().weight_decay * std::pow(factor_, raises_);
+}
+
+int RDarts::raises_left() const {
+  constexpr double rounding = 1e-9;
+  const double left = std::log(most_ * (1 + rounding) / weight_decay()) / std::log(factor_);
+  return static_cast<int>(std::clamp(left, 0.0, 1000.0));
+}
+
+std::string RDarts::remedy() const {
+  const bool goes_back = raises_left() > 0 && grown_since() && epoch() < training().epochs();
+  return goes_back ? "the search goes back to that epoch" : "try sdarts or darts_minus";
+}
+
+void RDarts::add_notes(Notes& notes) const {
+  notes.numbers.emplace_back("weight_decay", weight_decay());
+}
+
+namespace {
+
+std::filesystem::path file_of(const std::filesystem::path& directory, int epoch) {
+  return directory / fmt::format("epoch-{}.safetensors", epoch);
+}
+
+}  // namespace
+
+Json RDarts::save_own() const {
+  Json epochs = Json::array();
+  for (const Kept& one : kept_) epochs.push_back(one.epoch);
+  return {{"raises", raises_}, {"kept", std::move(epochs)}};
+}
+
+void RDarts::load_own(const Json& state) {
+  state.at("raises").get_to(raises_);
+  kept_.clear();
+  for (const Json& epoch : state.at("kept")) kept_.push_back({epoch.get<int>(), {}});
+  set_restarts(raises_);
+  steps().set_weight_decay(weight_decay());
+}
+
+void RDarts::save_files(const std::filesystem::path& directory) const {
+  for (const Kept& one : kept_) write_tensors(file_of(directory, one.epoch), one.state);
+}
+
+void RDarts::load_files(const std::filesystem::path& directory) {
+  for (Kept& one : kept_) one.state = read_tensors(file_of(directory, one.epoch));
 }
 
 }  // namespace espalier

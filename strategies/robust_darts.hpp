@@ -1,7 +1,10 @@
-// DARTS against collapse: perturbed weights of operators.
+// DARTS against collapse: perturbed weights of operators, stronger weight decay.
 #pragma once
 
+#include <deque>
+
 #include "strategies/darts.hpp"
+#include "training/tensor_file.hpp"
 
 namespace espalier {
 
@@ -39,6 +42,53 @@ class Sdarts : public Darts {
   Perturbation perturbation_;
   double first_radius_, last_radius_;
   int attack_steps_;
+};
+
+struct RDartsOptions : DartsSearchOptions {
+  double weight_decay_factor = 10;  ///< > 1
+  double most_weight_decay = 0.03;  ///< > 0
+};
+OptionTable<RDartsOptions> r_darts_option_table();
+
+/// R-DARTS (DARTS-ADA): where the eigenvalue has grown, see EigenvalueGrowth, the search goes back
+/// to the epoch before it did, and on from there with a weight decay of the shared weights that is
+/// `weight_decay_factor` times what it was; at most `most_weight_decay`. Each epoch that is trained
+/// again is a trial of its own. The weight decay is in the trials' notes.
+/// Source: Zela et al., "Understanding and Robustifying Differentiable Architecture Search", ICLR
+/// 2020, arXiv 1909.09656, section 5.2; factor and limit as in the authors' script, which has the
+/// second order and eigenvalues of every other epoch (`order`, `eigenvalue_every`). Differs from
+/// the source: eigenvalues of the epochs that are taken back are forgotten, and those epochs are
+/// trained again on the same batches.
+/// Test: RDarts.GoesBackToTheEpochBeforeTheGrowthWithMoreWeightDecay.
+class RDarts : public Darts {
+ public:
+  /// Throws as Darts, and ConfigError (/early_stopping) with it, (/eigenvalue_every) without
+  /// eigenvalues, (/weight_decay_factor) where the evaluator's training has no weight decay,
+  /// (/most_weight_decay) where it may not even be raised once.
+  RDarts(const RunContext& context, const RDartsOptions& options);
+
+ protected:
+  void begin_epoch() override;
+  std::string remedy() const override;
+  void add_notes(Notes& notes) const override;
+  Json save_own() const override;
+  void load_own(const Json& state) override;
+  void save_files(const std::filesystem::path& directory) const override;
+  void load_files(const std::filesystem::path& directory) override;
+
+ private:
+  /// As an epoch left it.
+  struct Kept {
+    int epoch;
+    TensorFile state;
+  };
+
+  double weight_decay() const;
+  int raises_left() const;
+
+  double factor_, most_;
+  int raises_ = 0;         // of the weight decay
+  std::deque<Kept> kept_;  // the last epochs that were measured, as far back as a growth reaches
 };
 
 /// Numbers {n} as weights that are not negative and sum to 1: those below 0 become 0, those above 1

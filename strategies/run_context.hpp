@@ -43,6 +43,13 @@ struct LongWork {
   bool progress = false;                      ///< whether it is shown
 };
 
+/// The spaces that differ from a run's in their depth alone.
+struct SpaceDepths {
+  int own = 1;  ///< the run's: cells, or cells in each stage
+  /// Throws ConfigError for a depth that the space cannot have.
+  std::function<std::shared_ptr<const SearchSpace>(int depth)> make;
+};
+
 /// What a strategy is made from.
 struct RunContext {
   std::shared_ptr<const SearchSpace> space;
@@ -63,6 +70,8 @@ struct RunContext {
   /// The weights that evaluations use, where the strategy is to train them. It calls begin() when
   /// it is made. They change while no candidate is in flight only, so that workers do not matter.
   std::shared_ptr<SharedTraining> shared_training = {};
+  /// Empty where the run's space has no depth to choose.
+  std::optional<SpaceDepths> depths = std::nullopt;
   LongWork long_work = {};
 };
 

@@ -43,8 +43,11 @@ WeightSharingSearch::WeightSharingSearch(const RunContext& context, const StartO
 
 void WeightSharingSearch::begin() { training_->begin(rng_.fork("shared weights")); }
 
-void WeightSharingSearch::begin(OwnSteps own) {
-  steps().begin(rng_.fork("shared weights"), std::move(own));
+void WeightSharingSearch::begin(OwnSteps own, const TrainingStage& stage) {
+  const Rng rng = rng_.fork("shared weights");
+  steps().begin(
+      restarts_ == 0 ? rng : rng.fork("stage").fork(static_cast<std::uint64_t>(restarts_)),
+      std::move(own), stage);
 }
 
 StepTraining& WeightSharingSearch::steps() const {
@@ -89,7 +92,9 @@ TrainRun WeightSharingSearch::training_run() const {
   TrainRun run{.stop_requested = work_.stop_requested};
   if (!work_.directory.empty()) {
     make_directories(work_.directory);
-    run.checkpoint = work_.directory / weights_name;
+    run.checkpoint =
+        work_.directory / (restarts_ == 0 ? std::string(weights_name)
+                                          : fmt::format("shared_{}.safetensors", restarts_ + 1));
   }
   if (work_.progress) run.progress = "supernet";
   return run;
@@ -111,6 +116,7 @@ bool WeightSharingSearch::save(const std::filesystem::path& directory) const {
                              {"notes", to_json(candidate.notes)}});
   }
   write_snapshot(directory, std::move(json));
+  save_files(directory);
   training_->save(directory / weights_name);
   return true;
 }
@@ -133,6 +139,7 @@ void WeightSharingSearch::load(const std::filesystem::path& directory) {
     }
     load_state(json.at("state"));
   });
+  load_files(directory);
   training_->load(directory / weights_name);
 }
 

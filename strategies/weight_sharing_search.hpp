@@ -18,6 +18,7 @@
 namespace espalier {
 
 struct OwnSteps;
+struct TrainingStage;
 
 /// Trains the shared weights, asks for a round of candidates by them, waits until all of these are
 /// told, and trains on, until the epochs of the training are over: then it is finished().
@@ -45,12 +46,18 @@ class WeightSharingSearch : public Strategy {
   virtual void end_round(const Rng&) {}
   virtual Json save_state() const = 0;
   virtual void load_state(const Json& state) = 0;
+  /// What a strategy keeps in files of its own, in a snapshot's directory; before the weights.
+  virtual void save_files(const std::filesystem::path&) const {}
+  virtual void load_files(const std::filesystem::path&) {}
 
   /// Draws the first weights: once, in the constructor.
   void begin();
   /// The same for weights that learn by the strategy's own steps. Throws ConfigError
-  /// (/train_fraction) where they leave too few images.
-  void begin(OwnSteps steps);
+  /// (/train_fraction) where they leave too few images. Also for a later stage, after
+  /// set_restarts().
+  void begin(OwnSteps steps, const TrainingStage& stage);
+  /// How often the training was begun anew or taken back, which tells its checkpoints apart.
+  void set_restarts(int count) { restarts_ = count; }
 
   /// Trains for some epochs; false when it was stopped.
   bool train(int epochs, const StepArchitectures& draw);
@@ -81,6 +88,7 @@ class WeightSharingSearch : public Strategy {
   TrainRun training_run() const;
 
   bool ended_ = false;
+  int restarts_ = 0;
   std::uint64_t rounds_ = 0, next_id_ = 0, told_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <set>
 #include <utility>
@@ -104,6 +105,31 @@ std::string best_so_far_chart(const Results& results) {
   return to_svg({.x_label = "trial", .y_label = label_of(results, metric), .series = {series}});
 }
 
+// What the strategy noted of its trials: a chart for each number that more than one has.
+std::string notes_section(const Results& results) {
+  std::vector<std::string> names;
+  for (const Trial& trial : results.trials) {
+    for (const auto& [name, value] : trial.candidate.notes.numbers) {
+      if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+    }
+  }
+  std::string charts;
+  const std::size_t step = results.trials.size() / max_points + 1;
+  for (const std::string& name : names) {
+    ChartSeries series{.name = "", .mark = ChartMark::line, .color = 1, .points = {}};
+    for (std::size_t i = 0; i < results.trials.size(); i += step) {
+      for (const auto& [noted, value] : results.trials[i].candidate.notes.numbers) {
+        if (noted != name || !std::isfinite(value)) continue;
+        series.points.push_back(
+            {.x = static_cast<double>(results.trials[i].candidate.trial_id), .y = value});
+      }
+    }
+    if (series.points.size() < 2) continue;
+    charts += to_svg({.x_label = "trial", .y_label = name, .series = {std::move(series)}});
+  }
+  return charts.empty() ? "" : "<h2>What the strategy noted</h2>\n" + charts;
+}
+
 std::string row(std::initializer_list<std::string> cells, std::string_view kind = "td") {
   std::string text = "<tr>";
   for (const std::string& cell : cells) {
@@ -195,6 +221,9 @@ std::string report_html(const Results& results, const std::filesystem::path& dir
       escape_html(type_of(results.config, "strategy")),
       escape_html(type_of(results.config, "evaluator")), results.trials.size(), failed,
       seconds / 60);
+  if (const std::string warning = results.warning(); !warning.empty()) {
+    html += "<p><strong>Warning:</strong> " + escape_html(warning) + "</p>\n";
+  }
   const auto& objectives = results.goals.objectives();
   if (objectives.size() > 1) html += "<h2>Front</h2>\n";
   for (std::size_t k = 1; k < objectives.size(); ++k) {
@@ -207,6 +236,7 @@ std::string report_html(const Results& results, const std::filesystem::path& dir
   } else {
     html += "<p>No trial keeps the constraints yet.</p>\n";
   }
+  html += notes_section(results);
   return html_page("Espalier run", html);
 }
 

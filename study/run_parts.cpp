@@ -117,6 +117,20 @@ std::vector<Constraint> constraints(const RunConfig& config) {
   return result;
 }
 
+std::optional<SpaceDepths> space_depths(const RunConfig& config, const Catalogue& catalogue) {
+  const Json space = catalogue.spaces.resolve(config.space, "/space");
+  for (const char* name : {"layers", "cells"}) {
+    if (!space.contains(name) || !space[name].is_number_integer()) continue;
+    return SpaceDepths{
+        .own = space[name].get<int>(), .make = [&catalogue, space, name](int depth) {
+          Json other = space;
+          other[name] = depth;
+          return std::shared_ptr<const SearchSpace>(catalogue.spaces.create(other, "/space"));
+        }};
+  }
+  return std::nullopt;
+}
+
 Screen proxy_screen(const std::string& metric, const RunConfig& config, const Catalogue& catalogue,
                     const RunParts& parts) {
   const auto proxy = catalogue.proxies.find(metric);

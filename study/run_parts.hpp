@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,9 @@ EvaluatorContext evaluator_context(const RunConfig& config, const Catalogue& cat
 /// (/objectives/N/goal) where a metric has none.
 std::vector<Objective> objectives(const RunConfig& config, const RunParts& parts);
 std::vector<Constraint> constraints(const RunConfig& config);
+
+/// The other depths of a config's space, where it has an option for its depth.
+std::optional<SpaceDepths> space_depths(const RunConfig& config, const Catalogue& catalogue);
 
 /// A zero-cost proxy as a screen; it refers to nothing but what it is made of. Throws ConfigError
 /// (/screen/metric) for an unknown one.

@@ -144,7 +144,9 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
   {
     Study study(parts.space,
                 [&](const RunContext& context) {
-                  return catalogue.strategies.create(config.strategy, "/strategy", context);
+                  RunContext whole = context;
+                  whole.depths = space_depths(config, catalogue);
+                  return catalogue.strategies.create(config.strategy, "/strategy", whole);
                 },
                 parts.evaluator, objectives(config, parts), constraints(config),
                 {.seed = config.seed,

@@ -45,6 +45,12 @@ void Optimizer::step(double learning_rate) {
   }
 }
 
+void Optimizer::set_weight_decay(double weight_decay) {
+  for (Slot& slot : slots_) {
+    if (slot.parameter.dim() > 1) slot.weight_decay = weight_decay;
+  }
+}
+
 at::Tensor Optimizer::direction(std::size_t i, const at::Tensor& gradient) const {
   assert(kind_ == OptimizerKind::sgd);
   const at::NoGradGuard no_grad;

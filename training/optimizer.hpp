@@ -34,6 +34,9 @@ class Optimizer {
   /// of 1. Changes nothing.
   at::Tensor direction(std::size_t i, const at::Tensor& gradient) const;
 
+  /// Of what decays.
+  void set_weight_decay(double weight_decay);
+
   /// Multiplies all gradients.
   void scale_gradients(double factor);
   /// Scales all gradients so that the norm of all together is at most `norm`.

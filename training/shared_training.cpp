@@ -36,35 +36,49 @@ class SupernetSharedTraining : public SharedTraining, private StepTraining {
  public:
   SupernetSharedTraining(Supernet& supernet, std::shared_ptr<const SearchSpace> space,
                          std::shared_ptr<const Dataset> data, const SupernetOptions& options)
-      : supernet_(supernet),
+      : own_(supernet),
         space_(std::move(space)),
         data_(std::move(data)),
         options_(options),
         held_out_(data_->view(Split::valid)) {
-    const Graph& graph = supernet_.supergraph().graph();
+    const Graph& graph = own_.supergraph().graph();
     require_fit(graph.node(graph.input()).shape, graph.node(graph.output()).shape, *data_);
     assert(held_out_.size() > 0);
   }
 
   void begin(const Rng& rng) override {
-    begin(rng, {.learn = [this](const TrainStep& step) { return learn(step); }});
+    begin(rng, {.learn = [this](const TrainStep& step) { return learn(step); }}, {});
   }
-  void begin(const Rng& rng, OwnSteps steps) override {
-    supernet_.reset_parameters(rng.fork("weights"));
-    loop_ = std::make_unique<TrainLoop>(Learner{.module = &supernet_,
-                                                .identity = supernet_identity(*space_, options_),
-                                                .learn = std::move(steps.learn),
-                                                .tensors = std::move(steps.tensors),
-                                                .second_share = steps.second_share},
-                                        *data_, options_.train, rng.fork("train"), Split::train);
-    supernet_.eval();
+  void begin(const Rng& rng, OwnSteps steps, const TrainingStage& stage) override {
+    loop_.reset();
+    other_.reset();
+    stage_ = stage;
+    if (stage.space) {
+      other_ =
+          std::make_unique<Supernet>(*stage.space->supergraph(), own_.options(), own_.sharing());
+    }
+    supernet().reset_parameters(rng.fork("weights"));
+    SupernetOptions of_stage = options_;
+    if (stage.epochs > 0) {
+      of_stage.train = at_fidelity(options_.train, static_cast<double>(stage.epochs) / epochs());
+    }
+    loop_ = std::make_unique<TrainLoop>(
+        Learner{.module = &supernet(),
+                .identity = supernet_identity(stage.space ? *stage.space : *space_, of_stage),
+                .learn = std::move(steps.learn),
+                .tensors = std::move(steps.tensors),
+                .second_share = steps.second_share},
+        *data_, of_stage.train, rng.fork("train"), Split::train);
+    supernet().eval();
     ++begins_;
   }
   StepTraining* by_steps() override { return this; }
   int begins() const override { return begins_; }
 
   int epochs() const override { return options_.train.epochs; }
-  int trained_epochs() const override { return static_cast<int>(loop_->history().size()); }
+  int trained_epochs() const override {
+    return stage_.begin + (loop_ ? static_cast<int>(loop_->history().size()) : 0);
+  }
 
   bool train(int epochs, const StepArchitectures& draw, const TrainRun& run) override {
     draw_ = &draw;
@@ -72,7 +86,8 @@ class SupernetSharedTraining : public SharedTraining, private StepTraining {
   }
   bool train(int epochs, const TrainRun& run) override {
     const Resting afterwards(*this);
-    const int before = trained_epochs(), end = std::min(before + epochs, this->epochs());
+    const int last = stage_.epochs > 0 ? stage_.begin + stage_.epochs : this->epochs();
+    const int before = trained_epochs(), end = std::min(before + epochs, last);
     for (int epoch = end; epoch > before && !run.checkpoint.empty(); --epoch) {
       if (!std::filesystem::exists(of_epoch(run.checkpoint, epoch))) continue;
       loop_->load(of_epoch(run.checkpoint, epoch));
@@ -103,26 +118,39 @@ class SupernetSharedTraining : public SharedTraining, private StepTraining {
     const at::NoGradGuard no_grad;
     const Batch batch = draw(Images::held_out, input_size(a), rng);
     const Resting afterwards(*this);
-    supernet_.train();
-    supernet_.set_activation_ranges(ActivationRanges::fixed);
-    const std::int64_t correct = count_correct(supernet_.forward(batch.images, a), batch.labels);
+    supernet().train();
+    supernet().set_activation_ranges(ActivationRanges::fixed);
+    const std::int64_t correct = count_correct(supernet().forward(batch.images, a), batch.labels);
     return percent(correct, batch.labels.size(0));
   }
 
-  Supernet& supernet() override { return supernet_; }
+  Supernet& supernet() override { return other_ ? *other_ : own_; }
   const TrainOptions& options() const override { return options_.train; }
   Batch draw(Images images, std::array<std::int64_t, 2> size, Rng rng) override {
     if (images == Images::second) return loop_->draw_second(size, rng);
     const auto transform = transforms_.try_emplace(size, *data_, size).first;
     return moved(draw_batch(transform->second, *held_out_.images, held_out_.indices,
                             static_cast<std::size_t>(options_.train.batch_size), rng),
-                 supernet_);
+                 supernet());
   }
+
+  TensorFile state() const override {
+    TensorFile state = loop_->state();
+    for (auto& [name, tensor] : state.tensors) tensor = tensor.to(at::kCPU, false, /*copy=*/true);
+    return state;
+  }
+  void restore(const TensorFile& state) override {
+    loop_->set_weight_decay(
+        state.info.at("training").at("options").at("weight_decay").get<double>());
+    loop_->restore(state, "a state of this training");
+    supernet().eval();
+  }
+  void set_weight_decay(double weight_decay) override { loop_->set_weight_decay(weight_decay); }
 
   void save(const std::filesystem::path& path) const override { loop_->save(path); }
   void load(const std::filesystem::path& path) override {
     loop_->load(path);
-    supernet_.eval();
+    supernet().eval();
   }
 
  private:
@@ -132,8 +160,8 @@ class SupernetSharedTraining : public SharedTraining, private StepTraining {
     explicit Resting(SupernetSharedTraining& training) : training_(training) {}
     ~Resting() {
       training_.draw_ = nullptr;
-      training_.supernet_.set_activation_ranges(ActivationRanges::learned);
-      training_.supernet_.eval();
+      training_.supernet().set_activation_ranges(ActivationRanges::learned);
+      training_.supernet().eval();
     }
     Resting(const Resting&) = delete;
     Resting& operator=(const Resting&) = delete;
@@ -143,7 +171,7 @@ class SupernetSharedTraining : public SharedTraining, private StepTraining {
   };
 
   std::array<std::int64_t, 2> input_size(const Architecture& a) const {
-    const Graph& graph = supernet_.supergraph().graph();
+    const Graph& graph = own_.supergraph().graph();
     const Shape& input = graph.node(graph.input()).shape;
     return {input[1].at(a.choices), input[2].at(a.choices)};
   }
@@ -155,7 +183,7 @@ class SupernetSharedTraining : public SharedTraining, private StepTraining {
     for (std::size_t i = 0; i < architectures.size(); ++i) {
       const Architecture& a = architectures[i];
       const Batch batch = step.batch(input_size(a));
-      const at::Tensor logits = supernet_.forward(batch.images, a);
+      const at::Tensor logits = supernet().forward(batch.images, a);
       const at::Tensor loss = cross_entropy(logits, batch.labels, options_.train.label_smoothing);
       const double value = step.value(loss, [&] { return space_->to_string(a); });
       (loss / static_cast<double>(architectures.size())).backward();
@@ -164,7 +192,9 @@ class SupernetSharedTraining : public SharedTraining, private StepTraining {
     return learned;
   }
 
-  Supernet& supernet_;
+  Supernet& own_;  // of the run's space
+  TrainingStage stage_;
+  std::unique_ptr<Supernet> other_;  // of the stage's space, where it has one
   std::shared_ptr<const SearchSpace> space_;
   std::shared_ptr<const Dataset> data_;
   SupernetOptions options_;

@@ -7,10 +7,13 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "core/rng.hpp"
+#include "search_spaces/search_space.hpp"
 #include "training/batch.hpp"
+#include "training/tensor_file.hpp"
 #include "training/train_loop.hpp"
 #include "training/trainer.hpp"
 
@@ -29,6 +32,14 @@ struct OwnSteps {
   double second_share = 0;
 };
 
+/// A part of a training that has weights of its own, from new ones on.
+struct TrainingStage {
+  /// Whose weights they are: a space with the decisions of the run's. Empty: the run's.
+  std::shared_ptr<const SearchSpace> space = {};
+  int begin = 0;   ///< epochs of the stages before
+  int epochs = 0;  ///< of this one, over which the learning rate follows its schedule; 0: all
+};
+
 /// SharedTraining whose steps the caller takes. Saved, loaded and continued by the SharedTraining
 /// that it belongs to.
 class StepTraining {
@@ -39,13 +50,20 @@ class StepTraining {
 
   virtual ~StepTraining() = default;
 
-  /// As SharedTraining::begin(), for steps of the caller's.
-  virtual void begin(const Rng& rng, OwnSteps steps) = 0;
+  /// As SharedTraining::begin(), for steps of the caller's. TrainStep::epoch() is counted from the
+  /// beginning of a stage.
+  virtual void begin(const Rng& rng, OwnSteps steps, const TrainingStage& stage = {}) = 0;
   /// As SharedTraining::train(), by the steps of begin().
   virtual bool train(int epochs, const TrainRun& run) = 0;
 
-  /// Whose weights are trained.
+  /// Whose weights are trained: another one after begin().
   virtual Supernet& supernet() = 0;
+  /// What SharedTraining::save() writes, copied.
+  virtual TensorFile state() const = 0;
+  /// Goes on where state() was called, with the weight decay of then.
+  virtual void restore(const TensorFile& state) = 0;
+  /// In the place of that of the options, until begin().
+  virtual void set_weight_decay(double weight_decay) = 0;
   /// A batch at random, as large as one that is trained on, or all images where there are fewer;
   /// {height, width}. Images of the second share are augmented.
   virtual Batch draw(Images images, std::array<std::int64_t, 2> size, Rng rng) = 0;

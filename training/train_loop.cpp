@@ -13,7 +13,6 @@
 #include "core/error.hpp"
 #include "core/progress.hpp"
 #include "training/schedule.hpp"
-#include "training/tensor_file.hpp"
 #include "training/threads.hpp"
 
 namespace espalier {
@@ -328,18 +327,26 @@ std::optional<EpochResult> TrainLoop::run_epoch(const std::function<bool()>& sto
   return result;
 }
 
-void TrainLoop::save(const std::filesystem::path& path) const {
+TensorFile TrainLoop::state() const {
   Json history = Json::array();
   for (const EpochResult& result : history_) history.push_back(to_json(result));
-  write_tensors(path, {.tensors = tensors(),
-                       .info = {{"format", "espalier checkpoint"},
-                                {"version", format_version},
-                                {"training", identity()},
-                                {"history", std::move(history)}}});
+  return {.tensors = tensors(),
+          .info = {{"format", "espalier checkpoint"},
+                   {"version", format_version},
+                   {"training", identity()},
+                   {"history", std::move(history)}}};
 }
 
-void TrainLoop::load(const std::filesystem::path& path) {
-  const TensorFile file = read_tensors(path);
+void TrainLoop::save(const std::filesystem::path& path) const { write_tensors(path, state()); }
+
+void TrainLoop::load(const std::filesystem::path& path) { restore(read_tensors(path), path); }
+
+void TrainLoop::set_weight_decay(double weight_decay) {
+  options_.weight_decay = weight_decay;
+  optimizer_.set_weight_decay(weight_decay);
+}
+
+void TrainLoop::restore(const TensorFile& file, const std::filesystem::path& path) {
   const auto refuse = [&path](const std::string& why) { throw IoError(path.string(), why); };
   if (!file.info.is_object() || !file.info.contains("format") ||
       file.info["format"] != "espalier checkpoint") {

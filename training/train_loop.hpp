@@ -19,6 +19,7 @@
 #include "training/augmentation.hpp"
 #include "training/batch.hpp"
 #include "training/optimizer.hpp"
+#include "training/tensor_file.hpp"
 #include "training/trainer.hpp"
 
 namespace espalier {
@@ -106,6 +107,12 @@ class TrainLoop {
   std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
   void save(const std::filesystem::path& path) const;
   void load(const std::filesystem::path& path);
+  /// What save() writes; the tensors share their values.
+  TensorFile state() const;
+  /// As load() of such a file; `where` names it in errors.
+  void restore(const TensorFile& file, const std::filesystem::path& where);
+  /// From here on: of the optimizer, and of what a checkpoint must be of.
+  void set_weight_decay(double weight_decay);
   /// A batch of the second share's images, or all where there are fewer.
   Batch draw_second(std::array<std::int64_t, 2> size, Rng rng);
 

@@ -5,9 +5,10 @@ collapse.py OUT [NAME...]
 
 Fashion-MNIST. `long`: cells of NAS-Bench-201 (8 channels, one a stage), 60 epochs on 4,000 images,
 half of them for the architecture, whose learning rate is ten times the usual one, since it takes a
-tenth of the usual number of steps. `planted`: eight blocks in a row that are either a skip or a
-convolution through two channels: what has learned little loses next to nothing by skipping all.
-Cells are looked up in the table of NAS-Bench-201 (CIFAR-10). Goes on after a stop.
+tenth of the usual number of steps. `planted`: cells of DARTS (8 channels, 3 cells) whose edges have
+a skip connection and a separable convolution alone, space S2 of Zela et al., as many epochs and
+images. Cells of `long` are looked up in the table of NAS-Bench-201 (CIFAR-10); the last ones of
+`planted` are trained and tested, and so are cells of nothing but convolutions. Goes on after a stop.
 """
 
 import csv
@@ -17,34 +18,34 @@ import pathlib
 import subprocess
 import sys
 
+from differentiable import trained
+
 HERE = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = HERE / "build/release/bin/espalier"
 CELLS = {"type": "nasbench201", "input": [1, 28, 28], "classes": 10, "channels": 8, "cells": 1}
-NARROW = {"type": "sequence", "steps": [
-    {"type": "conv_bn_act", "out_channels": 2, "kernel": 3},
-    {"type": "conv_bn_act", "out_channels": 16, "kernel": 3}]}
-PLANTED = {"type": "custom", "input": [1, 28, 28], "classes": 10, "network": [
-    {"type": "conv_bn_act", "name": "stem", "out_channels": 16, "kernel": 3, "stride": 2},
-    *[{"type": "optional", "name": f"block{i}", "block": NARROW} for i in range(1, 9)],
-    {"type": "sequence", "name": "head", "steps": [
-        "global_avg_pool", "flatten", {"type": "linear", "out_features": "classes"}]}]}
+EDGES = [f"{cell}.edge{i}_{j}" for cell in ("normal", "reduce") for j in range(2, 6)
+         for i in range(j)]
+PLANTED = {"type": "darts", "input": [1, 28, 28], "classes": 10, "channels": 8, "layers": 3,
+           "restrict": {edge: ["skip_connect", "sep_conv_3x3"] for edge in EDGES}}
 STRATEGIES = {
     "darts": {"type": "darts"},
     "darts, early stopping": {"type": "darts", "early_stopping": True},
     "darts_minus": {"type": "darts_minus"},
+    "r_darts": {"type": "r_darts"},
     "sdarts": {"type": "sdarts"},
     "dr_nas": {"type": "dr_nas"},
 }
-RUNS = {"long": (CELLS, 60, 0.074), "planted": (PLANTED, 50, 0.074)}
+RUNS = {"long": (CELLS, {}), "planted": (PLANTED, {"none": False})}
+EPOCHS, FRACTION = 60, 0.074
 
 
-def config(space, epochs, fraction, strategy):
+def config(space, strategy):
     return {
         "seed": 1, "space": space, "data": {"type": "fashion_mnist"},
         "evaluator": {"type": "one_shot", "recalibration": {"batches": 2},
-                      "train": {"rule": "strategy", "epochs": epochs, "batch_size": 64,
+                      "train": {"rule": "strategy", "epochs": EPOCHS, "batch_size": 64,
                                 "learning_rate": 0.025, "nesterov": False, "weight_decay": 3e-4,
-                                "gradient_clip": 5, "train_fraction": fraction}},
+                                "gradient_clip": 5, "train_fraction": FRACTION}},
         "strategy": {"normalize_pools": False, "architecture_learning_rate": 3e-3, **strategy},
         "compute": {"workers": 1}, "objectives": [{"metric": "accuracy"}],
         "budget": {"trials": 1000},
@@ -56,13 +57,13 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     with gzip.open(HERE / "benchmarks/tables/nasbench201.csv.gz", "rt") as file:
         table = {row["arch"]: row["c10_test"] for row in csv.DictReader(file)}
-    for kind, (space, epochs, fraction) in RUNS.items():
+    for kind, (space, options) in RUNS.items():
         for name, strategy in STRATEGIES.items():
             if wanted and f"{kind}/{name}" not in wanted and kind not in wanted:
                 continue
             run = out / f"{kind}_{name.replace(', ', '_').replace(' ', '_')}"
             written = out / f"{run.name}.json"
-            written.write_text(json.dumps(config(space, epochs, fraction, strategy)))
+            written.write_text(json.dumps(config(space, {**strategy, **options})))
             subprocess.run([PROGRAM, "search", written, "--out", run, "--resume"], check=True,
                            stderr=subprocess.DEVNULL)
             trials = json.loads(subprocess.run([PROGRAM, "trials", run, "--json"], check=True,
@@ -83,6 +84,15 @@ def main():
                      for text in ("collapsed", "sharp")}
             print(f"  warned of sharpness from epoch {first['sharp']}, of collapse from epoch "
                   f"{first['collapsed']}", flush=True)
+            if kind == "planted":
+                test = trained(space, trials[-1]["arch"], out / f"{run.name}_final")["accuracy"]
+                print(f"  trained, the last one: {test:.2f}", flush=True)
+    if not wanted or "planted" in wanted:
+        cell = 4 * [("sep_conv_3x3", 0), ("sep_conv_3x3", 1)]
+        arch = (f"Genotype(normal={cell}, normal_concat=range(2, 6), reduce={cell}, "
+                "reduce_concat=range(2, 6))")
+        test = trained(PLANTED, arch, out / "convolutions_final")["accuracy"]
+        print(f"planted, nothing but convolutions, trained: {test:.2f}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ OTHERS = {
     "darts_minus": {"type": "darts_minus"},
     "fair_darts": {"type": "fair_darts"},
     "sdarts": {"type": "sdarts"},
+    "r_darts": {"type": "r_darts"},
+    "p_darts": {"type": "p_darts"},
     "sgas": {"type": "sgas"},
     "darts_pt": {"type": "darts_pt"},
     "snas": {"type": "snas"},
@@ -52,11 +54,15 @@ def run(*arguments):
                           stderr=subprocess.DEVNULL, text=True).stdout
 
 
+def space_of(space):
+    return {**SPACES[space][0], "input": [1, 28, 28], "classes": 10}
+
+
 def config(space, strategy, seed):
-    of_space, epochs, pools = SPACES[space]
+    _, epochs, pools = SPACES[space]
     return {
         "seed": seed,
-        "space": {**of_space, "input": [1, 28, 28], "classes": 10},
+        "space": space_of(space),
         "data": {"type": "fashion_mnist"},
         "evaluator": {"type": "one_shot", "recalibration": {"batches": 5},
                       "train": {"rule": "strategy", "epochs": epochs, "batch_size": 64,
@@ -70,15 +76,15 @@ def config(space, strategy, seed):
 
 
 def trained(space, arch, out):
-    """Test accuracy of an architecture after a training of its own."""
+    """Test accuracy of an architecture of a space after a training of its own."""
     written = out / "test.json"
     if not written.exists():
         out.mkdir(parents=True, exist_ok=True)
-        (out / "config.json").write_text(json.dumps(config(space, {"type": "random"}, 1)))
         (out / "run.json").write_text(json.dumps({
-            **config(space, {"type": "random"}, 1),
+            "seed": 1, "space": space, "data": {"type": "fashion_mnist"},
             "evaluator": {"type": "train", "train": {"epochs": 1, "train_fraction": 0.001}},
             "strategy": {"type": "random", "initial": [arch]},
+            "compute": {"workers": 1}, "objectives": [{"metric": "accuracy"}],
             "budget": {"trials": 1},
             "final": {"train": FINAL},
         }))
@@ -91,8 +97,8 @@ def trained(space, arch, out):
 
 
 def params(space, arch):
-    of_space = json.dumps({**SPACES[space][0], "input": [1, 28, 28], "classes": 10})
-    return json.loads(run("describe", "--space", of_space, "--arch", arch, "--json"))["params"]
+    return json.loads(run("describe", "--space", json.dumps(space_of(space)), "--arch", arch,
+                          "--json"))["params"]
 
 
 def random_like(space, arch, seed, out):
@@ -101,9 +107,8 @@ def random_like(space, arch, seed, out):
     if written.exists():
         return json.loads(written.read_text())
     wanted = params(space, arch)
-    of_space = {**SPACES[space][0], "input": [1, 28, 28], "classes": 10}
     drawn = out / "draws"
-    search = {"seed": seed, "space": of_space,
+    search = {"seed": seed, "space": space_of(space),
               "evaluator": {"type": "zero_cost", "proxies": ["params"]},
               "strategy": {"type": "random"}, "objectives": [{"metric": "params"}],
               "budget": {"trials": 400}}
@@ -144,9 +149,9 @@ def main():
                        "seconds": json.loads(seconds.read_text()),
                        "warned": any("warning" in t["notes"] for t in listed["trials"]),
                        "params": params(space, last["arch"])}
-                row["test"] = trained(space, last["arch"], own / "final")
+                row["test"] = trained(space_of(space), last["arch"], own / "final")
                 other = random_like(space, last["arch"], seed, own)
-                row["random"] = trained(space, other, own / "random")
+                row["random"] = trained(space_of(space), other, own / "random")
                 row["random_params"] = params(space, other)
                 if table:
                     row["table"] = table[last["arch"]]

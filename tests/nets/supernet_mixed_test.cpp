@@ -331,6 +331,48 @@ TEST(SupernetMixed, AShareOfTheChannelsGoesThroughTheOperators) {
   }
 }
 
+TEST(SupernetMixed, SkipsDropOut) {
+  const Supergraph supergraph = one_edge(1);
+  Supernet net(supergraph, in_double);
+  randomize(net, Rng(61));
+  const at::Tensor x = random_tensor({3, 3, 8, 8}, Rng(62));
+  const MixedWeights weights{at::tensor({0.2, 0.1, 0.4, 0.3}, at::kDouble)};
+  const MixedOptions dropping{.skip_dropout = 0.25};
+  const auto distance = [&](const at::Tensor& a, const at::Tensor& b) {
+    return (a - b).abs().max().item<double>();
+  };
+  net.eval();
+  EXPECT_EQ(distance(net.forward_mixed(x, weights, dropping), net.forward_mixed(x, weights)), 0);
+  net.train();
+  const at::Tensor plain = net.forward_mixed(x, weights);
+  net.set_dropout(false);
+  EXPECT_EQ(distance(net.forward_mixed(x, weights, dropping), plain), 0);
+  net.set_dropout(true);
+  net.generator().set_current_seed(5);
+  const at::Tensor got = net.forward_mixed(x, weights, dropping);
+  EXPECT_GT(distance(got, plain), 1e-3);
+
+  // By hand, with LibTorch's operators, and the same draw.
+  const auto norm = [&](const at::Tensor& y, const std::string& name) {
+    return at::batch_norm(y, net.tensor(name + ".weight"), net.tensor(name + ".bias"), {}, {}, true,
+                          0.1, 1e-5, false);
+  };
+  const at::Tensor whole = norm(at::conv2d(x, net.tensor("conv.weight"), {}, 1, 1), "before");
+  net.generator().set_current_seed(5);
+  const at::Tensor stay =
+      at::empty(whole.sizes(), whole.options()).bernoulli_(0.75, net.generator()).div_(0.75);
+  const at::Tensor sum =
+      weights[0][0] * at::avg_pool2d(whole, 3, 1, 1, false, false) +
+      weights[0][1] * at::max_pool2d(whole, 3, 1, 1) +
+      weights[0][2] *
+          norm(at::conv2d(whole.relu(), net.tensor("depthwise.weight"), {}, 1, 1, 1, 4), "after") +
+      weights[0][3] * whole * stay;
+  const at::Tensor wanted =
+      at::linear(norm(at::conv2d(sum, net.tensor("conv_2.weight")), "last").mean({2, 3}),
+                 net.tensor("linear.weight"), net.tensor("linear.bias"));
+  EXPECT_LT(distance(got, wanted), 1e-9);
+}
+
 TEST(SupernetMixed, PoolsAreNormalizedByTheBatchWhereToldSo) {
   const Supergraph supergraph = one_edge(1);
   Supernet net(supergraph, in_double);

@@ -38,6 +38,11 @@ TEST(RelaxedDecisions, KnowsSkipsZerosAndTerms) {
   EXPECT_FALSE(node.operators);
   EXPECT_EQ(node.pick, 2);
   EXPECT_EQ(node.edges[1], place_of(decisions, "reduce.edge1_4"));
+  EXPECT_TRUE(edge.unchanged);
+  EXPECT_FALSE(decisions[place_of(decisions, "reduce.edge1_4")].unchanged);  // of half the size
+  EXPECT_TRUE(decisions[place_of(decisions, "reduce.edge2_4")].unchanged);
+  EXPECT_EQ(cell_kind(edge), "normal");
+  EXPECT_EQ(cell_kind(relaxed_decisions(*cells->supergraph())[0]), "");
 }
 
 TEST(RelaxedDecisions, ASkipIsTheInputOfTheOthersWhateverItsName) {

@@ -1,8 +1,21 @@
 #include "strategies/robust_darts.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "tests/core/temporary_directory.hpp"
+#include "tests/core/throws.hpp"
 #include "tests/strategies/differentiable_probe.hpp"
 
 namespace espalier {
@@ -74,6 +87,218 @@ TEST(Sdarts, ChanceMovesWeightsAlsoWithoutTheAttack) {
   EXPECT_EQ(darts.ask(1).size(), 1U);
   EXPECT_FALSE(
       small.net.tensor("head.linear.weight").equal(other.net.tensor("head.linear.weight")));
+}
+
+/// Whose loss is made sharp from the seventh epoch on, until the search goes back.
+struct SharpRDarts : Probe<RDarts> {
+  using Probe<RDarts>::Probe;
+  void begin_epoch() override {
+    Probe<RDarts>::begin_epoch();
+    went_back |= epoch() < highest;
+    highest = std::max(highest, epoch());
+  }
+  void end_epoch(const Rng& rng) override {
+    const at::NoGradGuard no_grad;
+    for (const auto& [name, tensor] : learning()) {
+      at::Tensor weight = tensor;
+      if (name != "head.linear.weight") continue;
+      sums.emplace(std::pair(went_back, epoch()), weight.abs().sum().item<double>());
+      if (epoch() > 6 && !went_back) weight.mul_(8);
+    }
+    Probe<RDarts>::end_epoch(rng);
+  }
+  using RDarts::epoch;
+  using RDarts::learning;
+  using RDarts::steps;
+  int highest = 0;
+  bool went_back = false;
+  std::map<std::pair<bool, int>, double> sums;
+};
+
+double weight_decay_of(const Candidate& candidate) {
+  for (const auto& [name, value] : candidate.notes.numbers) {
+    if (name == "weight_decay") return value;
+  }
+  return -1;
+}
+
+TEST(RDarts, GoesBackToTheEpochBeforeTheGrowthWithMoreWeightDecay) {
+  for (const double factor : {1.001, 1000.0}) {
+    SCOPED_TRACE(factor);
+    SmallSearch small(small_cells(), 14, 100);
+    RDartsOptions options;
+    options.weight_decay_factor = factor;
+    options.most_weight_decay = small.training->by_steps()->options().weight_decay * factor;
+    SharpRDarts search(small.context, options);
+    std::vector<Candidate> all;
+    while (!search.finished()) {
+      const std::vector<Candidate> asked = search.ask(1);
+      ASSERT_EQ(asked.size(), 1U);
+      all.push_back(asked[0]);
+      search.tell(accuracy_trial(asked[0], 30));
+    }
+    ASSERT_GT(all.size(), 14U);
+    EXPECT_EQ(all.back().fidelity, 1);
+    const double decay = search.steps().options().weight_decay;
+    std::optional<std::size_t> back;
+    for (std::size_t i = 1; i < all.size(); ++i) {
+      if (all[i].fidelity > all[i - 1].fidelity) continue;
+      EXPECT_FALSE(back.has_value());  // once, then the weight decay is at its most
+      back = i;
+    }
+    ASSERT_TRUE(back.has_value());
+    // As EigenvalueGrowth has it: the middle of the window before.
+    const int epoch = static_cast<int>(std::lround(all[*back].fidelity * 14));
+    EXPECT_EQ(epoch, static_cast<int>(*back) - 6 + 1);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      EXPECT_NEAR(weight_decay_of(all[i]), i < *back ? decay : decay * factor, 1e-12);
+    }
+    // From the weights of then: the epoch is what it was, but for the decay.
+    const double before = search.sums.at({false, epoch}), again = search.sums.at({true, epoch});
+    const double changed = std::abs(again / before - 1);
+    if (factor < 2) {
+      EXPECT_LT(changed, 1e-5);
+    } else {
+      EXPECT_GT(changed, 1e-3);
+    }
+  }
+}
+
+TEST(RDarts, ASnapshotHasTheEpochsToGoBackTo) {
+  const auto run = [](std::size_t stop) {
+    const TemporaryDirectory directory;
+    const auto begin = [](const RunContext& context) {
+      RDartsOptions options;
+      options.most_weight_decay = 1;
+      return std::make_unique<SharpRDarts>(context, options);
+    };
+    std::vector<Candidate> all;
+    auto small = std::make_unique<SmallSearch>(small_cells(), 12, 100);
+    auto search = begin(small->context);
+    while (!search->finished()) {
+      if (all.size() == stop) {
+        EXPECT_TRUE(search->save(directory.path()));
+        auto other = std::make_unique<SmallSearch>(small_cells(), 12, 100);
+        auto next = begin(other->context);
+        next->load(directory.path());
+        next->highest = search->highest;
+        next->went_back = search->went_back;
+        search = std::move(next);
+        small = std::move(other);
+      }
+      for (const Candidate& candidate : search->ask(1)) {
+        all.push_back(candidate);
+        search->tell(accuracy_trial(candidate, 30));
+      }
+    }
+    return all;
+  };
+  const std::vector<Candidate> whole = run(1000);
+  ASSERT_GT(whole.size(), 12U);
+  for (const std::size_t stop : {7U, 12U}) EXPECT_EQ(run(stop), whole) << stop;
+}
+
+TEST(RDarts, GoesBackAgain) {
+  // Sharp again some epochs after each time.
+  struct Sharp : SharpRDarts {
+    using SharpRDarts::SharpRDarts;
+    void end_epoch(const Rng& rng) override {
+      went_back = went_back && epoch() < sharp_again;
+      if (epoch() >= sharp_again) sharp_again = 100;
+      SharpRDarts::end_epoch(rng);
+      for (std::size_t i = 1; i < measured().size(); ++i) {
+        EXPECT_GT(measured()[i].epoch, measured()[i - 1].epoch);
+      }
+    }
+    using RDarts::measured;
+    int sharp_again = 13;
+  };
+  SmallSearch small(small_cells(), 18, 100);
+  RDartsOptions options;
+  options.weight_decay_factor = 2;
+  options.most_weight_decay = 4.5 * small.training->by_steps()->options().weight_decay;
+  Sharp search(small.context, options);
+  std::vector<double> decays;
+  int backs = 0;
+  double fidelity = 0;
+  while (!search.finished()) {
+    const std::vector<Candidate> asked = search.ask(1);
+    ASSERT_EQ(asked.size(), 1U);
+    backs += asked[0].fidelity < fidelity ? 1 : 0;
+    fidelity = asked[0].fidelity;
+    decays.push_back(weight_decay_of(asked[0]));
+    search.tell(accuracy_trial(asked[0], 30));
+  }
+  EXPECT_EQ(backs, 2);
+  EXPECT_NEAR(decays.back(), 4 * decays.front(), 1e-12);
+}
+
+TEST(RDarts, AStoppedSearchGoesOnFromItsCheckpoints) {
+  const auto run = [](int allowed) {
+    const TemporaryDirectory directory;
+    int polls = 0;
+    std::unique_ptr<SmallSearch> small;
+    std::unique_ptr<SharpRDarts> search;
+    const auto begin = [&] {
+      small = std::make_unique<SmallSearch>(small_cells(), 12, 100);
+      small->context.long_work = {.directory = directory.path() / "work", .stop_requested = [&] {
+                                    return allowed > 0 && ++polls > allowed;
+                                  }};
+      RDartsOptions options;
+      options.most_weight_decay = 1;
+      search = std::make_unique<SharpRDarts>(small->context, options);
+    };
+    begin();
+    std::vector<Candidate> all;
+    std::size_t saved = 0;
+    std::pair<int, bool> seen{0, false};
+    while (!search->finished()) {
+      const std::vector<Candidate> asked = search->ask(1);
+      if (asked.empty()) {  // stopped in an epoch: from the last snapshot on, again
+        polls = 0;
+        begin();
+        if (saved > 0) search->load(directory.path() / "snapshot");
+        std::tie(search->highest, search->went_back) = seen;
+        all.resize(saved);
+        continue;
+      }
+      all.push_back(asked[0]);
+      search->tell(accuracy_trial(asked[0], 30));
+      if (all.size() % 5 == 0) {
+        std::filesystem::create_directories(directory.path() / "snapshot");
+        search->save(directory.path() / "snapshot");
+        saved = all.size();
+        seen = {search->highest, search->went_back};
+      }
+    }
+    return all;
+  };
+  const std::vector<Candidate> whole = run(0);
+  ASSERT_GT(whole.size(), 12U);
+  EXPECT_EQ(run(5), whole);
+}
+
+TEST(RDarts, RefusesWhatItCannotDo) {
+  SmallSearch small(small_cells(), 4);
+  const auto refused = [&](const std::function<void(RDartsOptions&)>& change,
+                           const RunContext& context) {
+    RDartsOptions options;
+    change(options);
+    return throws<ConfigError>([&] { const RDarts search(context, options); });
+  };
+  EXPECT_THAT(refused([](RDartsOptions& o) { o.early_stopping = true; }, small.context),
+              testing::StartsWith("/early_stopping: "));
+  EXPECT_THAT(refused([](RDartsOptions& o) { o.eigenvalue_every = 0; }, small.context),
+              testing::StartsWith("/eigenvalue_every: "));
+  EXPECT_THAT(refused([](RDartsOptions& o) { o.most_weight_decay = 1e-9; }, small.context),
+              testing::StartsWith("/most_weight_decay: "));
+  const auto training = make_shared_training(
+      small.net, small.space, small_data(200),
+      {.train = {.epochs = 4, .batch_size = 20, .weight_decay = 0}, .rule = RuleKind::strategy});
+  RunContext context = small.context;
+  context.shared_training = std::shared_ptr<SharedTraining>(small.training, training.get());
+  EXPECT_THAT(refused([](RDartsOptions&) {}, context),
+              testing::StartsWith("/weight_decay_factor: "));
 }
 
 }  // namespace

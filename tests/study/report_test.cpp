@@ -34,6 +34,24 @@ TEST(Report, ShowsARun) {
   // Nothing is loaded from elsewhere.
   EXPECT_THAT(html, Not(HasSubstr("src=")));
   EXPECT_THAT(html, Not(HasSubstr("href=\"http")));
+  EXPECT_THAT(html, Not(HasSubstr("<h2>What the strategy noted")));
+}
+
+TEST(Report, ShowsWhatTheStrategyNoted) {
+  TemporaryDirectory directory;
+  const std::filesystem::path out = directory.path() / "run";
+  const Catalogue catalogue = Catalogue::standard();
+  run_search(read_config(small_run(), catalogue), catalogue, {.directory = out});
+  Results results = read_results(out, catalogue);
+  for (Trial& trial : results.trials) {
+    trial.candidate.notes = {.numbers = {{"eigenvalue", 0.5}}, .warning = "too sharp & flat"};
+  }
+  results.trials[0].candidate.notes.numbers.emplace_back("once", 1);
+  const std::string html = report_html(results, out);
+  EXPECT_THAT(html, HasSubstr("<h2>What the strategy noted"));
+  EXPECT_THAT(html, HasSubstr(">eigenvalue<"));
+  EXPECT_THAT(html, Not(HasSubstr(">once<")));
+  EXPECT_THAT(html, HasSubstr("<strong>Warning:</strong> too sharp &amp; flat"));
 }
 
 TEST(Report, ARunWithoutAFeasibleTrialHasAPage) {

@@ -223,6 +223,27 @@ TEST_F(Search, AStoppedRunThatTrainsSharedWeightsIsContinuedAlike) {
   }
 }
 
+TEST_F(Search, AStoppedRunThroughStagesIsContinuedAlike) {
+  Json config = weight_sharing_run("cars");
+  config["space"] = {
+      {"type", "nasbench201"}, {"input", {1, 8, 8}}, {"channels", 4}, {"cells", 2}, {"classes", 4}};
+  config["evaluator"]["train"]["epochs"] = 6;
+  config["strategy"] = {{"type", "p_darts"}, {"depths", {1, 1}}, {"monitor_batches", 1}};
+  search(config);
+  const Results whole = read_results(out_, catalogue_);
+  EXPECT_EQ(whole.trials.size(), 6u);
+  std::filesystem::remove_all(out_);
+  SearchEnd end = SearchEnd::interrupted;
+  int stops = 0;
+  for (int allowed = 5; end == SearchEnd::interrupted; allowed += 5) {
+    std::atomic<int> polls = 0;
+    end = search(config, true, [&] { return polls++ > allowed; });
+    ++stops;
+  }
+  EXPECT_EQ(read_results(out_, catalogue_).trials, whole.trials);
+  EXPECT_GT(stops, 2);
+}
+
 TEST_F(Search, SharedWeightsAndTheirStrategyGoTogether) {
   Json config = weight_sharing_run("enas");
   config["strategy"] = {{"type", "random"}};

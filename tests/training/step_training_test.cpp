@@ -119,6 +119,65 @@ TEST(StepTraining, OwnTensorsAreSavedWithTheWeights) {
       HasSubstr("the checkpoint of another training"));
 }
 
+TEST(StepTraining, AStageHasWeightsOfItsOwn) {
+  const TemporaryDirectory directory;
+  Shared shared(6);
+  const auto deeper = std::shared_ptr<const SearchSpace>(
+      make_nasbench201({.input = {1, 8, 8}, .classes = 4, .channels = 4, .cells = 2}));
+  const OwnSteps steps{.learn =
+                           [&](const TrainStep& step) {
+                             Supernet& net = shared.own().supernet();
+                             const Batch batch = step.batch(size);
+                             const at::Tensor logits =
+                                 net.forward(batch.images, largest_architecture(*deeper));
+                             const at::Tensor loss = cross_entropy(logits, batch.labels, 0);
+                             EXPECT_LT(step.epoch(), 2);
+                             const double value = step.value(loss);
+                             loss.backward();
+                             return Learned{value, count_correct(logits.detach(), batch.labels)};
+                           },
+                       .second_share = 0.25};
+  shared.own().begin(Rng(1), steps, {.space = deeper, .begin = 0, .epochs = 2});
+  EXPECT_NE(&shared.own().supernet(), &shared.net);
+  EXPECT_EQ(shared.training->epochs(), 6);
+  ASSERT_TRUE(shared.own().train(6, {}));
+  EXPECT_EQ(shared.training->trained_epochs(), 2);
+  shared.training->save(directory.path() / "state.safetensors");
+  EXPECT_GT(shared.own().supernet().parameters().size(), shared.net.parameters().size());
+
+  // The next one is of the run's own space, with a learning rate that begins anew.
+  const int before = shared.training->begins();
+  shared.own().begin(Rng(2), shared.steps(0.25), {.begin = 2, .epochs = 4});
+  EXPECT_EQ(shared.training->begins(), before + 1);
+  EXPECT_EQ(&shared.own().supernet(), &shared.net);
+  EXPECT_EQ(shared.training->trained_epochs(), 2);
+  EXPECT_THROW(shared.training->load(directory.path() / "state.safetensors"), IoError);
+  ASSERT_TRUE(shared.own().train(100, {}));
+  EXPECT_EQ(shared.training->trained_epochs(), 6);
+}
+
+TEST(StepTraining, GoesBackToAStateAndItsWeightDecay) {
+  Shared shared;
+  shared.own().begin(Rng(1), shared.steps(0.25));
+  ASSERT_TRUE(shared.own().train(1, {}));
+  const TensorFile state = shared.own().state();
+  ASSERT_TRUE(shared.own().train(2, {}));
+  const at::Tensor plain = shared.net.tensor("head.linear.weight").clone();
+  const at::Tensor counted = shared.count.clone();
+  const auto again = [&](double weight_decay) {
+    shared.own().restore(state);
+    EXPECT_EQ(shared.training->trained_epochs(), 1);
+    EXPECT_EQ(shared.count.item<double>(), 6);
+    if (weight_decay > 0) shared.own().set_weight_decay(weight_decay);
+    EXPECT_TRUE(shared.own().train(2, {}));
+    return shared.net.tensor("head.linear.weight").clone();
+  };
+  EXPECT_TRUE(again(0).equal(plain));
+  EXPECT_TRUE(shared.count.equal(counted));
+  EXPECT_LT(again(1).abs().sum().item<double>(), plain.abs().sum().item<double>());
+  EXPECT_TRUE(again(0).equal(plain));  // with the decay of the state
+}
+
 TEST(StepTraining, SharesThatLeaveTooFewImagesAreRefused) {
   Shared shared;
   EXPECT_THAT(throws<ConfigError>([&] { shared.own().begin(Rng(1), shared.steps(0.995)); }),
