@@ -185,9 +185,14 @@ bool RestrictedSpace::active(const Architecture& a, DecisionId d) const {
 }
 
 Architecture RestrictedSpace::parse(std::string_view text) const {
-  const Architecture parsed = whole_->parse(text);
+  Architecture parsed = whole_->parse(text);
+  const Architecture read = parsed;
   for (std::size_t d = 0; d < choices_.size(); ++d) {
     if (std::ranges::binary_search(choices_[d], parsed.choices[d])) continue;
+    if (!whole_->active(read, static_cast<DecisionId>(d))) {  // a text may say nothing of it
+      parsed.choices[d] = choices_[d].front();
+      continue;
+    }
     throw InvalidArchitecture(
         fmt::format("decision '{}' has no '{}' in this restriction of the "
                     "space; it has '{}'",

@@ -43,7 +43,7 @@ class RestrictedSpace : public SearchSpace {
   const Supergraph* supergraph() const override { return supergraph_ ? &*supergraph_ : nullptr; }
   Cost quick_cost(const Architecture& a) const override { return whole_->quick_cost(lift(a)); }
   std::string to_string(const Architecture& a) const override { return whole_->to_string(lift(a)); }
-  /// Throws InvalidArchitecture also for an architecture with an option that was left out.
+  /// Throws InvalidArchitecture also for an architecture that uses an option that was left out.
   Architecture parse(std::string_view text) const override;
 
   /// The space without restriction. It is not a RestrictedSpace: one of a RestrictedSpace shares

@@ -496,7 +496,10 @@ double DifferentiableSearch::largest_eigenvalue(const Rng& rng) {
 }
 
 std::string DifferentiableSearch::remedy() const {
-  return "write \"early_stopping\": true, or try sdarts or darts_minus";
+  std::string stop;
+  const bool possible = common_.eigenvalue_every > 0 && takes_early_stopping();
+  if (possible && !common_.early_stopping) stop = "write \"early_stopping\": true, or ";
+  return stop + "try another strategy, such as sdarts or darts_minus";
 }
 
 Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
@@ -540,7 +543,7 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
         "the search has collapsed: {:.0f}% of the operators of epoch {}'s architecture are skip "
         "connections; {}",
         100 * skips, epoch(), remedy());
-  } else if (const auto since = grown_since()) {
+  } else if (const auto since = grown_since(); since && !answers_growth()) {
     notes.warning = fmt::format(
         "the architecture's loss has become sharp: the Hessian's largest eigenvalue was {:.3g} in "
         "epoch {} and is {:.3g}, after which networks are often worse; {}",

@@ -160,7 +160,7 @@ class DifferentiableSearch : public WeightSharingSearch {
   DifferentiableSearch(const RunContext& context, const DifferentiableOptions& options,
                        const std::string& name, const ArchitectureOptimizer& optimizer);
   /// At the end of the constructor: checks the relaxation and begins the training. `tensors` are
-  /// what steps change beside the parameters.
+  /// what steps change beside the parameters; `stage` is the first of several, or all.
   void start(const InitialParameters& initial = {}, std::map<std::string, at::Tensor> tensors = {},
              const TrainingStage& stage = {});
   /// Begins another stage of the training, the `number`th from 0, with new weights and new
@@ -190,8 +190,11 @@ class DifferentiableSearch : public WeightSharingSearch {
   virtual void begin_epoch() {}
   /// After an epoch's training, before an architecture is derived.
   virtual void end_epoch(const Rng&) {}
-  /// What a warning says to do.
-  virtual std::string remedy() const;
+  /// Whether it may be told to stop early.
+  virtual bool takes_early_stopping() const { return true; }
+  /// Whether the search itself does something about an eigenvalue that grows, so that no warning
+  /// follows.
+  virtual bool answers_growth() const { return false; }
   /// What a strategy adds to the notes of a candidate.
   virtual void add_notes(Notes&) const {}
 
@@ -220,8 +223,6 @@ class DifferentiableSearch : public WeightSharingSearch {
   const at::Tensor& alive() const { return alive_; }
   at::Tensor logits(std::size_t d) const;
   int epoch() const { return training().trained_epochs(); }
-  /// Of the stage, or of all where there are no stages.
-  int stage_epochs() const { return stage_epochs_; }
   std::array<std::int64_t, 2> input_size() const { return size_; }
   /// The options of a decision, `none` the last, that are searched from now on.
   void keep(std::size_t d, std::span<const std::size_t> options);
@@ -260,6 +261,8 @@ class DifferentiableSearch : public WeightSharingSearch {
   };
 
  private:
+  /// What a warning says to do.
+  std::string remedy() const;
   /// The weights that learn, and those that do not; then their training.
   void begin_training(const TrainingStage& stage);
   Notes notes_of(const Architecture& a, const Rng& rng);

@@ -72,11 +72,17 @@ std::vector<SpacePointer> spaces_of(const RunContext& context, const PDartsOptio
   }
   for (std::size_t i = 0; i < shallower; ++i) {
     const std::string pointer = pointer_to("/depths", i);
+    const int least = i == 0 ? 1 : options.depths[i - 1];
+    if (options.depths[i] < least || options.depths[i] > depths.own) {
+      throw ConfigError(pointer, fmt::format("{} is not between {}, the depth before, and {}, the "
+                                             "space's own",
+                                             options.depths[i], least, depths.own));
+    }
     SpacePointer space;
     try {
       space = depths.make(options.depths[i]);
     } catch (const ConfigError& error) {
-      throw ConfigError(pointer, error.what());
+      throw ConfigError(pointer, error.message());
     }
     if (!same_decisions(*space, *context.space)) {
       throw ConfigError(pointer, fmt::format("at a depth of {} the space has other decisions than "
@@ -123,6 +129,12 @@ PDarts::PDarts(const RunContext& context, const PDartsOptions& options)
         fmt::format("{} shares, but {} stages before the last one; write one for each "
                     "number of \"skip_dropout\" but the last",
                     operator_shares_.size(), count - 1));
+  }
+  for (std::size_t i = 1; i < operator_shares_.size(); ++i) {
+    if (operator_shares_[i] <= operator_shares_[i - 1]) continue;
+    throw ConfigError(pointer_to("/operator_shares", i),
+                      fmt::format("{} is more than the {} before, but what was dropped stays so",
+                                  operator_shares_[i], operator_shares_[i - 1]));
   }
   if (options.early_stopping) {
     throw ConfigError(

@@ -166,6 +166,15 @@ RDarts::RDarts(const RunContext& context, const RDartsOptions& options)
                                   "{}; write a larger limit or a smaller weight decay",
                                   weight_decay(), factor_, most_));
   }
+  const EigenvalueGrowth growth;
+  const int seen = (training().epochs() - 1) / options.eigenvalue_every;
+  if (seen <= growth.lag + growth.window / 2) {
+    throw ConfigError("/eigenvalue_every",
+                      fmt::format("of {} epochs {} would be measured before the last one, but a "
+                                  "growth is seen from the {}th on; measure more often, or write "
+                                  "more epochs",
+                                  training().epochs(), seen, growth.lag + growth.window / 2 + 1));
+  }
   start();
 }
 
@@ -198,13 +207,13 @@ int RDarts::raises_left() const {
   return static_cast<int>(std::clamp(left, 0.0, 1000.0));
 }
 
-std::string RDarts::remedy() const {
-  const bool goes_back = raises_left() > 0 && grown_since() && epoch() < training().epochs();
-  return goes_back ? "the search goes back to that epoch" : "try sdarts or darts_minus";
-}
+bool RDarts::answers_growth() const { return raises_left() > 0 && epoch() < training().epochs(); }
 
 void RDarts::add_notes(Notes& notes) const {
   notes.numbers.emplace_back("weight_decay", weight_decay());
+  if (const auto since = grown_since(); since && answers_growth()) {
+    notes.numbers.emplace_back("goes_back_to", since->epoch);
+  }
 }
 
 namespace {

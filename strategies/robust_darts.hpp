@@ -53,7 +53,9 @@ OptionTable<RDartsOptions> r_darts_option_table();
 /// R-DARTS (DARTS-ADA): where the eigenvalue has grown, see EigenvalueGrowth, the search goes back
 /// to the epoch before it did, and on from there with a weight decay of the shared weights that is
 /// `weight_decay_factor` times what it was; at most `most_weight_decay`. Each epoch that is trained
-/// again is a trial of its own. The weight decay is in the trials' notes.
+/// again is a trial of its own. The trials' notes have the `weight_decay` and, where the search
+/// goes back next, `goes_back_to`, the epoch. Copies of the weights and of the optimizer's state
+/// are kept in memory and in snapshots: of six epochs for each time that the decay may still grow.
 /// Source: Zela et al., "Understanding and Robustifying Differentiable Architecture Search", ICLR
 /// 2020, arXiv 1909.09656, section 5.2; factor and limit as in the authors' script, which has the
 /// second order and eigenvalues of every other epoch (`order`, `eigenvalue_every`). Differs from
@@ -64,12 +66,14 @@ class RDarts : public Darts {
  public:
   /// Throws as Darts, and ConfigError (/early_stopping) with it, (/eigenvalue_every) without
   /// eigenvalues, (/weight_decay_factor) where the evaluator's training has no weight decay,
-  /// (/most_weight_decay) where it may not even be raised once.
+  /// (/most_weight_decay) where it may not even be raised once; (/eigenvalue_every) where too few
+  /// epochs are measured to see a growth before the last one.
   RDarts(const RunContext& context, const RDartsOptions& options);
 
  protected:
   void begin_epoch() override;
-  std::string remedy() const override;
+  bool takes_early_stopping() const override { return false; }
+  bool answers_growth() const override;
   void add_notes(Notes& notes) const override;
   Json save_own() const override;
   void load_own(const Json& state) override;

@@ -12,11 +12,7 @@ namespace espalier {
 Optimizer::Optimizer(const NamedTensors& parameters, const TrainOptions& options)
     : kind_(options.optimizer), momentum_(options.momentum), nesterov_(options.nesterov) {
   for (const auto& [name, parameter] : parameters) {
-    Slot slot{.parameter = parameter,
-              .weight_decay = parameter.dim() > 1 ? options.weight_decay : 0.0,
-              .first = {},
-              .second = {},
-              .steps = {}};
+    Slot slot{.parameter = parameter, .weight_decay = 0, .first = {}, .second = {}, .steps = {}};
     const auto add = [&](const std::string& what, at::Tensor value) {
       return state_.emplace(name + what, std::move(value)).first->second;
     };
@@ -30,6 +26,7 @@ Optimizer::Optimizer(const NamedTensors& parameters, const TrainOptions& options
     }
     slots_.push_back(std::move(slot));
   }
+  set_weight_decay(options.weight_decay);
 }
 
 void Optimizer::step(double learning_rate) {

@@ -120,6 +120,7 @@ class SupernetSharedTraining : public SharedTraining, private StepTraining {
     const Resting afterwards(*this);
     supernet().train();
     supernet().set_activation_ranges(ActivationRanges::fixed);
+    supernet().set_dropout(false);
     const std::int64_t correct = count_correct(supernet().forward(batch.images, a), batch.labels);
     return percent(correct, batch.labels.size(0));
   }
@@ -161,6 +162,7 @@ class SupernetSharedTraining : public SharedTraining, private StepTraining {
     ~Resting() {
       training_.draw_ = nullptr;
       training_.supernet().set_activation_ranges(ActivationRanges::learned);
+      training_.supernet().set_dropout(true);
       training_.supernet().eval();
     }
     Resting(const Resting&) = delete;

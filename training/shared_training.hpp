@@ -34,7 +34,8 @@ class SharedTraining {
   /// How often begin() was called.
   virtual int begins() const = 0;
 
-  /// Of the whole training, over which the learning rate follows its schedule.
+  /// Of the whole training, over which the learning rate follows its schedule, but for one in
+  /// stages, see TrainingStage.
   virtual int epochs() const = 0;
   virtual int trained_epochs() const = 0;
 

@@ -53,7 +53,7 @@ class StepTraining {
   /// As SharedTraining::begin(), for steps of the caller's. TrainStep::epoch() is counted from the
   /// beginning of a stage.
   virtual void begin(const Rng& rng, OwnSteps steps, const TrainingStage& stage = {}) = 0;
-  /// As SharedTraining::train(), by the steps of begin().
+  /// As SharedTraining::train(), by the steps of begin(); true also where it ends with the stage.
   virtual bool train(int epochs, const TrainRun& run) = 0;
 
   /// Whose weights are trained: another one after begin().
@@ -62,7 +62,7 @@ class StepTraining {
   virtual TensorFile state() const = 0;
   /// Goes on where state() was called, with the weight decay of then.
   virtual void restore(const TensorFile& state) = 0;
-  /// In the place of that of the options, until begin().
+  /// In the place of that of the options, until begin() or restore().
   virtual void set_weight_decay(double weight_decay) = 0;
   /// A batch at random, as large as one that is trained on, or all images where there are fewer;
   /// {height, width}. Images of the second share are augmented.

@@ -52,6 +52,13 @@ def config(space, strategy):
     }
 
 
+def epoch_of(trials, i):
+    """The epoch of a trial; r_darts trains some again. The last trial may be of full fidelity."""
+    if i > 0 and trials[i]["fidelity"] == 1 and "of_epoch" in trials[i]["notes"]:
+        return epoch_of(trials, i - 1) + 1
+    return round(trials[i]["fidelity"] * EPOCHS)
+
+
 def main():
     out, wanted = pathlib.Path(sys.argv[1]), sys.argv[2:]
     out.mkdir(parents=True, exist_ok=True)
@@ -74,14 +81,18 @@ def main():
             for i in shown:
                 notes = trials[i]["notes"]
                 arch = trials[i]["arch"]
-                print(f"  epoch {i + 1:3d}: skips {notes['skip_share']:.2f}, eigenvalue "
+                print(f"  epoch {epoch_of(trials, i):3d}: skips {notes['skip_share']:.2f}, eigenvalue "
                       f"{notes['eigenvalue']:.2f}, entropy {notes['entropy']:.2f}, relaxed "
                       f"{notes['relaxed_accuracy']:.1f}, derived {notes['derived_accuracy']:.1f}"
                       + (f", table {table[arch]}" if arch in table else "")
                       + (f", of epoch {notes['of_epoch']:.0f}" if "of_epoch" in notes else ""))
-            first = {text: next((t["id"] + 1 for t in trials
+            first = {text: next((epoch_of(trials, i) for i, t in enumerate(trials)
                                  if text in t["notes"].get("warning", "")), None)
                      for text in ("collapsed", "sharp")}
+            back = [f"{notes['goes_back_to']:.0f}" for notes in (t["notes"] for t in trials)
+                    if "goes_back_to" in notes]
+            if back:
+                print(f"  goes back to epochs {', '.join(back)}")
             print(f"  warned of sharpness from epoch {first['sharp']}, of collapse from epoch "
                   f"{first['collapsed']}", flush=True)
             if kind == "planted":

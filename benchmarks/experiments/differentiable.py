@@ -4,7 +4,8 @@
 differentiable.py OUT SPACE [STRATEGY...]
 
 SPACE: nasbench201 (8 channels, one cell a stage) or darts (8 channels, 3 cells). Strategies of the
-comparison run with three seeds, the others with one. Each search learns on 12,500 images; what it
+comparison run with three seeds, the others with one, on nasbench201 only (where p_darts, with one
+cell a stage, has nothing less deep to begin with). Each search learns on 12,500 images; what it
 finds is trained on all 60,000 and tested, and so is a random network of about as many params. Cells
 of NAS-Bench-201 are looked up in its table. Goes on after a stop.
 """
@@ -129,7 +130,10 @@ def main():
     if space == "nasbench201":
         with gzip.open(HERE / "benchmarks/tables/nasbench201.csv.gz", "rt") as file:
             table = {row["arch"]: float(row["c10_test"]) for row in csv.DictReader(file)}
-    for group, seeds in ((COMPARED, (1, 2, 3)), (OTHERS, (1,))):
+    groups = [(COMPARED, (1, 2, 3))]
+    if space == "nasbench201":
+        groups.append((OTHERS, (1,)))
+    for group, seeds in groups:
         for name, strategy in group.items():
             if wanted and name not in wanted:
                 continue

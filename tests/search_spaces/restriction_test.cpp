@@ -13,6 +13,7 @@
 #include "graph/fingerprint.hpp"
 #include "search_spaces/catalogue.hpp"
 #include "search_spaces/chain.hpp"
+#include "search_spaces/darts.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "search_spaces/sampling.hpp"
@@ -333,6 +334,20 @@ TEST(Restriction, ArchitecturesWithALostOptionAreRefused) {
               HasSubstr("has 2 choices"));
   EXPECT_FALSE(space.valid({{2, 0, 0, 0, 0, 0}}));
   EXPECT_FALSE(space.valid({{0, 0}}));
+}
+
+TEST(Restriction, TextsSayNothingOfWhatDoesNotMatter) {
+  const auto darts = std::shared_ptr<const SearchSpace>(make_darts({.channels = 4, .layers = 3}));
+  Restriction convolutions;
+  for (const Decision& d : darts->decisions()) {
+    if (d.pick == 1) convolutions[d.name] = {"skip_connect", "sep_conv_3x3"};
+  }
+  const RestrictedSpace space(darts, convolutions);
+  Rng rng(5);
+  for (int i = 0; i < 10; ++i) {
+    const Architecture a = sample_uniform(space, rng);
+    EXPECT_EQ(space.canonical(space.parse(space.to_string(a))), space.canonical(a));
+  }
 }
 
 TEST(RestrictedSpace, KeepsTheConstraintsOfTheWholeSpace) {

@@ -113,6 +113,10 @@ TEST(PDarts, SkipsDropOutLessAndLess) {
   EXPECT_NEAR(rates[13], 0.4 * 6 / 10, 1e-12);
   EXPECT_NEAR(rates[14], 0.4, 1e-12);
   EXPECT_NEAR(rates[15], 0.4 * std::exp(-0.5), 1e-12);
+  // Nothing is dropped, nor drawn, where accuracies are measured.
+  const at::Tensor before = search.steps().supernet().generator().get_state();
+  search.accuracy(search.expected_weights(), StepTraining::Images::held_out, 1, Rng(1));
+  EXPECT_TRUE(search.steps().supernet().generator().get_state().equal(before));
 }
 
 TEST(PDarts, ACellHasFewSkips) {
@@ -218,9 +222,17 @@ TEST(PDarts, RefusesWhatItCannotDo) {
   };
   EXPECT_THAT(refused([](PDartsOptions& o) { o.depths = {3}; }), StartsWith("/depths: 1 depths, "));
   EXPECT_THAT(refused([](PDartsOptions& o) {
-                o.depths = {3, 2};
+                o.depths = {4, 3};
               }),
-              AllOf(StartsWith("/depths/1: "), HasSubstr("layers")));
+              StartsWith("/depths/1: 3 is not between 4, the depth before, and 6"));
+  EXPECT_THAT(refused([](PDartsOptions& o) {
+                o.depths = {2, 3};
+              }),
+              AllOf(StartsWith("/depths/0: "), HasSubstr("2")));
+  EXPECT_THAT(refused([](PDartsOptions& o) {
+                o.operator_shares = {0.3, 0.6};
+              }),
+              StartsWith("/operator_shares/1: 0.6 is more than the 0.3 before"));
   EXPECT_THAT(refused([](PDartsOptions& o) { o.operator_shares = {0.5}; }),
               StartsWith("/operator_shares: 1 shares, but 2 stages"));
   small.context.depths->make = [](int) { return small_cells(); };

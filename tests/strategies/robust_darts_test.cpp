@@ -147,6 +147,11 @@ TEST(RDarts, GoesBackToTheEpochBeforeTheGrowthWithMoreWeightDecay) {
       back = i;
     }
     ASSERT_TRUE(back.has_value());
+    // Which the notes have said, in the place of a warning.
+    EXPECT_EQ(all[*back - 1].notes.numbers.back().first, "goes_back_to");
+    EXPECT_EQ(all[*back - 1].notes.numbers.back().second,
+              std::lround(all[*back].fidelity * 14) - 1);
+    EXPECT_EQ(all[*back - 1].notes.warning.find("sharp"), std::string::npos);
     // As EigenvalueGrowth has it: the middle of the window before.
     const int epoch = static_cast<int>(std::lround(all[*back].fidelity * 14));
     EXPECT_EQ(epoch, static_cast<int>(*back) - 6 + 1);
@@ -170,6 +175,7 @@ TEST(RDarts, ASnapshotHasTheEpochsToGoBackTo) {
     const auto begin = [](const RunContext& context) {
       RDartsOptions options;
       options.most_weight_decay = 1;
+      options.monitor_batches = 1;
       return std::make_unique<SharpRDarts>(context, options);
     };
     std::vector<Candidate> all;
@@ -195,7 +201,7 @@ TEST(RDarts, ASnapshotHasTheEpochsToGoBackTo) {
   };
   const std::vector<Candidate> whole = run(1000);
   ASSERT_GT(whole.size(), 12U);
-  for (const std::size_t stop : {7U, 12U}) EXPECT_EQ(run(stop), whole) << stop;
+  EXPECT_EQ(run(8), whole);
 }
 
 TEST(RDarts, GoesBackAgain) {
@@ -246,6 +252,7 @@ TEST(RDarts, AStoppedSearchGoesOnFromItsCheckpoints) {
                                   }};
       RDartsOptions options;
       options.most_weight_decay = 1;
+      options.monitor_batches = 1;
       search = std::make_unique<SharpRDarts>(small->context, options);
     };
     begin();
@@ -275,7 +282,7 @@ TEST(RDarts, AStoppedSearchGoesOnFromItsCheckpoints) {
   };
   const std::vector<Candidate> whole = run(0);
   ASSERT_GT(whole.size(), 12U);
-  EXPECT_EQ(run(5), whole);
+  EXPECT_EQ(run(13), whole);
 }
 
 TEST(RDarts, RefusesWhatItCannotDo) {
@@ -292,6 +299,8 @@ TEST(RDarts, RefusesWhatItCannotDo) {
               testing::StartsWith("/eigenvalue_every: "));
   EXPECT_THAT(refused([](RDartsOptions& o) { o.most_weight_decay = 1e-9; }, small.context),
               testing::StartsWith("/most_weight_decay: "));
+  EXPECT_THAT(refused([](RDartsOptions&) {}, small.context),
+              testing::StartsWith("/eigenvalue_every: of 4 epochs 3 would be measured"));
   const auto training = make_shared_training(
       small.net, small.space, small_data(200),
       {.train = {.epochs = 4, .batch_size = 20, .weight_decay = 0}, .rule = RuleKind::strategy});

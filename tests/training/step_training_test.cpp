@@ -124,6 +124,7 @@ TEST(StepTraining, AStageHasWeightsOfItsOwn) {
   Shared shared(6);
   const auto deeper = std::shared_ptr<const SearchSpace>(
       make_nasbench201({.input = {1, 8, 8}, .classes = 4, .channels = 4, .cells = 2}));
+  std::vector<double> rates;
   const OwnSteps steps{.learn =
                            [&](const TrainStep& step) {
                              Supernet& net = shared.own().supernet();
@@ -132,6 +133,7 @@ TEST(StepTraining, AStageHasWeightsOfItsOwn) {
                                  net.forward(batch.images, largest_architecture(*deeper));
                              const at::Tensor loss = cross_entropy(logits, batch.labels, 0);
                              EXPECT_LT(step.epoch(), 2);
+                             rates.push_back(step.learning_rate());
                              const double value = step.value(loss);
                              loss.backward();
                              return Learned{value, count_correct(logits.detach(), batch.labels)};
@@ -142,6 +144,7 @@ TEST(StepTraining, AStageHasWeightsOfItsOwn) {
   EXPECT_EQ(shared.training->epochs(), 6);
   ASSERT_TRUE(shared.own().train(6, {}));
   EXPECT_EQ(shared.training->trained_epochs(), 2);
+  EXPECT_LT(rates.back(), 0.2 * rates.front());  // by the stage's own schedule
   shared.training->save(directory.path() / "state.safetensors");
   EXPECT_GT(shared.own().supernet().parameters().size(), shared.net.parameters().size());
 
