@@ -54,9 +54,9 @@ def config(space, strategy):
 
 def epoch_of(trials, i):
     """The epoch of a trial; r_darts trains some again. The last trial may be of full fidelity."""
-    if i > 0 and trials[i]["fidelity"] == 1 and "of_epoch" in trials[i]["notes"]:
+    if i > 0 and trials[i].get("fidelity", 1) == 1 and "of_epoch" in trials[i]["notes"]:
         return epoch_of(trials, i - 1) + 1
-    return round(trials[i]["fidelity"] * EPOCHS)
+    return round(trials[i].get("fidelity", 1) * EPOCHS)
 
 
 def main():
