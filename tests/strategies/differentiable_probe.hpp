@@ -5,7 +5,9 @@
 #include <torch/torch.h>
 
 #include <cmath>
+#include <functional>
 #include <memory>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "search_spaces/darts.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "strategies/differentiable_search.hpp"
+#include "tests/core/temporary_directory.hpp"
 #include "tests/strategies/fake_training.hpp"
 #include "tests/training/images.hpp"
 #include "training/losses.hpp"
@@ -45,6 +48,48 @@ struct SmallSearch {
   std::shared_ptr<SharedTraining> training;
   RunContext context;
 };
+
+/// The candidate of the next epoch, which is told an accuracy.
+inline Candidate one_epoch(Strategy& search) {
+  const std::vector<Candidate> asked = search.ask(1);
+  if (asked.size() != 1) throw std::logic_error("an epoch is one candidate");
+  search.tell(accuracy_trial(asked[0], 30));
+  return asked[0];
+}
+inline std::vector<Candidate> all_epochs(Strategy& search) {
+  std::vector<Candidate> all;
+  while (!search.finished()) all.push_back(one_epoch(search));
+  return all;
+}
+
+template <class S>
+struct Running {
+  std::unique_ptr<SmallSearch> small;
+  std::unique_ptr<S> search;
+};
+
+/// All epochs of a search whose place another one takes after `stop` of them, by a snapshot;
+/// `carry` hands on what a test has added to it.
+template <class S>
+std::vector<Candidate> epochs_through_a_snapshot(
+    const std::function<Running<S>()>& begin, std::size_t stop,
+    const std::function<void(const S& from, S& to)>& carry = {}) {
+  const TemporaryDirectory directory;
+  Running<S> running = begin();
+  std::vector<Candidate> all;
+  while (!running.search->finished()) {
+    if (all.size() == stop) {
+      EXPECT_TRUE(running.search->save(directory.path()));
+      Running<S> next = begin();
+      next.search->load(directory.path());
+      if (carry) carry(*running.search, *next.search);
+      running.search = std::move(next.search);
+      running.small = std::move(next.small);
+    }
+    all.push_back(one_epoch(*running.search));
+  }
+  return all;
+}
 
 template <class S>
 class Probe : public S {

@@ -11,7 +11,6 @@
 #include "graph/cost.hpp"
 #include "search_spaces/regnet.hpp"
 #include "strategies/darts.hpp"
-#include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/strategies/differentiable_probe.hpp"
 
@@ -130,29 +129,14 @@ TEST(DifferentiableSearch, AnEpochIsATrialAndTheLastOneCounts) {
 }
 
 TEST(DifferentiableSearch, ASnapshotGoesOnBitByBit) {
-  const auto run = [](int stop, const TemporaryDirectory& directory) {
-    DartsSearchOptions options;
-    std::vector<Candidate> all;
+  using Search = Probe<Darts>;
+  const auto begin = [] {
     auto small = std::make_unique<SmallSearch>(small_cells(), 4);
-    auto search = std::make_unique<Probe<Darts>>(small->context, options);
-    while (!search->finished()) {
-      if (static_cast<int>(all.size()) == stop) {
-        EXPECT_TRUE(search->save(directory.path()));
-        auto other = std::make_unique<SmallSearch>(small_cells(), 4);
-        search = std::make_unique<Probe<Darts>>(other->context, options);
-        small = std::move(other);
-        search->load(directory.path());
-        stop = -1;
-      }
-      for (const Candidate& candidate : search->ask(1)) {
-        all.push_back(candidate);
-        search->tell(accuracy_trial(candidate, 30));
-      }
-    }
-    return all;
+    auto search = std::make_unique<Search>(small->context, DartsSearchOptions{});
+    return Running<Search>{std::move(small), std::move(search)};
   };
-  const TemporaryDirectory directory;
-  EXPECT_EQ(run(-1, directory), run(2, directory));
+  EXPECT_EQ(epochs_through_a_snapshot<Search>(begin, 100),
+            epochs_through_a_snapshot<Search>(begin, 2));
 }
 
 TEST(DifferentiableSearch, NormsOfWhatIsChosenLearnNoFactors) {
@@ -184,9 +168,7 @@ TEST(DifferentiableSearch, WeightsLearnAloneDuringTheWarmup) {
   const at::Tensor before = search.parameters().values().detach().clone();
   for (int epoch = 0; epoch < 3; ++epoch) {
     EXPECT_EQ(search.parameters().values().detach().equal(before), epoch < 3);
-    const std::vector<Candidate> asked = search.ask(1);
-    ASSERT_EQ(asked.size(), 1U);
-    search.tell(accuracy_trial(asked[0], 30));
+    one_epoch(search);
   }
   EXPECT_FALSE(search.parameters().values().detach().equal(before));
 }
@@ -216,13 +198,7 @@ TEST(DifferentiableSearch, EndsBeforeTheEigenvalueGrew) {
   DartsSearchOptions options;
   options.early_stopping = true;
   Sharp search(small.context, options);
-  std::vector<Candidate> all;
-  while (!search.finished()) {
-    const std::vector<Candidate> asked = search.ask(1);
-    ASSERT_EQ(asked.size(), 1U);
-    all.push_back(asked[0]);
-    search.tell(accuracy_trial(asked[0], 30));
-  }
+  const std::vector<Candidate> all = all_epochs(search);
   ASSERT_LT(all.size(), 30U);
   EXPECT_EQ(all.back().fidelity, 1);
   const auto epoch = static_cast<std::size_t>(number(all.back().notes, "of_epoch"));
@@ -276,16 +252,10 @@ TEST(DifferentiableSearch, TheCostMeetsItsTarget) {
       options.cost = CostOptions{.metric = "macs", .target = target, .form = form};
       if (form == CostForm::multiplier) options.cost->weight = 0.2;
       Darts search(with_macs(small.context), options);
-      double expected = 0;
-      Architecture last;
-      while (!search.finished()) {
-        const std::vector<Candidate> asked = search.ask(1);
-        ASSERT_EQ(asked.size(), 1U);
-        expected = number(asked[0].notes, "expected_cost");
-        last = asked[0].architecture;
-        search.tell(accuracy_trial(asked[0], 30));
-      }
-      EXPECT_NEAR(static_cast<double>(small.space->quick_cost(last).macs), target, 0.05 * target);
+      const Candidate last = all_epochs(search).back();
+      const double expected = number(last.notes, "expected_cost");
+      EXPECT_NEAR(static_cast<double>(small.space->quick_cost(last.architecture).macs), target,
+                  0.05 * target);
       if (form == CostForm::multiplier) {
         EXPECT_NEAR(expected, target, 0.25 * target);
       } else {

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/strategies/differentiable_probe.hpp"
 
@@ -104,9 +103,7 @@ TEST(PDarts, SkipsDropOutLessAndLess) {
   for (int epoch = 0; epoch < 16; ++epoch) {
     // Before an epoch; of the first of a stage only after it has begun.
     rates.push_back(search.mixed_options().skip_dropout);
-    const std::vector<Candidate> asked = search.ask(1);
-    ASSERT_EQ(asked.size(), 1U);
-    search.tell(accuracy_trial(asked[0], 30));
+    one_epoch(search);
   }
   for (int epoch = 0; epoch <= 10; ++epoch) EXPECT_EQ(rates[static_cast<std::size_t>(epoch)], 0);
   EXPECT_NEAR(rates[11], 0.4 * 8 / 10, 1e-12);
@@ -170,29 +167,16 @@ TEST(PDarts, ASkipStaysWhereNothingElseIsLeft) {
 }
 
 TEST(PDarts, ASnapshotGoesOnBitByBit) {
-  const auto run = [](std::size_t stop) {
-    const TemporaryDirectory directory;
-    std::vector<Candidate> all;
+  const auto begin = [] {
     auto small = std::make_unique<Growing>(6);
     auto search = std::make_unique<Opened>(small->context, quick());
-    while (!search->finished()) {
-      if (all.size() == stop) {
-        EXPECT_TRUE(search->save(directory.path()));
-        auto other = std::make_unique<Growing>(6);
-        search = std::make_unique<Opened>(other->context, quick());
-        small = std::move(other);
-        search->load(directory.path());
-      }
-      for (const Candidate& candidate : search->ask(1)) {
-        all.push_back(candidate);
-        search->tell(accuracy_trial(candidate, 30));
-      }
-    }
-    return all;
+    return Running<Opened>{std::move(small), std::move(search)};
   };
-  const std::vector<Candidate> whole = run(100);
+  const std::vector<Candidate> whole = epochs_through_a_snapshot<Opened>(begin, 100);
   EXPECT_EQ(whole.size(), 6U);
-  for (const std::size_t stop : {2U, 3U, 5U}) EXPECT_EQ(run(stop), whole) << stop;
+  for (const std::size_t stop : {2U, 3U, 5U}) {
+    EXPECT_EQ(epochs_through_a_snapshot<Opened>(begin, stop), whole) << stop;
+  }
 }
 
 TEST(PDarts, ASpaceWithoutShallowerNetworksKeepsItsDepth) {
@@ -205,10 +189,8 @@ TEST(PDarts, ASpaceWithoutShallowerNetworksKeepsItsDepth) {
   Opened search(small.context, quick());
   std::vector<std::size_t> left;
   while (!search.finished()) {
-    const std::vector<Candidate> asked = search.ask(1);
-    ASSERT_EQ(asked.size(), 1U);
+    one_epoch(search);
     left.push_back(search.kept(0).size());
-    search.tell(accuracy_trial(asked[0], 30));
   }
   EXPECT_THAT(left, ElementsAre(5U, 3U, 2U));
 }

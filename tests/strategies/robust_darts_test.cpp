@@ -130,13 +130,7 @@ TEST(RDarts, GoesBackToTheEpochBeforeTheGrowthWithMoreWeightDecay) {
     options.weight_decay_factor = factor;
     options.most_weight_decay = small.training->by_steps()->options().weight_decay * factor;
     SharpRDarts search(small.context, options);
-    std::vector<Candidate> all;
-    while (!search.finished()) {
-      const std::vector<Candidate> asked = search.ask(1);
-      ASSERT_EQ(asked.size(), 1U);
-      all.push_back(asked[0]);
-      search.tell(accuracy_trial(asked[0], 30));
-    }
+    const std::vector<Candidate> all = all_epochs(search);
     ASSERT_GT(all.size(), 14U);
     EXPECT_EQ(all.back().fidelity, 1);
     const double decay = search.steps().options().weight_decay;
@@ -171,33 +165,19 @@ TEST(RDarts, GoesBackToTheEpochBeforeTheGrowthWithMoreWeightDecay) {
 
 TEST(RDarts, ASnapshotHasTheEpochsToGoBackTo) {
   const auto run = [](std::size_t stop) {
-    const TemporaryDirectory directory;
-    const auto begin = [](const RunContext& context) {
+    const auto begin = [] {
       RDartsOptions options;
       options.most_weight_decay = 1;
       options.monitor_batches = 1;
-      return std::make_unique<SharpRDarts>(context, options);
+      auto small = std::make_unique<SmallSearch>(small_cells(), 12, 100);
+      auto search = std::make_unique<SharpRDarts>(small->context, options);
+      return Running<SharpRDarts>{std::move(small), std::move(search)};
     };
-    std::vector<Candidate> all;
-    auto small = std::make_unique<SmallSearch>(small_cells(), 12, 100);
-    auto search = begin(small->context);
-    while (!search->finished()) {
-      if (all.size() == stop) {
-        EXPECT_TRUE(search->save(directory.path()));
-        auto other = std::make_unique<SmallSearch>(small_cells(), 12, 100);
-        auto next = begin(other->context);
-        next->load(directory.path());
-        next->highest = search->highest;
-        next->went_back = search->went_back;
-        search = std::move(next);
-        small = std::move(other);
-      }
-      for (const Candidate& candidate : search->ask(1)) {
-        all.push_back(candidate);
-        search->tell(accuracy_trial(candidate, 30));
-      }
-    }
-    return all;
+    return epochs_through_a_snapshot<SharpRDarts>(begin, stop,
+                                                  [](const SharpRDarts& from, SharpRDarts& to) {
+                                                    to.highest = from.highest;
+                                                    to.went_back = from.went_back;
+                                                  });
   };
   const std::vector<Candidate> whole = run(1000);
   ASSERT_GT(whole.size(), 12U);
@@ -228,12 +208,10 @@ TEST(RDarts, GoesBackAgain) {
   int backs = 0;
   double fidelity = 0;
   while (!search.finished()) {
-    const std::vector<Candidate> asked = search.ask(1);
-    ASSERT_EQ(asked.size(), 1U);
-    backs += asked[0].fidelity < fidelity ? 1 : 0;
-    fidelity = asked[0].fidelity;
-    decays.push_back(weight_decay_of(asked[0]));
-    search.tell(accuracy_trial(asked[0], 30));
+    const Candidate candidate = one_epoch(search);
+    backs += candidate.fidelity < fidelity ? 1 : 0;
+    fidelity = candidate.fidelity;
+    decays.push_back(weight_decay_of(candidate));
   }
   EXPECT_EQ(backs, 2);
   EXPECT_NEAR(decays.back(), 4 * decays.front(), 1e-12);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.hpp"
@@ -263,21 +264,63 @@ TEST(Proxyless, TwoPathsLeaveTheOthersProbabilities) {
 }
 
 TEST(Proxyless, ReinforceFollowsTheScoreFunction) {
-  // A reward that is the same for all has, less its mean, no gradient: with one sample the first
-  // step has none, since its baseline is the reward itself.
-  SmallSearch small(small_cells(), 1);
+  // The mean, over the samples, of their accuracy less its running mean, times the gradient of the
+  // log probability of what they chose.
+  constexpr std::size_t samples = 3;
+  struct Rewarded : SeenStep {
+    using SeenStep::SeenStep;
+    at::Tensor relax(const at::Tensor& logits, const RelaxedDecision& decision,
+                     Pass& pass) override {
+      const at::Tensor gate = SeenStep::relax(logits, decision, pass);
+      drawn.push_back(gate);
+      return gate;
+    }
+    void learn_architecture(const TrainStep& step) override {
+      drawn.clear();
+      SeenStep::learn_architecture(step);
+      const at::NoGradGuard no_grad;
+      const Batch batch = architecture_batch(step);
+      const std::size_t decisions = parameters().decisions().size();
+      EXPECT_EQ(drawn.size(), samples * decisions);
+      std::vector<double> rewards;
+      double mean = 0;
+      for (std::size_t i = 0; i < samples; ++i) {
+        const MixedWeights gates(drawn.begin() + static_cast<std::ptrdiff_t>(i * decisions),
+                                 drawn.begin() + static_cast<std::ptrdiff_t>((i + 1) * decisions));
+        rewards.push_back(
+            forward(batch, gates).argmax(1).eq(batch.labels).to(at::kDouble).mean().item<double>());
+        mean += rewards.back() / samples;
+      }
+      running = before.size() == 1 ? mean : 0.75 * running + 0.25 * mean;
+      for (std::size_t d = 0; d < decisions; ++d) {
+        const at::Tensor p = parameters().part(before.back(), d).softmax(0);
+        at::Tensor wanted = at::zeros_like(p);
+        for (std::size_t i = 0; i < samples; ++i) {
+          wanted -= (rewards[i] - running) / samples * (drawn[i * decisions + d] - p);
+        }
+        const at::Tensor got = parameters().part(parameters().tensors().at("alpha.mean"), d);
+        EXPECT_LT((got - wanted).abs().max().item<double>(), 1e-12);
+        largest = std::max(largest, wanted.abs().max().item<double>());
+      }
+    }
+    using SeenStep::architecture_batch;
+    MixedWeights drawn;
+    double running = 0, largest = 0;
+  };
+  SmallSearch small(small_cells(), 2);
   ProxylessOptions options;
   options.gradient = ProxylessGradient::reinforce;
-  options.samples = 1;
+  options.samples = samples;
+  options.baseline = 0.75;
   options.architecture_every = 1;
   options.architecture_share = 0.5;
   options.warmup = 0;
   options.eigenvalue_every = 0;
-  SeenStep search(small.context, options);
-  EXPECT_EQ(search.ask(1).size(), 1U);
-  EXPECT_TRUE(search.before[0].equal(search.after[0]));
-  // Later ones do.
-  EXPECT_FALSE(search.before[1].equal(search.after[3]));
+  Rewarded search(small.context, options);
+  search.spread();
+  EXPECT_EQ(all_epochs(search).size(), 2U);
+  EXPECT_EQ(search.before.size(), 8U);
+  EXPECT_GT(search.largest, 1e-3);
 }
 
 }  // namespace
