@@ -4,14 +4,17 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <array>
 #include <cmath>
 #include <functional>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "nets/supernet.hpp"
+#include "search_spaces/cell_blocks.hpp"
 #include "search_spaces/darts.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "strategies/differentiable_search.hpp"
@@ -29,6 +32,23 @@ inline std::shared_ptr<const SearchSpace> small_cells() {
 /// Whose nodes choose their inputs.
 inline std::shared_ptr<const SearchSpace> small_darts() {
   return make_darts({.input = {1, 8, 8}, .classes = 4, .channels = 4, .layers = 3});
+}
+/// Two choices in a row between a convolution, a pool and a skip: for what takes many epochs.
+inline std::shared_ptr<const SearchSpace> two_choices() {
+  SupergraphBuilder b;
+  NodeId x = b.conv(b.input(1, 8, 8), 4, {.kernel = 3});
+  for (const std::string name : {"first", "second"}) {
+    const auto scope = b.scope(name);
+    const std::array options{relu_conv_bn(b, x, 4, 3, 1, "nor_conv_3x3"),
+                             b.avg_pool(x, {.kernel = 3, .stride = 1}, "avg_pool_3x3"), x};
+    x = b.choice(
+        b.decide({.name = name, .options = {"nor_conv_3x3", "avg_pool_3x3", "skip_connect"}}),
+        options);
+  }
+  const auto scope = b.scope("head");
+  x = b.activation(b.batch_norm(x), ActivationKind::relu);
+  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 4));
+  return std::make_shared<SupergraphSpace>(b.finish());
 }
 
 /// What a strategy trains, with a fifth of the images held out.

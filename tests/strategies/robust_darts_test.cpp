@@ -125,7 +125,7 @@ double weight_decay_of(const Candidate& candidate) {
 TEST(RDarts, GoesBackToTheEpochBeforeTheGrowthWithMoreWeightDecay) {
   for (const double factor : {1.001, 1000.0}) {
     SCOPED_TRACE(factor);
-    SmallSearch small(small_cells(), 14, 100);
+    SmallSearch small(two_choices(), 14, 100);
     RDartsOptions options;
     options.weight_decay_factor = factor;
     options.most_weight_decay = small.training->by_steps()->options().weight_decay * factor;
@@ -169,7 +169,7 @@ TEST(RDarts, ASnapshotHasTheEpochsToGoBackTo) {
       RDartsOptions options;
       options.most_weight_decay = 1;
       options.monitor_batches = 1;
-      auto small = std::make_unique<SmallSearch>(small_cells(), 12, 100);
+      auto small = std::make_unique<SmallSearch>(two_choices(), 12, 100);
       auto search = std::make_unique<SharpRDarts>(small->context, options);
       return Running<SharpRDarts>{std::move(small), std::move(search)};
     };
@@ -199,7 +199,7 @@ TEST(RDarts, GoesBackAgain) {
     using RDarts::measured;
     int sharp_again = 13;
   };
-  SmallSearch small(small_cells(), 18, 100);
+  SmallSearch small(two_choices(), 18, 100);
   RDartsOptions options;
   options.weight_decay_factor = 2;
   options.most_weight_decay = 4.5 * small.training->by_steps()->options().weight_decay;
@@ -224,7 +224,7 @@ TEST(RDarts, AStoppedSearchGoesOnFromItsCheckpoints) {
     std::unique_ptr<SmallSearch> small;
     std::unique_ptr<SharpRDarts> search;
     const auto begin = [&] {
-      small = std::make_unique<SmallSearch>(small_cells(), 12, 100);
+      small = std::make_unique<SmallSearch>(two_choices(), 12, 100);
       small->context.long_work = {.directory = directory.path() / "work", .stop_requested = [&] {
                                     return allowed > 0 && ++polls > allowed;
                                   }};
