@@ -84,10 +84,7 @@ class MixedRun {
         factors.back().counts = factors.back().value != 0 || also_computed(d, k);
         any = any || factors.back().counts;
       }
-      if (!any) {
-        throw InvalidArchitecture("decision '" + decisions[d].name +
-                                  "' has only weights of 0; at least one option must count");
-      }
+      if (!any) left_out_.push_back(static_cast<DecisionId>(d));
     }
   }
 
@@ -102,6 +99,7 @@ class MixedRun {
           (x.dim() > 1 ? " and " + std::to_string(x.size(1)) + " channels" : std::string()));
     }
     options_ = x.options();
+    input_sizes_ = x.sizes().vec();
     make_plan();
     std::vector<int> left = count_reads();
     values_.assign(graph_.size(), {});
@@ -351,6 +349,11 @@ class MixedRun {
   /// The weighted sum over a diagram.
   template <class Leaf>
   at::Tensor expectation(Dim dim, Leaf&& leaf) const {
+    for (const DecisionId d : left_out_) {
+      if (std::ranges::count(dim.support(), d) == 0) continue;
+      throw InvalidArchitecture("decision '" + supergraph_.decisions()[d].name +
+                                "' has only weights of 0; at least one option must count");
+    }
     return expect<at::Tensor>(
         dim, [&](DecisionId d, std::uint32_t k) { return factors_[d][k]; },
         [](const Factor& w) { return !w.counts; }, leaf);
@@ -637,9 +640,31 @@ class MixedRun {
       terms.push_back(std::move(term));
       used.push_back(factors_[o.decision][slot]);
     }
-    const at::Tensor sum = sum_of(terms, used);
+    const at::Tensor sum = terms.empty() ? nothing(id) : sum_of(terms, used);
     if (plan_.part_of[id]) return with_the_rest(id, sum);
     return one_width ? sum : where_present(id, sum);
+  }
+
+  /// What a choice is of which no option counts.
+  at::Tensor nothing(NodeId id) const {
+    const Shape &shape = graph_.node(id).shape, &input = graph_.node(graph_.input()).shape;
+    const std::uint32_t channels = shape.rank == 3 ? 0 : shape.rank - 1;
+    std::vector<std::int64_t> sizes{input_sizes_[0]};
+    for (std::uint32_t axis = 0; axis < shape.rank; ++axis) {
+      if (axis == channels) {
+        sizes.push_back(supergraph_.layout(id).width() /
+                        (plan_.part_of[id] ? mixed_.channel_share : 1));
+        continue;
+      }
+      if (!shape[axis].constant() || input[1] != Dim(input_sizes_[2]) ||
+          input[2] != Dim(input_sizes_[3])) {
+        throw UnsupportedError(node_text(graph_, id) +
+                               ": none of its options counts, which needs images of the one size "
+                               "that the space has");
+      }
+      sizes.push_back(shape[axis].value());
+    }
+    return at::zeros(sizes, options_);
   }
 
   /// An option of a choice, with the batch norm that ends it.
@@ -781,7 +806,9 @@ class MixedRun {
   Plan plan_;
   mutable std::unordered_map<NodeId, at::Tensor> parts_;  // first channels, by node
   at::TensorOptions options_;
+  std::vector<std::int64_t> input_sizes_;     // {N, C, H, W}
   std::vector<std::vector<Factor>> factors_;  // by decision and option
+  std::vector<DecisionId> left_out_;          // of which no option counts
   std::vector<at::Tensor> values_;            // by node
 };
 

@@ -156,11 +156,18 @@ Architecture FairDarts::derive() const {
   for (std::size_t d = 0; d < decisions.size(); ++d) {
     if (!decisions[d].zero) continue;
     double& zero = values[d][*decisions[d].zero];
-    zero = -1;  // it has no weight of its own, but is what is left
-    if (std::ranges::max(values[d]) < threshold_) zero = 2;
+    zero = 0;  // it has no weight of its own, but is what is left
+    if (std::ranges::max(values[d]) < threshold_) zero = 1;
   }
-  const Architecture a = strongest(decisions, values);
-  return space().valid(a) ? space().canonical(a) : Darts::derive();
+  return derived(values);
+}
+
+MixedWeights FairDarts::cost_weights() const {
+  MixedWeights weights = expected_weights();
+  for (std::size_t d = 0; d < weights.size(); ++d) {
+    if (parameters().decisions()[d].pick == 1) weights[d] = weights[d] / weights[d].sum();
+  }
+  return weights;
 }
 
 // ---- DrNAS

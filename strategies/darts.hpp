@@ -96,8 +96,9 @@ OptionTable<FairDartsOptions> fair_darts_option_table();
 /// Search", ECCV 2020, arXiv 1911.12126, sections 3.2 and 3.3; numbers as in the authors' code.
 /// Differs from the source: an architecture has as many edges as its space says: those of the space
 /// "darts" always two a node, and an edge whose operators are all below the threshold is closed
-/// where it has the option "none".
-/// Test: FairDarts.OptionsDoNotCompete.
+/// where it has the option "none". By a `cost`, which the source does not have, options count by
+/// their weights as shares of the sum of these.
+/// Test: FairDarts.OptionsDoNotCompete, FairDarts.WeightsAreDrawnToZeroOrOne.
 class FairDarts : public Darts {
  public:
   /// Throws as Darts, and UnsupportedError, naming it, for a decision on a number: its options
@@ -110,6 +111,7 @@ class FairDarts : public Darts {
   at::Tensor relax(const at::Tensor& logits, const RelaxedDecision& decision, Pass& pass) override;
   at::Tensor expected(const at::Tensor& logits, const RelaxedDecision& decision) const override;
   at::Tensor architecture_penalty() const override;
+  MixedWeights cost_weights() const override;
 
  private:
   double zero_one_weight_, threshold_;
@@ -128,7 +130,7 @@ OptionTable<DrNasOptions> dr_nas_option_table();
 /// Source: Chen et al., "DrNAS: Dirichlet Neural Architecture Search", ICLR 2021, arXiv 2006.10355,
 /// sections 2.2 and 2.3. Differs from the source: no progressive stages (section 2.4), which the
 /// authors' results on NAS-Bench-201 do without.
-/// Test: DrNas.TheGradientGoesThroughTheDraw.
+/// Test: DrNas.TheGradientGoesThroughTheDraw, DrNas.TheDivergenceIsThatFromTheFlatDistribution.
 class DrNas : public Darts {
  public:
   DrNas(const RunContext& context, const DrNasOptions& options);

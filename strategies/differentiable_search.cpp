@@ -161,7 +161,7 @@ void DifferentiableSearch::begin_training(const TrainingStage& stage) {
   tensors.emplace("cost_multiplier", multiplier_);
   begin({.learn =
              [this](const TrainStep& step) {
-               if (architecture_learns(step)) learn_architecture(step);
+               if (step.part() == 0 && architecture_learns(step)) learn_architecture(step);
                return learn_weights(step);
              },
          .tensors = std::move(tensors),
@@ -324,7 +324,7 @@ DifferentiableSearch::Pass DifferentiableSearch::pass(const TrainStep& step, Par
 }
 
 bool DifferentiableSearch::architecture_learns(const TrainStep& step) const {
-  return static_cast<double>(step.epoch()) >= common_.warmup * stage_epochs_ && step.part() == 0 &&
+  return static_cast<double>(step.epoch()) >= common_.warmup * stage_epochs_ &&
          step.index() % common_.architecture_every == 0;
 }
 
@@ -350,7 +350,7 @@ at::Tensor DifferentiableSearch::architecture_loss(const at::Tensor& loss,
   const at::Tensor whole = penalty.defined() ? loss + penalty : loss;
   if (!cost_) return whole;
   const at::Tensor ratio =
-      cost_->of(weights.empty() ? expected_weights() : weights) / common_.cost->target;
+      cost_->of(weights.empty() ? cost_weights() : weights) / common_.cost->target;
   switch (common_.cost->form) {
     case CostForm::multiplier:
       return whole + multiplier_[0] * (ratio - 1);
@@ -370,11 +370,21 @@ at::Tensor DifferentiableSearch::architecture_gradient(const at::Tensor& loss,
   return found.defined() ? found : at::zeros_like(parameters_.values());
 }
 
+at::Tensor DifferentiableSearch::architecture_gradient(double loss,
+                                                       const at::Tensor& gradient) const {
+  const at::Tensor value = at::scalar_tensor(loss, at::kDouble).set_requires_grad(true);
+  const std::vector<at::Tensor> found =
+      torch::autograd::grad({architecture_loss(value)}, {value, parameters_.values()}, {},
+                            c10::nullopt, false, /*allow_unused=*/true);
+  const at::Tensor through = gradient * found[0];
+  return found[1].defined() ? through + found[1] : through;
+}
+
 void DifferentiableSearch::descend(const at::Tensor& gradient) {
   parameters_.step(gradient, alive_);
   if (!cost_ || common_.cost->form != CostForm::multiplier) return;
   const at::NoGradGuard no_grad;
-  multiplier_ += cost_weight() * (cost_->of(expected_weights()) / common_.cost->target - 1);
+  multiplier_ += cost_weight() * (cost_->of(cost_weights()) / common_.cost->target - 1);
 }
 
 void DifferentiableSearch::learn_architecture(const TrainStep& step) {
@@ -397,9 +407,7 @@ Learned DifferentiableSearch::learn_weights(const TrainStep& step, const Batch& 
   const at::Tensor logits = forward(batch, weights);
   const at::Tensor loss = cross_entropy(logits, batch.labels, steps().options().label_smoothing);
   const double value = step.value(loss);
-  const bool both =
-      std::ranges::any_of(weights, [](const at::Tensor& w) { return w.requires_grad(); });
-  (both ? architecture_loss(loss) : loss).backward();
+  loss.backward();
   return {value, count_correct(logits.detach(), batch.labels)};
 }
 
@@ -479,12 +487,15 @@ double DifferentiableSearch::accuracy(const MixedWeights& weights, StepTraining:
   return percent(correct, all);
 }
 
+StepTraining::Images DifferentiableSearch::unlearned_images() const {
+  return common_.architecture_share > 0 ? StepTraining::Images::second
+                                        : StepTraining::Images::held_out;
+}
+
 double DifferentiableSearch::largest_eigenvalue(const Rng& rng) {
   const FixedWeights fixed(learning_);
   const BatchStatistics statistics(steps().supernet());
-  const auto images = common_.architecture_share > 0 ? StepTraining::Images::second
-                                                     : StepTraining::Images::held_out;
-  const Batch batch = steps().draw(images, size_, rng.fork("batch"));
+  const Batch batch = steps().draw(unlearned_images(), size_, rng.fork("batch"));
   const at::Tensor& alpha = parameters_.values();
   const at::Tensor loss = cross_entropy(forward(batch, expected_weights()), batch.labels, 0);
   const at::Tensor gradient = torch::autograd::grad({loss}, {alpha}, {}, true, true)[0];
@@ -521,7 +532,7 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
   add("skip_share", skips);
   if (cost_) {
     const at::NoGradGuard no_grad;
-    add("expected_cost", cost_->of(expected_weights()).item<double>());
+    add("expected_cost", cost_->of(cost_weights()).item<double>());
   }
   const Rng held_out = rng.fork("held out");
   const auto of_held_out = [&](const MixedWeights& weights) {

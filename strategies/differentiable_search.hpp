@@ -183,8 +183,8 @@ class DifferentiableSearch : public WeightSharingSearch {
   virtual void learn_architecture(const TrainStep& step);
   /// Adds the gradients of the weights. Default: at the relaxed weights of the moment.
   virtual Learned learn_weights(const TrainStep& step);
-  /// The same by a batch and given weights of the options. With these, where they have gradients,
-  /// the architecture's learn too, by the loss with the penalty and the cost.
+  /// The same by a batch and given weights of the options; what these depend on gets gradients,
+  /// too.
   Learned learn_weights(const TrainStep& step, const Batch& batch, const MixedWeights& weights);
   /// Before an epoch's training.
   virtual void begin_epoch() {}
@@ -210,15 +210,21 @@ class DifferentiableSearch : public WeightSharingSearch {
   at::Tensor forward(const Batch& batch, const MixedWeights& weights);
   /// Their mean cross entropy; checked to be finite.
   at::Tensor loss(const TrainStep& step, const Batch& batch, const MixedWeights& weights);
-  /// A loss with the penalty and the cost that these weights expect, by default expected_weights().
+  /// The options' probabilities, by which a cost is expected. Default: expected_weights().
+  virtual MixedWeights cost_weights() const { return expected_weights(); }
+  /// A loss with the penalty and the cost that these weights expect, by default cost_weights().
   at::Tensor architecture_loss(const at::Tensor& loss, const MixedWeights& weights = {}) const;
   /// The gradient of architecture_loss() in the architecture parameters, {count}.
   at::Tensor architecture_gradient(const at::Tensor& loss, const MixedWeights& weights = {}) const;
+  /// The same where a loss of this value has this gradient {count}.
+  at::Tensor architecture_gradient(double loss, const at::Tensor& gradient) const;
   /// A step down a gradient {count}.
   void descend(const at::Tensor& gradient);
   Pass pass(const TrainStep& step, Part part) const;
   Batch architecture_batch(const TrainStep& step) const { return step.second_batch(size_); }
   ArchitectureParameters& parameters() { return parameters_; }
+  /// Those that the weights do not learn from: the architecture's, or those held out.
+  StepTraining::Images unlearned_images() const;
   /// Which numbers are still searched, {count}: 1 or 0.
   const at::Tensor& alive() const { return alive_; }
   at::Tensor logits(std::size_t d) const;

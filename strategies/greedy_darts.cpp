@@ -61,9 +61,9 @@ OptionTable<SgasOptions> sgas_option_table() {
 Sgas::Sgas(const RunContext& context, const SgasOptions& options)
     : Darts(context, options, "sgas", architecture_optimizer(options)),
       criterion_(options.criterion),
-      first_(
-          std::max(1, static_cast<int>(std::lround(options.first_decision * training().epochs())))),
-      history_(static_cast<std::size_t>(options.history)) {
+      first_(1 + static_cast<int>(std::lround(options.first_decision * training().epochs()))),
+      history_(static_cast<std::size_t>(options.history)),
+      decided_(parameters().decisions().size()) {
   // Of each kind of cell as many decisions as it keeps edges, and an interval after the last one.
   const std::span<const RelaxedDecision> decisions = parameters().decisions();
   std::size_t most = 0;
@@ -77,7 +77,7 @@ Sgas::Sgas(const RunContext& context, const SgasOptions& options)
     }
     most = std::max(most, count);
   }
-  interval_ = interval_of(training().epochs() - first_ + 1, most + 1);
+  interval_ = interval_of(training().epochs() - first_, most);
   if (interval_ == 0) {
     throw ConfigError("/first_decision",
                       fmt::format("{} epochs after the first {} are too few for {} decisions one "
@@ -89,7 +89,10 @@ Sgas::Sgas(const RunContext& context, const SgasOptions& options)
 
 void Sgas::end_epoch(const Rng&) {
   const std::span<const RelaxedDecision> decisions = parameters().decisions();
-  const Strengths now = strengths();
+  Strengths now = strengths();
+  for (std::size_t d = 0; d < now.size(); ++d) {
+    if (!decided_[d].empty()) now[d] = decided_[d];
+  }
   const bool due = epoch() >= first_ && (epoch() - first_) % interval_ == 0;
   for (const auto& [kind, edges] : edges_by_kind(decisions)) {
     if (!due) break;
@@ -143,6 +146,7 @@ void Sgas::end_epoch(const Rng&) {
       }
     }
     keep(d, std::array{strongest_option});
+    decided_[d] = now[d];
     // A node that has all its inputs loses the others.
     for (std::size_t node = 0; node < decisions.size(); ++node) {
       if (decisions[node].pick == 1 || !reads(decisions[node], d)) continue;
@@ -157,6 +161,7 @@ void Sgas::end_epoch(const Rng&) {
         const auto edge = decisions[node].edges[s];
         if (edge && std::ranges::find(decided, s) == decided.end()) {
           keep(*edge, std::array<std::size_t, 1>{0});  // nothing reads it any more
+          if (decided_[*edge].empty()) decided_[*edge] = now[*edge];
         }
       }
     }
@@ -233,8 +238,7 @@ void DartsPt::select_operator(std::size_t d, const Rng& rng) {
     MixedWeights without = weights;
     without[d] = weights[d].detach().clone();
     without[d][static_cast<std::int64_t>(k)] = 0;
-    const double value =
-        accuracy(without, StepTraining::Images::second, batches_, rng.fork("images"));
+    const double value = accuracy(without, unlearned_images(), batches_, rng.fork("images"));
     if (!best || value < lowest) {
       best = k;
       lowest = value;
@@ -250,8 +254,8 @@ void DartsPt::select_inputs(std::size_t d, const Rng& rng) {
     MixedWeights without = weights;
     without[d] = weights[d].detach().clone();
     without[d][static_cast<std::int64_t>(s)] = 0;
-    without_each.emplace_back(
-        accuracy(without, StepTraining::Images::second, batches_, rng.fork("images")), s);
+    without_each.emplace_back(accuracy(without, unlearned_images(), batches_, rng.fork("images")),
+                              s);
   }
   std::ranges::stable_sort(without_each, {}, &std::pair<double, std::size_t>::first);
   std::vector<std::size_t> inputs;

@@ -21,11 +21,13 @@ OptionTable<SgasOptions> sgas_option_table();
 /// decided. The criterion is the product of the edge's importance (the weight of what is not zero)
 /// and certainty (1 less the entropy of its operators as a share of the largest one), and of its
 /// stability (the mean intersection of its weights with those of past epochs); each is scaled to
-/// [0, 1] over the edges of a kind, where they differ.
+/// [0, 1] over the edges of a kind, where they differ, those that are decided with what they were.
 /// Source: Li et al., "SGAS: Sequential Greedy Architecture Search", CVPR 2020, arXiv 1912.00195,
-/// section 3.2; the first decision as in the authors' code (epoch 9 of 50). Differs from the
-/// source: batches do not grow with the decisions; decisions of other kinds than on operators stay
-/// open and are derived at the end. Test: Sgas.DecidesTheMostImportantAndCertainEdgeForGood.
+/// section 3.2; the first decision and the interval as in the authors' code (after 10 of 50 epochs,
+/// then after every five). Differs from the source: batches do not grow with the decisions;
+/// decisions of other kinds than on operators stay open and are derived at the end.
+/// Test: Sgas.DecidesTheMostImportantAndCertainEdgeForGood, Sgas.CertaintyCounts,
+/// Sgas.StabilityCounts.
 class Sgas : public Darts {
  public:
   /// Throws as Darts, and ConfigError (/first_decision) where too few epochs are left.
@@ -33,14 +35,18 @@ class Sgas : public Darts {
 
  protected:
   void end_epoch(const Rng& rng) override;
-  Json save_own() const override { return past_; }
-  void load_own(const Json& state) override { past_ = state.get<std::vector<Strengths>>(); }
+  Json save_own() const override { return {{"past", past_}, {"decided", decided_}}; }
+  void load_own(const Json& state) override {
+    state.at("past").get_to(past_);
+    state.at("decided").get_to(decided_);
+  }
 
  private:
   SgasCriterion criterion_;
   int first_, interval_ = 1;  // epochs
   std::size_t history_;
   std::vector<Strengths> past_;
+  Strengths decided_;  // what the weights of decided edges were then; empty for the others
 };
 
 struct DartsPtOptions : DartsSearchOptions {
@@ -56,8 +62,9 @@ OptionTable<DartsPtOptions> darts_pt_option_table();
 /// selections, at even intervals, weights and architecture learn on.
 /// Source: Wang et al., "Rethinking Architecture Selection in Differentiable NAS", ICLR 2021, arXiv
 /// 2108.04392, section 4. Differs from the source: accuracies are of some batches of the images
-/// that the architecture learns on, not of all; the learning rate follows the evaluator's schedule,
-/// not a tenth of the first rate. Test: DartsPt.SelectsWhatTheRelaxationNeedsNotWhatIsStrongest.
+/// that the architecture learns on (of those held out, where it has no own), not of all; the
+/// learning rate follows the evaluator's schedule, not a tenth of the first rate. Test:
+/// DartsPt.SelectsWhatTheRelaxationNeedsNotWhatIsStrongest.
 class DartsPt : public Darts {
  public:
   /// Throws as Darts, and ConfigError (/supernet_share) where too few epochs are left.

@@ -40,7 +40,8 @@ OptionTable<PDartsOptions> p_darts_option_table();
 /// CIFAR-10 either), an edge keeps at least one operator that is not zero, and the gradient of the
 /// architecture is not clipped. Skips count, as in the authors' code, in cells that keep their
 /// input's size alone.
-/// Test: PDarts.StagesGrowDeeperAndLoseOperators.
+/// Test: PDarts.StagesGrowDeeperAndLoseOperators, PDarts.SkipsDropOutLessAndLess,
+/// PDarts.ACellHasFewSkips.
 class PDarts : public DifferentiableSearch {
  public:
   /// Throws as DifferentiableSearch; UnsupportedError for a space whose depth cannot be chosen, or

@@ -122,9 +122,13 @@ Learned Sdarts::learn_weights(const TrainStep& step) {
     const at::NoGradGuard no_grad;
     weights = relaxed(pass(step, Part::weights));
   }
-  const double radius = first_radius_ + (last_radius_ - first_radius_) *
-                                            static_cast<double>(step.epoch()) / training().epochs();
-  return DifferentiableSearch::learn_weights(step, batch, attacked(step, batch, weights, radius));
+  return DifferentiableSearch::learn_weights(step, batch,
+                                             attacked(step, batch, weights, radius(step.epoch())));
+}
+
+double Sdarts::radius(std::int64_t epoch) const {
+  return first_radius_ +
+         (last_radius_ - first_radius_) * static_cast<double>(epoch) / training().epochs();
 }
 
 // ---- R-DARTS

@@ -26,8 +26,8 @@ OptionTable<SdartsOptions> sdarts_option_table();
 /// Source: Chen, Hsieh, "Stabilizing Differentiable Architecture Search via Perturbation-based
 /// Regularization", ICML 2020, arXiv 2002.05283, sections 3.2 and 3.3. As in the authors' code, it
 /// is the softmax that is moved and then brought back to weights that sum to 1, and the attack's
-/// networks normalize by running statistics.
-/// Test: Sdarts.TheAttackRaisesTheLossWithinTheRadius.
+/// networks normalize by running statistics (pools, where they are normalized, by the batch).
+/// Test: Sdarts.TheAttackRaisesTheLossMoreThanChance, Sdarts.TheRadiusGrows.
 class Sdarts : public Darts {
  public:
   Sdarts(const RunContext& context, const SdartsOptions& options);
@@ -37,6 +37,7 @@ class Sdarts : public Darts {
   /// The weights that `perturbation` makes of given ones.
   MixedWeights attacked(const TrainStep& step, const Batch& batch, const MixedWeights& given,
                         double radius);
+  double radius(std::int64_t epoch) const;
 
  private:
   Perturbation perturbation_;

@@ -87,9 +87,18 @@ Learned JointSearch::learn_weights(const TrainStep& step) {
   values.mutable_grad().reset();
   const Learned learned = DifferentiableSearch::learn_weights(step, step.batch(input_size()),
                                                               relaxed(pass(step, Part::weights)));
-  const at::Tensor gradient = gradient_of_pass();
-  if (gradient.defined() && architecture_learns(step)) descend(gradient);
+  const at::Tensor own = gradient_of_pass();
+  if (step.part() == 0) {
+    loss_ = 0;
+    gradient_ = at::zeros_like(values.detach());
+  }
+  const int parts = steps().options().accumulate;
+  loss_ += learned.loss / parts;
+  if (own.defined()) gradient_ += own / parts;
   values.mutable_grad().reset();
+  if (step.part() + 1 == parts && architecture_learns(step)) {
+    descend(architecture_gradient(loss_, gradient_));
+  }
   return learned;
 }
 
@@ -171,10 +180,7 @@ at::Tensor Dsnas::gradient_of_pass() const {
     sum = sum + logits_[i].log_softmax(0)[option] * drawn_[i].grad()[option];
   }
   if (!sum.requires_grad()) return {};
-  // What the loss itself has given is the cost's and the penalty's.
-  const at::Tensor by_loss = parameters().values().grad();
-  const at::Tensor by_score = torch::autograd::grad({sum}, {parameters().values()})[0];
-  return by_loss.defined() ? by_loss + by_score : by_score;
+  return torch::autograd::grad({sum}, {parameters().values()})[0];
 }
 
 // ---- ProxylessNAS

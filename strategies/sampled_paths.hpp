@@ -44,8 +44,12 @@ class JointSearch : public DifferentiableSearch {
   using DifferentiableSearch::DifferentiableSearch;
   void learn_architecture(const TrainStep&) override {}
   Learned learn_weights(const TrainStep& step) override;
-  /// After a pass: the gradient {count} of the parameters, which may be undefined.
+  /// After a pass: the loss's gradient {count} in the parameters, which may be undefined.
   virtual at::Tensor gradient_of_pass() const { return parameters().values().grad(); }
+
+ private:
+  double loss_ = 0;      // of the step's batches so far, and
+  at::Tensor gradient_;  // its gradient
 };
 
 struct SnasOptions : DifferentiableOptions {
@@ -61,7 +65,7 @@ OptionTable<SnasOptions> snas_option_table();
 /// sections 2.2 and 2.3; temperatures as in the authors' code. Differs from the source: the
 /// architecture's optimizer has a weight decay as in the authors' code; edges are chosen by the
 /// space's own rule.
-/// Test: Snas.OneLossTeachesBothOnTheSameImages.
+/// Test: Snas.OneLossTeachesBothOnTheSameImages, Snas.GradientsAreExact.
 class Snas : public JointSearch {
  public:
   /// Throws as DifferentiableSearch, and ConfigError (/architecture_share) where it is not 0.
@@ -93,7 +97,9 @@ OptionTable<FbnetOptions> fbnet_option_table();
 /// Source: Wu et al., "FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural
 /// Architecture Search", CVPR 2019, arXiv 1812.03443, sections 3.2 and 3.3. Differs from the
 /// source: the architecture's steps lie between the weights', one after every four, not all at an
-/// epoch's end; the strongest option of each decision is derived, not several sampled networks.
+/// epoch's end; the strongest option of each decision is derived, not several sampled networks; a
+/// `cost` enters by its own forms, of its expectation, where the source multiplies the loss by a
+/// power of the logarithm of the drawn weights' latency.
 /// Test: Fbnet.TheTemperatureFallsByAFactor.
 class Fbnet : public DifferentiableSearch {
  public:
@@ -151,7 +157,7 @@ struct ProxylessOptions : DifferentiableOptions {
   }
   ProxylessGradient gradient = ProxylessGradient::two_paths;
   int samples = 10;        ///< of `reinforce`: networks of a step, >= 1
-  double baseline = 0.99;  ///< of `reinforce`: weight of the past in the mean reward, [0, 1)
+  double baseline = 0.01;  ///< of `reinforce`: weight of the past in the mean reward, [0, 1)
 };
 OptionTable<ProxylessOptions> proxyless_option_table();
 
@@ -162,10 +168,12 @@ OptionTable<ProxylessOptions> proxyless_option_table();
 /// `reinforce`: it learns from the accuracies, as shares, of some drawn networks on a batch, less
 /// their running mean.
 /// Source: Cai et al., "ProxylessNAS: Direct Neural Architecture Search on Target Task and
-/// Hardware", ICLR 2019, arXiv 1812.00332, sections 3.2 and 3.3.2. Differs from the source: an
-/// inactive option that gives zeros changes nothing, and so learns with the active one, where the
-/// authors' code leaves such steps out.
-/// Test: Proxyless.TwoPathsLeaveTheOthersProbabilities.
+/// Hardware", ICLR 2019, arXiv 1812.00332, sections 3.2 and 3.3.2; the baseline as in the authors'
+/// code. Differs from the source: an inactive option that gives zeros changes nothing, and so
+/// learns with the active one, where the authors' code leaves such steps out; a `cost` enters
+/// `reinforce` by its expectation, not by each network's reward.
+/// Test: Proxyless.TwoPathsLearnByTheirGates, Proxyless.TwoPathsLeaveTheOthersProbabilities,
+/// Proxyless.ReinforceFollowsTheScoreFunction.
 class Proxyless : public DifferentiableSearch {
  public:
   Proxyless(const RunContext& context, const ProxylessOptions& options);

@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
@@ -418,6 +419,31 @@ TEST(SupernetMixed, OptionsOfWeightZeroHaveGradientsWhereToldSo) {
   EXPECT_NE(with[0].item<double>(), 0);
   EXPECT_EQ(with[1].item<double>(), 0);
   EXPECT_NEAR(with[2].item<double>(), without[2].item<double>(), 1e-9);
+}
+
+TEST(SupernetMixed, AChoiceOfNothingGivesZeros) {
+  for (const std::int64_t stride : {1, 2}) {
+    for (const int share : {1, 2}) {
+      const Supergraph supergraph = one_edge(stride);
+      Supernet net(supergraph, in_double);
+      randomize(net, Rng(65));
+      net.eval();
+      const at::Tensor x = random_tensor({3, 3, 8, 8}, Rng(66));
+      const at::Tensor none = at::zeros({stride == 1 ? 4 : 3}, at::kDouble);
+      // A pool of almost no weight; it has no numbers to add.
+      at::Tensor little = none.clone();
+      little[0] = 1e-9;
+      const MixedOptions options{.channel_share = share};
+      const at::Tensor got = net.forward_mixed(x, {none}, options);
+      EXPECT_LT((got - net.forward_mixed(x, {little}, options)).abs().max().item<double>(), 1e-6);
+      // One image apart from the others has no part in it, but with channels that pass by.
+      EXPECT_EQ((got[0] - got[1]).abs().max().item<double>() > 1e-9, share == 2);
+      EXPECT_THAT(throws<UnsupportedError>([&] {
+                    net.forward_mixed(random_tensor({1, 3, 16, 16}, Rng(1)), {none}, options);
+                  }),
+                  testing::HasSubstr("none of its options counts"));
+    }
+  }
 }
 
 TEST(SupernetMixed, SumsOfNormsAreThoseOfSeparateOperators) {

@@ -153,6 +153,46 @@ TEST(FairDarts, OptionsDoNotCompete) {
   EXPECT_EQ(search.derive(), small.space->canonical({{3, 0, 0, 0, 0, 0}}));
 }
 
+TEST(FairDarts, WeightsAreDrawnToZeroOrOne) {
+  SmallSearch small(small_cells());
+  FairDartsOptions options;
+  options.zero_one_weight = 10;
+  Probe<FairDarts> search(small.context, options);
+  {
+    const at::NoGradGuard no_grad;
+    at::Tensor values = search.parameters().values();
+    values[search.place(2, 3)] = std::log(3.0);   // a weight of 3/4
+    values[search.place(5, 1)] = -std::log(4.0);  // of 1/5
+  }
+  // 30 options; the others are at 1/2.
+  EXPECT_NEAR(search.architecture_penalty().item<double>(), -10 * (0.25 * 0.25 + 0.3 * 0.3) / 30,
+              1e-12);
+}
+
+TEST(FairDarts, MeetsACost) {
+  SmallSearch small(small_cells(), 4);
+  FairDartsOptions options;
+  options.eigenvalue_every = 0;
+  options.architecture_learning_rate = 0.05;
+  options.cost = CostOptions{.metric = "macs", .target = 100'000, .form = CostForm::power};
+  Probe<FairDarts> search(with_macs(small.context), options);
+  // Options that are alike are as probable as each other.
+  Probe<Darts> darts(with_macs(small.context), [] {
+    DartsSearchOptions plain;
+    plain.cost = CostOptions{.metric = "macs", .target = 100'000, .form = CostForm::power};
+    return plain;
+  }());
+  Probe<FairDarts> fresh(with_macs(small.context), options);
+  fresh.spread(1, 0);
+  darts.spread(1, 0);
+  const auto cost = [](const auto& one) {
+    return one.architecture_loss(at::ones({}, at::kDouble)).template item<double>();
+  };
+  EXPECT_NEAR(cost(fresh), cost(darts), 1e-12);
+  const Candidate last = all_epochs(search).back();
+  EXPECT_NEAR(static_cast<double>(small.space->quick_cost(last.architecture).macs), 100'000, 5'000);
+}
+
 TEST(FairDarts, RefusesDecisionsOnNumbers) {
   ChainOptions chain;
   chain.input = {1, 8, 8};
@@ -199,9 +239,16 @@ TEST(DrNas, TheDivergenceIsThatFromTheFlatDistribution) {
   Probe<DrNas> search(small.context, options);
   search.spread(4, 1e-9);
   EXPECT_NEAR(search.architecture_penalty().item<double>(), 0, 1e-9);
+  {
+    // Of Dirichlet(2, 1, 1, 1, 1) it is ln 5 - (1/2 + 1/3 + 1/4 + 1/5), of none that is at 1 zero.
+    const at::NoGradGuard no_grad;
+    at::Tensor values = search.parameters().values();
+    values.zero_();
+    values[search.place(3, 2)] = 1;
+  }
+  EXPECT_NEAR(search.architecture_penalty().item<double>(),
+              0.5 * (std::log(5.0) - (1 / 2.0 + 1 / 3.0 + 1 / 4.0 + 1 / 5.0)), 1e-9);
   search.spread(4, 1);
-  // By numerical integration for one decision of two options it is known: Beta(a, b) against
-  // uniform, here through its gradient, against differences.
   const at::Tensor alpha = search.parameters().values();
   const at::Tensor got = torch::autograd::grad({search.architecture_penalty()}, {alpha}, {})[0];
   const at::Tensor wanted =

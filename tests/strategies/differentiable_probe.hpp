@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/error.hpp"
+#include "graph/cost.hpp"
 #include "nets/supernet.hpp"
 #include "search_spaces/cell_blocks.hpp"
 #include "search_spaces/darts.hpp"
@@ -33,22 +35,44 @@ inline std::shared_ptr<const SearchSpace> small_cells() {
 inline std::shared_ptr<const SearchSpace> small_darts() {
   return make_darts({.input = {1, 8, 8}, .classes = 4, .channels = 4, .layers = 3});
 }
-/// Two choices in a row between a convolution, a pool and a skip: for what takes many epochs.
-inline std::shared_ptr<const SearchSpace> two_choices() {
+/// Choices in a row between operators: for what takes many epochs.
+inline std::shared_ptr<const SearchSpace> choices_in_a_row(
+    int count,
+    const std::vector<std::string>& operators = {"nor_conv_3x3", "avg_pool_3x3", "skip_connect"}) {
   SupergraphBuilder b;
   NodeId x = b.conv(b.input(1, 8, 8), 4, {.kernel = 3});
-  for (const std::string name : {"first", "second"}) {
+  for (int i = 0; i < count; ++i) {
+    const std::string name = "choice" + std::to_string(i);
     const auto scope = b.scope(name);
-    const std::array options{relu_conv_bn(b, x, 4, 3, 1, "nor_conv_3x3"),
-                             b.avg_pool(x, {.kernel = 3, .stride = 1}, "avg_pool_3x3"), x};
-    x = b.choice(
-        b.decide({.name = name, .options = {"nor_conv_3x3", "avg_pool_3x3", "skip_connect"}}),
-        options);
+    std::vector<NodeId> options;
+    for (const std::string& option : operators) {
+      options.push_back(option == "skip_connect" ? x
+                        : option == "avg_pool_3x3"
+                            ? b.avg_pool(x, {.kernel = 3, .stride = 1}, option)
+                            : relu_conv_bn(b, x, 4, option == "nor_conv_3x3" ? 3 : 1, 1, option));
+    }
+    x = b.choice(b.decide({.name = name, .options = operators}), options);
   }
   const auto scope = b.scope("head");
   x = b.activation(b.batch_norm(x), ActivationKind::relu);
   b.output(b.linear(b.flatten(b.global_avg_pool(x)), 4));
   return std::make_shared<SupergraphSpace>(b.finish());
+}
+
+/// With "macs" as a cost.
+inline RunContext with_macs(const RunContext& context) {
+  RunContext result = context;
+  result.cost_parts = [](const std::string& metric) -> CostParts {
+    if (metric != "macs") throw UnsupportedError("no sum: " + metric);
+    return [](const Graph& graph) {
+      std::vector<CostPart> parts;
+      for (NodeId id = 0; id < graph.size(); ++id) {
+        parts.push_back({graph.node(id).scope, static_cast<double>(node_macs(graph, id))});
+      }
+      return parts;
+    };
+  };
+  return result;
 }
 
 /// What a strategy trains, with a fifth of the images held out.
@@ -117,6 +141,7 @@ class Probe : public S {
   using S::accuracy;
   using S::alive;
   using S::architecture_gradient;
+  using S::architecture_loss;
   using S::architecture_penalty;
   using S::end_epoch;
   using S::expected_weights;

@@ -8,7 +8,6 @@
 #include <cmath>
 
 #include "core/error.hpp"
-#include "graph/cost.hpp"
 #include "search_spaces/regnet.hpp"
 #include "strategies/darts.hpp"
 #include "tests/core/throws.hpp"
@@ -194,7 +193,7 @@ TEST(DifferentiableSearch, EndsBeforeTheEigenvalueGrew) {
     using DifferentiableSearch::learning;
     using WeightSharingSearch::training;
   };
-  SmallSearch small(two_choices(), 30);
+  SmallSearch small(choices_in_a_row(2), 30);
   DartsSearchOptions options;
   options.early_stopping = true;
   Sharp search(small.context, options);
@@ -225,21 +224,6 @@ TEST(DifferentiableSearch, WarnsOfSkips) {
   EXPECT_EQ(number(asked[0].notes, "skip_share"), 1);
   EXPECT_THAT(asked[0].notes.warning,
               HasSubstr("the search has collapsed: 100% of the operators of epoch 1"));
-}
-
-RunContext with_macs(const RunContext& context) {
-  RunContext result = context;
-  result.cost_parts = [](const std::string& metric) -> CostParts {
-    if (metric != "macs") throw UnsupportedError("no sum: " + metric);
-    return [](const Graph& graph) {
-      std::vector<CostPart> parts;
-      for (NodeId id = 0; id < graph.size(); ++id) {
-        parts.push_back({graph.node(id).scope, static_cast<double>(node_macs(graph, id))});
-      }
-      return parts;
-    };
-  };
-  return result;
 }
 
 TEST(DifferentiableSearch, TheCostMeetsItsTarget) {

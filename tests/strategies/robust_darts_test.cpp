@@ -31,47 +31,85 @@ TEST(Sdarts, NumbersBecomeWeightsThatSumToOne) {
                    at::tensor({0.0, 1.0, 0.0}, at::kDouble)));
 }
 
-TEST(Sdarts, TheAttackRaisesTheLossWithinTheRadius) {
-  struct Opened : Probe<Sdarts> {
-    using Probe<Sdarts>::Probe;
-    Learned learn_weights(const TrainStep& step) override {
+struct Attacking : Probe<Sdarts> {
+  using Probe<Sdarts>::Probe;
+  Learned learn_weights(const TrainStep& step) override {
+    constexpr double size = 0.1;
+    const Batch batch = step.batch({8, 8});
+    const MixedWeights clean = [&] {
       const at::NoGradGuard no_grad;
-      const Batch batch = step.batch({8, 8});
-      const MixedWeights clean = expected_weights();
-      const MixedWeights moved = [&] {
-        const at::AutoGradMode grad(true);
-        return attacked(step, batch, clean, radius);
-      }();
-      const auto loss = [&](const MixedWeights& weights) {
-        return cross_entropy(forward(batch, weights), batch.labels, 0).item<double>();
-      };
-      // As in the attack, by running statistics.
-      steps().supernet().eval();
-      raised.push_back(loss(moved) - loss(clean));
-      steps().supernet().train();
-      for (std::size_t d = 0; d < clean.size(); ++d) {
-        EXPECT_NEAR(moved[d].sum().item<double>(), 1, 1e-9);
-        EXPECT_GE(moved[d].min().item<double>(), 0);
-        // Bringing the sum back to 1 may move a weight further than the radius, not far.
-        EXPECT_LT((moved[d] - clean[d]).abs().max().item<double>(), 2 * radius);
+      return expected_weights();
+    }();
+    const MixedWeights moved = attacked(step, batch, clean, size);
+    const at::NoGradGuard no_grad;
+    // As in the attack, by running statistics.
+    steps().supernet().eval();
+    const auto loss = [&](const MixedWeights& weights) {
+      return cross_entropy(forward(batch, weights), batch.labels, 0).item<double>();
+    };
+    const double before = loss(clean);
+    raised.push_back(loss(moved) - before);
+    for (std::uint64_t i = 0; i < 8; ++i) {
+      MixedWeights by_chance;
+      Rng rng = step.rng().fork("chance").fork(i);
+      for (const at::Tensor& weights : clean) {
+        at::Tensor noise = at::empty_like(weights);
+        for (std::int64_t k = 0; k < noise.numel(); ++k) noise[k] = size * (2 * rng.uniform() - 1);
+        by_chance.push_back(as_weights(weights + noise));
       }
-      const at::AutoGradMode grad(true);
-      return Probe<Sdarts>::learn_weights(step);
+      most_by_chance = std::max(most_by_chance, loss(by_chance) - before);
     }
-    using Sdarts::attacked;
-    using Sdarts::steps;
-    double radius = 0.1;
-    std::vector<double> raised;
-  };
+    steps().supernet().train();
+    for (std::size_t d = 0; d < clean.size(); ++d) {
+      EXPECT_NEAR(moved[d].sum().item<double>(), 1, 1e-9);
+      EXPECT_GE(moved[d].min().item<double>(), 0);
+      // Bringing the sum back to 1 may move a weight further than the radius, not far.
+      EXPECT_LT((moved[d] - clean[d]).abs().max().item<double>(), 2 * size);
+    }
+    const at::AutoGradMode grad(true);
+    return Probe<Sdarts>::learn_weights(step);
+  }
+  using Sdarts::attacked;
+  using Sdarts::radius;
+  using Sdarts::steps;
+  std::vector<double> raised;
+  double most_by_chance = 0;
+};
+
+TEST(Sdarts, TheAttackRaisesTheLossMoreThanChance) {
   SmallSearch small(small_cells(), 2);
   SdartsOptions options;
   options.eigenvalue_every = 0;
-  Opened search(small.context, options);
+  Attacking search(small.context, options);
   search.spread();
   EXPECT_EQ(search.ask(1).size(), 1U);
   ASSERT_EQ(search.raised.size(), 4U);
   for (const double raised : search.raised) EXPECT_GE(raised, 0);
-  EXPECT_GT(search.raised.back(), 0);
+  EXPECT_GT(search.raised.back(), search.most_by_chance);
+  EXPECT_GT(search.most_by_chance, 0);
+}
+
+TEST(Sdarts, TheRadiusGrows) {
+  SmallSearch small(small_cells(), 4);
+  SdartsOptions options;
+  options.first_radius = 0.1;
+  options.last_radius = 0.5;
+  const Attacking search(small.context, options);
+  EXPECT_NEAR(search.radius(0), 0.1, 1e-12);
+  EXPECT_NEAR(search.radius(1), 0.2, 1e-12);
+  EXPECT_NEAR(search.radius(3), 0.4, 1e-12);
+}
+
+TEST(Sdarts, MayMoveAllWeightToNone) {
+  for (const Perturbation perturbation : {Perturbation::random, Perturbation::adversarial}) {
+    SmallSearch small(small_darts(), 1, 64);
+    SdartsOptions options;
+    options.eigenvalue_every = 0;
+    options.perturbation = perturbation;
+    options.first_radius = 0.9;
+    Probe<Sdarts> search(small.context, options);
+    EXPECT_EQ(all_epochs(search).size(), 1U);
+  }
 }
 
 TEST(Sdarts, ChanceMovesWeightsAlsoWithoutTheAttack) {
@@ -125,7 +163,7 @@ double weight_decay_of(const Candidate& candidate) {
 TEST(RDarts, GoesBackToTheEpochBeforeTheGrowthWithMoreWeightDecay) {
   for (const double factor : {1.001, 1000.0}) {
     SCOPED_TRACE(factor);
-    SmallSearch small(two_choices(), 14, 100);
+    SmallSearch small(choices_in_a_row(2), 14, 100);
     RDartsOptions options;
     options.weight_decay_factor = factor;
     options.most_weight_decay = small.training->by_steps()->options().weight_decay * factor;
@@ -169,7 +207,7 @@ TEST(RDarts, ASnapshotHasTheEpochsToGoBackTo) {
       RDartsOptions options;
       options.most_weight_decay = 1;
       options.monitor_batches = 1;
-      auto small = std::make_unique<SmallSearch>(two_choices(), 12, 100);
+      auto small = std::make_unique<SmallSearch>(choices_in_a_row(2), 12, 100);
       auto search = std::make_unique<SharpRDarts>(small->context, options);
       return Running<SharpRDarts>{std::move(small), std::move(search)};
     };
@@ -199,7 +237,7 @@ TEST(RDarts, GoesBackAgain) {
     using RDarts::measured;
     int sharp_again = 13;
   };
-  SmallSearch small(two_choices(), 18, 100);
+  SmallSearch small(choices_in_a_row(2), 18, 100);
   RDartsOptions options;
   options.weight_decay_factor = 2;
   options.most_weight_decay = 4.5 * small.training->by_steps()->options().weight_decay;
@@ -224,7 +262,7 @@ TEST(RDarts, AStoppedSearchGoesOnFromItsCheckpoints) {
     std::unique_ptr<SmallSearch> small;
     std::unique_ptr<SharpRDarts> search;
     const auto begin = [&] {
-      small = std::make_unique<SmallSearch>(two_choices(), 12, 100);
+      small = std::make_unique<SmallSearch>(choices_in_a_row(2), 12, 100);
       small->context.long_work = {.directory = directory.path() / "work", .stop_requested = [&] {
                                     return allowed > 0 && ++polls > allowed;
                                   }};

@@ -5,10 +5,13 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "core/error.hpp"
-#include "graph/cost.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/strategies/differentiable_probe.hpp"
 
@@ -95,26 +98,68 @@ TEST(Snas, GradientsAreExact) {
 }
 
 TEST(Snas, OneLossTeachesBothOnTheSameImages) {
-  SmallSearch small(small_cells(), 1);
+  // The architecture's gradient is that of the loss of the images that the weights learn from, by
+  // the same draw; of several batches, the mean.
+  struct Seen : Probe<Snas> {
+    using Probe<Snas>::Probe;
+    Learned learn_weights(const TrainStep& step) override {
+      const at::Tensor alpha = parameters().values();
+      const Batch batch = step.batch({8, 8});
+      const at::Tensor loss =
+          cross_entropy(forward(batch, relaxed(pass(step, Part::weights))), batch.labels, 0);
+      gradients.push_back(torch::autograd::grad({loss}, {alpha}, {})[0]);
+      return Probe<Snas>::learn_weights(step);
+    }
+    std::vector<at::Tensor> gradients;
+  };
   SnasOptions options;
   options.architecture_weight_decay = 0;
   options.eigenvalue_every = 0;
-  RunContext context = small.context;
-  // All 160 training images in one step.
-  context.shared_training =
-      make_shared_training(small.net, small.space, small_data(),
-                           {.train = {.epochs = 1, .batch_size = 160, .learning_rate = 1e-9},
-                            .rule = RuleKind::strategy});
-  Probe<Snas> search(context, options);
-  const at::Tensor before = search.parameters().values().detach().clone();
-  EXPECT_EQ(search.ask(1).size(), 1U);
-  const at::Tensor moment = search.parameters().tensors().at("alpha.mean") * 2;
-  EXPECT_GT(moment.abs().max().item<double>(), 1e-6);
-  EXPECT_FALSE(search.parameters().values().detach().equal(before));
-
+  for (const int batches : {1, 2}) {
+    SmallSearch small(small_cells(), 1);
+    RunContext context = small.context;
+    // All 160 training images in one step.
+    context.shared_training = make_shared_training(
+        small.net, small.space, small_data(),
+        {.train = {.epochs = 1, .batch_size = 160 / batches, .accumulate = batches},
+         .rule = RuleKind::strategy});
+    Seen search(context, options);
+    EXPECT_EQ(search.ask(1).size(), 1U);
+    ASSERT_EQ(search.gradients.size(), static_cast<std::size_t>(batches));
+    const at::Tensor wanted = at::stack(search.gradients).mean(0);
+    const at::Tensor got = search.parameters().tensors().at("alpha.mean") * 2;
+    EXPECT_LT((got - wanted).abs().max().item<double>(), 1e-9);
+    EXPECT_GT(wanted.abs().max().item<double>(), 1e-4);
+  }
   options.architecture_share = 0.5;
+  SmallSearch small(small_cells(), 1);
   EXPECT_THAT(throws<ConfigError>([&] { const Snas other(small.context, options); }),
               HasSubstr("by one loss on the same images; write 0"));
+}
+
+TEST(Snas, ACostTeachesTheArchitectureAlone) {
+  // As a factor of the loss, it would change the step of the weights, too.
+  const auto after = [](std::optional<CostOptions> cost) {
+    SmallSearch small(small_cells(), 1);
+    RunContext context = with_macs(small.context);
+    context.shared_training = make_shared_training(
+        small.net, small.space, small_data(),
+        {.train = {.epochs = 1, .batch_size = 160}, .rule = RuleKind::strategy});
+    SnasOptions options;
+    options.eigenvalue_every = 0;
+    options.cost = std::move(cost);
+    Probe<Snas> search(context, options);
+    EXPECT_EQ(search.ask(1).size(), 1U);
+    return std::pair(small.net.tensor("head.linear.weight").detach().clone(),
+                     search.parameters().tensors().at("alpha.mean").clone());
+  };
+  const auto [weights, mean] = after(std::nullopt);
+  for (const CostForm form : {CostForm::hinge, CostForm::power}) {
+    const auto [other_weights, other_mean] =
+        after(CostOptions{.metric = "macs", .target = 40'000, .form = form});
+    EXPECT_TRUE(weights.equal(other_weights));
+    EXPECT_GT((mean - other_mean).abs().max().item<double>(), 1e-4);
+  }
 }
 
 TEST(Snas, TheArchitectureLearnsAsOftenAsItIsTold) {
@@ -222,19 +267,99 @@ struct SeenStep : Probe<Proxyless> {
   std::vector<at::Tensor> before, after;
 };
 
+TEST(Proxyless, TwoPathsLearnByTheirGates) {
+  // The gradient is the sum, over the pair, of the loss's derivative in an option's gate times the
+  // gradient of its probability among the two.
+  struct Gated : SeenStep {
+    using SeenStep::SeenStep;
+    void learn_architecture(const TrainStep& step) override {
+      SeenStep::learn_architecture(step);
+      if (before.size() > 1) return;
+      const at::Tensor got = parameters().tensors().at("alpha.mean");
+      const at::NoGradGuard no_grad;
+      const Batch batch = architecture_batch(step);
+      const Pass own = pass(step, Part::architecture);
+      const std::size_t decisions = parameters().decisions().size();
+      MixedWeights gates;
+      std::vector<std::array<std::size_t, 2>> pairs;
+      std::vector<at::Tensor> logits;
+      for (std::size_t d = 0; d < decisions; ++d) {
+        logits.push_back(parameters().part(before[0], d));
+        const at::Tensor p = logits[d].softmax(0).contiguous();
+        std::vector<double> left(p.data_ptr<double>(), p.data_ptr<double>() + p.numel());
+        Rng rng = own.rng.fork(d);
+        const std::size_t first = rng.weighted(left);
+        const double of_first = left[first];
+        left[first] = 0;
+        const std::size_t second = rng.weighted(left);
+        const bool active = rng.bernoulli(of_first / (of_first + left[second]));
+        gates.push_back(at::zeros_like(p));
+        gates[d][static_cast<std::int64_t>(active ? first : second)] = 1;
+        pairs.push_back({first, second});
+      }
+      const auto loss = [&] {
+        return cross_entropy(forward(batch, gates), batch.labels, 0).item<double>();
+      };
+      for (std::size_t d = 0; d < decisions; ++d) {
+        at::Tensor wanted = at::zeros_like(logits[d]);
+        const at::Tensor places = at::tensor(
+            {static_cast<std::int64_t>(pairs[d][0]), static_cast<std::int64_t>(pairs[d][1])});
+        const at::Tensor p = logits[d].index_select(0, places).softmax(0);
+        for (std::int64_t i = 0; i < 2; ++i) {
+          constexpr double size = 1e-5;
+          at::Tensor gate = gates[d][places[i].item<std::int64_t>()];
+          const double value = gate.item<double>();
+          gate.fill_(value + size);
+          const double up = loss();
+          gate.fill_(value - size);
+          const double down = loss();
+          gate.fill_(value);
+          const at::Tensor slope = -p[i] * p;  // of the probability in the two numbers
+          slope[i] += p[i];
+          wanted.index_add_(0, places, (up - down) / (2 * size) * slope);
+        }
+        EXPECT_LT((parameters().part(got, d) - wanted).abs().max().item<double>(), 1e-6) << d;
+        largest = std::max(largest, wanted.abs().max().item<double>());
+      }
+    }
+    using SeenStep::architecture_batch;
+    double largest = 0;
+  };
+  SmallSearch small(small_cells(), 1);
+  ProxylessOptions options;
+  options.architecture_every = 1;
+  options.architecture_share = 0.5;
+  options.warmup = 0;
+  options.eigenvalue_every = 0;
+  Gated search(small.context, options);
+  search.spread();
+  EXPECT_EQ(search.ask(1).size(), 1U);
+  EXPECT_GT(search.largest, 1e-3);
+}
+
+template <class S, class Options>
+void expect_that_none_may_be_drawn(Options options) {
+  SmallSearch small(small_darts(), 1, 64);
+  options.eigenvalue_every = 0;
+  options.warmup = 0;
+  Probe<S> search(small.context, options);
+  EXPECT_TRUE(search.parameters().none(0));
+  EXPECT_EQ(all_epochs(search).size(), 1U);
+}
+
+TEST(SampledPaths, NoneMayBeDrawn) {
+  expect_that_none_may_be_drawn<Gdas>(GdasOptions{});
+  expect_that_none_may_be_drawn<Dsnas>(DsnasOptions{});
+  ProxylessOptions proxyless;
+  proxyless.architecture_every = 1;
+  expect_that_none_may_be_drawn<Proxyless>(proxyless);
+  proxyless.gradient = ProxylessGradient::reinforce;
+  expect_that_none_may_be_drawn<Proxyless>(proxyless);
+}
+
 TEST(Proxyless, TwoPathsLeaveTheOthersProbabilities) {
   for (const bool with_cost : {false, true}) {
     SmallSearch small(small_cells(), 1);
-    RunContext context = small.context;
-    context.cost_parts = [](const std::string&) -> CostParts {
-      return [](const Graph& graph) {
-        std::vector<CostPart> parts;
-        for (NodeId id = 0; id < graph.size(); ++id) {
-          parts.push_back({graph.node(id).scope, static_cast<double>(node_macs(graph, id))});
-        }
-        return parts;
-      };
-    };
     ProxylessOptions options;
     options.architecture_every = 1;
     options.architecture_share = 0.5;
@@ -245,7 +370,7 @@ TEST(Proxyless, TwoPathsLeaveTheOthersProbabilities) {
       options.cost =
           CostOptions{.metric = "macs", .target = 60'000, .form = CostForm::hinge, .weight = 9};
     }
-    SeenStep search(context, options);
+    SeenStep search(with_macs(small.context), options);
     search.spread();
     EXPECT_EQ(search.ask(1).size(), 1U);
     ASSERT_EQ(search.before.size(), 4U);
