@@ -63,8 +63,8 @@ OptionTable<DartsPtOptions> darts_pt_option_table();
 /// Source: Wang et al., "Rethinking Architecture Selection in Differentiable NAS", ICLR 2021, arXiv
 /// 2108.04392, section 4. Differs from the source: accuracies are of some batches of the images
 /// that the architecture learns on (of those held out, where it has no own), not of all; the
-/// learning rate follows the evaluator's schedule, not a tenth of the first rate. Test:
-/// DartsPt.SelectsWhatTheRelaxationNeedsNotWhatIsStrongest.
+/// learning rate follows the evaluator's schedule, not a tenth of the first rate.
+/// Test: DartsPt.SelectsWhatTheRelaxationNeedsNotWhatIsStrongest.
 class DartsPt : public Darts {
  public:
   /// Throws as Darts, and ConfigError (/supernet_share) where too few epochs are left.

@@ -34,6 +34,7 @@ STRATEGIES = {
     "r_darts": {"type": "r_darts"},
     "sdarts": {"type": "sdarts"},
     "dr_nas": {"type": "dr_nas"},
+    "p_darts": {"type": "p_darts"},
 }
 RUNS = {"long": (CELLS, {}), "planted": (PLANTED, {"none": False})}
 EPOCHS, FRACTION = 60, 0.074
