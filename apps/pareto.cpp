@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -18,9 +17,9 @@ int pareto(const Arguments& arguments, const Catalogue& catalogue) {
   const Results results = read_results(arguments.directory, catalogue);
   const std::vector<std::size_t> front = results.front();
   if (front.empty()) {
-    const auto complete = [](const Trial& trial) { return trial.state == TrialState::complete; };
-    log_warning(std::ranges::any_of(results.trials, complete) ? "no trial keeps the constraints yet"
-                                                              : "no trial is complete yet");
+    const std::string nearest = nearest_text(results);
+    log_warning(nearest.empty() ? "no trial is complete yet"
+                                : "no trial keeps the constraints yet; " + nearest);
   }
   if (const std::string warning = results.warning(); !warning.empty()) log_warning(warning);
   if (arguments.json) {

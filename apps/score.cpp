@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -39,7 +40,8 @@ void check_directions(const std::vector<MetricInfo>& metrics) {
   }
 }
 
-// What all scores say of each network together. `scores` has one list a network.
+// What the first scores, those of `metrics`, say of each network together. `scores` has one list a
+// network.
 std::vector<double> aggregate(const std::vector<std::vector<double>>& scores,
                               const std::vector<MetricInfo>& metrics) {
   std::vector<std::vector<double>> columns(metrics.size());
@@ -62,8 +64,17 @@ int score(const Arguments& arguments, const Catalogue& catalogue) {
   }
   ZeroCostOptions options = arguments.options;
   options.proxies = arguments.proxies;
+  // What a score is worth shows beside what counting alone says.
+  std::size_t added = 0;
+  for (const char* const count : {"params", "macs"}) {
+    if (std::ranges::find(options.proxies, count) != options.proxies.end()) continue;
+    options.proxies.emplace_back(count);
+    ++added;
+  }
   ZeroCostEvaluator evaluator(context, options);
-  if (arguments.aggregate) check_directions(evaluator.metrics());
+  const std::vector<MetricInfo> asked(
+      evaluator.metrics().begin(), evaluator.metrics().end() - static_cast<std::ptrdiff_t>(added));
+  if (arguments.aggregate) check_directions(asked);
   const std::size_t count = networks.architectures.size();
   std::vector<std::vector<double>> scores(count);
   const StopSignals signals;
@@ -82,7 +93,7 @@ int score(const Arguments& arguments, const Catalogue& catalogue) {
   }
   if (signals.stopped()) return exit_interrupted;
   std::vector<double> together;
-  if (arguments.aggregate) together = aggregate(scores, evaluator.metrics());
+  if (arguments.aggregate) together = aggregate(scores, asked);
   Json json = Json::array();
   std::string text;
   for (std::size_t i = 0; i < count; ++i) {
@@ -108,7 +119,9 @@ Verb add_score(CLI::App& app, const Catalogue& catalogue) {
   CLI::App& verb = *app.add_subcommand("score", "zero-cost scores of untrained networks");
   const auto arguments = std::make_shared<Arguments>();
   arguments->networks.add_to(verb);
-  verb.add_option("--proxy", arguments->proxies, "scores (see espalier list proxies)")->required();
+  verb.add_option("--proxy", arguments->proxies,
+                  "scores (see espalier list proxies); params and macs are shown beside them")
+      ->required();
   verb.add_option("--data", arguments->data,
                   "images, for the scores that need them: TYPE or TYPE:DIR");
   verb.add_option("--batch-size", arguments->options.batch_size, "images in the batch")

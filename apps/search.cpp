@@ -48,7 +48,8 @@ int search(const Arguments& arguments, const Catalogue& catalogue) {
           fmt::format("finished; see {0}/report.html, or: espalier pareto {0}", arguments.out));
       return exit_ok;
     case SearchEnd::nothing_feasible:
-      log_warning("no trial keeps the constraints, so nothing was chosen");
+      log_warning(fmt::format("no trial keeps the constraints, so nothing was chosen; {}",
+                              nearest_text(read_results(arguments.out, catalogue))));
       return exit_ok;
     case SearchEnd::all_failed:
       log_error(fmt::format("all trials failed; see espalier trials {}", arguments.out));

@@ -33,7 +33,8 @@ OptionTable<BayesianOptions> bayesian_option_table();
 /// candidates in flight: D. Ginsbourger et al.: Kriging is well-suited to parallelize optimization,
 /// 2010 (the kriging believer). Differs from the sources: normal scores, independent draws, and
 /// candidates of a pool instead of continuous optimization.
-/// Test: Bayesian.AsksForTheLargestExpectedImprovement.
+/// Test: Bayesian.AsksForTheLargestExpectedImprovement,
+/// Surrogate.PromisesTheGrowthOfTheHypervolumeTimesTheProbabilityToKeepTheConstraints.
 std::unique_ptr<Strategy> bayesian(const RunContext& context, const BayesianOptions& options);
 
 struct SmacOptions : StartOptions {

@@ -36,7 +36,7 @@ OptionTable<CurveStoppingOptions> curve_stopping_option_table();
 /// of deep neural networks by extrapolation of learning curves, IJCAI 2015, section 4 (predictive
 /// termination). Differs from the source: parts are tenths of a training, not epochs;
 /// architectures are random; none is stopped before the first full evaluation.
-/// Test: CurveStopping.StopsWhatTheForecastSays.
+/// Test: CurveStopping.TheProbabilityCountsNotTheMean, CurveStopping.StopsWhatTheForecastSays.
 class CurveStopping : public EarlyStopping {
  public:
   /// Throws ConfigError as Start does.

@@ -36,7 +36,7 @@ OptionTable<BananasOptions> bananas_option_table();
 /// networks are those of MlpPredictor, trained on normal scores by their squared errors, and see
 /// how often each path occurs; paths are not cut off; several objectives: the drawn values are
 /// sorted by rank and crowding.
-/// Test: Bananas.ChoosesByIndependentDraws.
+/// Test: Bananas.ChoosesByIndependentDraws, PredictorGuided.DefaultsAreTheModelsOfThePapers.
 std::unique_ptr<Strategy> bananas(const RunContext& context, const BananasOptions& options);
 
 struct NpenasOptions : PredictorGuidedOptions {
@@ -52,7 +52,7 @@ OptionTable<NpenasOptions> npenas_option_table();
 /// evolution for neural architecture search, IEEE TNNLS 2022, arXiv 2003.12857, algorithm 2, and
 /// its published code. Differs from the source: graph convolutions (GcnPredictor, learning values)
 /// in place of its graph isomorphism network; an architecture changes by one decision at a time.
-/// Test: Npenas.ChoosesTheBestPredictedMutations.
+/// Test: Npenas.ChoosesTheBestPredictedMutations, PredictorGuided.DefaultsAreTheModelsOfThePapers.
 std::unique_ptr<Strategy> npenas(const RunContext& context, const NpenasOptions& options);
 
 struct BrpNasOptions : PredictorGuidedOptions {
@@ -69,7 +69,8 @@ OptionTable<BrpNasOptions> brp_nas_option_table();
 /// 2007.08668, section 4 (binary relations, iterative data selection). Differs from the source:
 /// rounds go on to the end of the budget, so that the last ones choose the first alone; of large
 /// spaces a sample is sorted; see GcnPredictor.
-/// Test: BrpNas.HalfAreTheFirstAndHalfAreOfTheFirstPart.
+/// Test: BrpNas.HalfAreTheFirstAndHalfAreOfTheFirstPart,
+/// PredictorGuided.DefaultsAreTheModelsOfThePapers.
 std::unique_ptr<Strategy> brp_nas(const RunContext& context, const BrpNasOptions& options);
 
 struct GatesEvolutionOptions : PredictorGuidedOptions {
@@ -86,7 +87,8 @@ OptionTable<GatesEvolutionOptions> gates_evolution_option_table();
 /// encoding scheme for predictor-based NAS, ECCV 2020, arXiv 2004.01899, section 3.4 (search with a
 /// predictor, the inner search an evolution). Differs from the source: 10 architectures at a time;
 /// the inner evolution keeps the best of parents and children.
-/// Test: GatesEvolution.ChoosesWhatEvolutionOnPredictionsFinds.
+/// Test: GatesEvolution.ChoosesWhatEvolutionOnPredictionsFinds,
+/// PredictorGuided.DefaultsAreTheModelsOfThePapers.
 std::unique_ptr<Strategy> gates_evolution(const RunContext& context,
                                           const GatesEvolutionOptions& options);
 

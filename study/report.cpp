@@ -234,7 +234,9 @@ std::string report_html(const Results& results, const std::filesystem::path& dir
     html += chosen_section(results, *chosen, directory);
     html += "<h2>Networks on the front</h2>\n" + front_table(results);
   } else {
-    html += "<p>No trial keeps the constraints yet.</p>\n";
+    const std::string nearest = nearest_text(results);
+    html += "<p>No trial keeps the constraints yet" + (nearest.empty() ? "" : "; " + nearest) +
+            ".</p>\n";
   }
   html += notes_section(results);
   return html_page("Espalier run", html);

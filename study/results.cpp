@@ -80,6 +80,39 @@ std::optional<double> find(const NamedValues& values, const std::string& name) {
 
 }  // namespace
 
+std::optional<std::size_t> Results::nearest() const {
+  if (!front().empty()) return std::nullopt;
+  const double fidelity = highest_fidelity(trials);
+  std::optional<std::size_t> nearest;
+  double least = 0;
+  for (std::size_t i = 0; i < trials.size(); ++i) {
+    if (trials[i].state != TrialState::complete || trials[i].candidate.fidelity != fidelity) {
+      continue;
+    }
+    const double violation = goals.violation(trials[i].metrics);
+    if (nearest && violation >= least) continue;
+    nearest = i;
+    least = violation;
+  }
+  return nearest;
+}
+
+std::string nearest_text(const Results& results) {
+  const std::optional<std::size_t> nearest = results.nearest();
+  if (!nearest) return "";
+  const Trial& trial = results.trials[*nearest];
+  std::string broken;
+  for (const Constraint& constraint : results.goals.constraints()) {
+    const double value = trial.metrics[results.metrics->index(constraint.metric)];
+    if (violation(constraint, value) == 0) continue;
+    const bool above = value > constraint.upper;
+    broken +=
+        fmt::format("{}{} of {:.6g} (at {} {:.6g})", broken.empty() ? "" : ", ", constraint.metric,
+                    value, above ? "most" : "least", above ? constraint.upper : constraint.lower);
+  }
+  return fmt::format("the nearest, trial {}, has {}", trial.candidate.trial_id, broken);
+}
+
 std::string Results::warning() const {
   for (auto trial = trials.rbegin(); trial != trials.rend(); ++trial) {
     if (!trial->candidate.notes.warning.empty()) return trial->candidate.notes.warning;
@@ -274,6 +307,9 @@ Json results_json(const Results& results, std::span<const std::size_t> which) {
   json["trials"] = std::move(trials);
   if (const auto chosen = results.chosen()) {
     json["chosen"] = results.trials[*chosen].candidate.trial_id;
+  }
+  if (const auto nearest = results.nearest()) {
+    json["nearest"] = results.trials[*nearest].candidate.trial_id;
   }
   if (const std::string warning = results.warning(); !warning.empty()) json["warning"] = warning;
   if (results.baseline) {

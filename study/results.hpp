@@ -57,6 +57,9 @@ struct Results {
 
   std::vector<std::size_t> front() const { return pareto_front(goals, trials); }
   std::optional<std::size_t> chosen() const { return choose(goals, trials, front(), rule); }
+  /// Where no trial keeps the constraints: the complete one, of the highest fidelity, that breaks
+  /// them the least. Nothing where there is no complete one.
+  std::optional<std::size_t> nearest() const;
   /// The last one that the strategy gave with a candidate; "" for none.
   std::string warning() const;
 };
@@ -64,6 +67,9 @@ struct Results {
 /// Reads a run, finished or not, while it is written or not. Throws IoError for a directory without
 /// a run and a damaged record, ConfigError where the catalogue lacks its space.
 Results read_results(const std::filesystem::path& directory, const Catalogue& catalogue);
+
+/// What nearest() says: "the nearest, trial 3, has params of 250 (at most 100)"; "" for nothing.
+std::string nearest_text(const Results& results);
 
 /// The recorded metrics of a trial, then the network metrics that were not recorded. Those that
 /// cannot be had are left out.
@@ -82,8 +88,8 @@ std::vector<std::string> column_names(const Results& results,
 std::optional<Json> final_summary(const Results& results, const std::filesystem::path& directory);
 
 /// {"objectives", "constraints", "trials": [{"id", "state", "architecture", "arch", "metrics",
-/// "feasible", "error"?}], "chosen"?, "baseline"?} of some of the trials. The same for every run
-/// with the same trials: no time and no path.
+/// "feasible", "error"?}], "chosen"?, "nearest"?, "baseline"?} of some of the trials. The same for
+/// every run with the same trials: no time and no path.
 Json results_json(const Results& results, std::span<const std::size_t> which);
 
 /// The same as CSV: id, state, feasible, the metrics, arch.

@@ -171,7 +171,7 @@ TEST(Score, GivesProxiesWithAndWithoutData) {
   };
   const Json json = score({"--proxy", "synflow", "--proxy", "params"}).json();
   ASSERT_EQ(json.size(), 1u);
-  EXPECT_THAT(keys(json[0]), ElementsAre("arch", "synflow", "params"));
+  EXPECT_THAT(keys(json[0]), ElementsAre("arch", "synflow", "params", "macs"));
   EXPECT_EQ(score({"--proxy", "synflow", "--proxy", "params"}).json(), json);
   EXPECT_EQ(score({"--proxy", "synflow", "params"}).json(), json);
   EXPECT_NE(score({"--proxy", "synflow", "--proxy", "params", "--seed", "2"}).json(), json);
@@ -198,7 +198,8 @@ TEST(Score, AddsUpTheRanksOfSeveralNetworks) {
   };
   const Json json = score("az_complexity").json();
   ASSERT_EQ(json.size(), 2u);
-  EXPECT_THAT(keys(json[0]), ElementsAre("arch", "synflow", "az_complexity", "aggregate"));
+  EXPECT_THAT(keys(json[0]),
+              ElementsAre("arch", "synflow", "az_complexity", "params", "macs", "aggregate"));
   EXPECT_DOUBLE_EQ(json[0]["aggregate"], 2 * std::log(0.5));
   EXPECT_EQ(json[1]["aggregate"], 0);
   const Outcome cost = score("macs");
@@ -945,11 +946,24 @@ TEST(Program, ARunWithoutAFeasibleTrialIsCode0WithAWarning) {
   const std::string out = (directory.path() / "run").string();
   const Outcome outcome = espalier({"search", file, "--out", out});
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_THAT(outcome.err, HasSubstr("no trial keeps the constraints, so nothing was chosen"));
+  EXPECT_THAT(outcome.err, HasSubstr("no trial keeps the constraints, so nothing was chosen; the "
+                                     "nearest, trial "));
   const Outcome front = espalier({"pareto", out, "--json"});
   EXPECT_EQ(front.code, 0);
   EXPECT_TRUE(front.json()["trials"].empty());
-  EXPECT_THAT(front.err, HasSubstr("no trial keeps the constraints yet"));
+  EXPECT_THAT(front.err, HasSubstr("no trial keeps the constraints yet; the nearest, trial "));
+  EXPECT_THAT(front.err, HasSubstr("(at most 1)"));
+  // That of the fewest params.
+  const Json trials = espalier({"trials", out, "--json"}).json()["trials"];
+  double fewest = std::numeric_limits<double>::infinity();
+  std::uint64_t nearest = 0;
+  for (const Json& trial : trials) {
+    const double params = trial["metrics"]["params"].get<double>();
+    if (params >= fewest) continue;
+    fewest = params;
+    nearest = trial["id"].get<std::uint64_t>();
+  }
+  EXPECT_EQ(front.json()["nearest"], nearest);
 }
 
 // --- A program of the user's

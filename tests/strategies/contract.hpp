@@ -140,6 +140,17 @@ TEST_P(StrategyContract, FailedTrialsAreSurvived) {
   expect_good(all, *space);
 }
 
+TEST_P(StrategyContract, MetricsThatAreAllAlikeAreSurvived) {
+  const auto space = test_space({5, 5, 5, 5});
+  const auto strategy = GetParam()(space);
+  const auto trials = drive(*strategy, 60, 4, [](const Candidate& candidate) {
+    return Trial{.candidate = candidate, .metrics = Metrics(test_metrics(), {1, 1})};
+  });
+  EXPECT_EQ(trials.size(), 60u);
+  expect_good(trials, *space);
+  EXPECT_GT(architectures(trials), 5u);
+}
+
 TEST_P(StrategyContract, OneOptionDecisionsAreKept) {
   const auto space = test_space({1, 6, 1, 6, 1});
   const auto trials = drive(*GetParam()(space), 36, 2);

@@ -235,7 +235,15 @@ INSTANTIATE_TEST_SUITE_P(
         StrategyCase{"gates_evolution",
                      function(gates_evolution, guided_options<GatesEvolutionOptions>()), one_goal(),
                      100},
+        StrategyCase{"bananas_two_goals", function(bananas, guided_options<BananasOptions>()),
+                     two_goals(), 100},
+        StrategyCase{"npenas_two_goals", function(npenas, guided_options<NpenasOptions>()),
+                     two_goals(), 100},
+        StrategyCase{"gates_evolution_two_goals",
+                     function(gates_evolution, guided_options<GatesEvolutionOptions>()),
+                     two_goals(), 100},
         StrategyCase{"nao", function(nao, nao_options()), one_goal(), 200},
+        StrategyCase{"nao_two_goals", function(nao, nao_options()), two_goals(), 0},
         StrategyCase{"linas", function(linas, guided_options<LinasOptions>()), one_goal(), 150},
         StrategyCase{"linas_two_goals", function(linas, guided_options<LinasOptions>()),
                      two_goals(), 150},
@@ -253,6 +261,7 @@ INSTANTIATE_TEST_SUITE_P(
             "reinforce_value",
             function(reinforce, reinforce_options(PolicyKind::independent, RewardKind::value))},
         StrategyCase{"ppo", function(ppo, ppo_options(PolicyKind::lstm))},
+        StrategyCase{"ppo_two_goals", function(ppo, ppo_options(PolicyKind::lstm)), two_goals()},
         StrategyCase{"ppo_independent", function(ppo, ppo_options(PolicyKind::independent))},
         // The values of an option are apart for each option before it: slow where decisions are
         // alone.

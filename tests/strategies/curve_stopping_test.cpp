@@ -70,6 +70,32 @@ TEST(CurveStopping, StopsWhatTheForecastSays) {
   EXPECT_GT(forecast_curve(points, quick().curve, Rng(1)).probability_above(points[3].value), 0.5);
 }
 
+TEST(CurveStopping, TheProbabilityCountsNotTheMean) {
+  // Its end is expected below that of its rival, and may yet be above it.
+  for (const double threshold : {1e-3, 0.9}) {
+    Curves curves({70, 67});
+    CurveStoppingOptions options = quick();
+    options.threshold = threshold;
+    CurveStopping strategy(test_context(space), options);
+    drive(strategy, 14, 1, [&](const Candidate& c) { return curves(c); });
+    EXPECT_EQ(curves.parts.at(0), 1);
+    drive(strategy, 2, 1, [&](const Candidate& c) { return curves(c); });
+    if (threshold < 0.5) {
+      EXPECT_GT(curves.parts.at(1), 0.4);
+    } else {
+      EXPECT_EQ(curves.parts.at(1), 0.4);
+    }
+  }
+  std::vector<CurvePoint> points;
+  for (int part = 1; part <= 4; ++part) {
+    points.push_back({part / 10.0, percent_at(part / 10.0, 67) / 100});
+  }
+  const double above =
+      forecast_curve(points, quick().curve, Rng(1)).probability_above(percent_at(1, 70) / 100);
+  EXPECT_GT(above, 1e-2);
+  EXPECT_LT(above, 0.5);
+}
+
 TEST(CurveStopping, CrossingCurvesAreNotStoppedForBeingBehind) {
   // The second one is behind after four parts, but steeper.
   CurveStopping strategy(test_context(space), quick());

@@ -3,7 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+#include <vector>
+
 #include "core/stats.hpp"
+#include "predictors/encoder_decoder.hpp"
+#include "predictors/normal_scores.hpp"
+#include "strategies/surrogate.hpp"
 #include "tests/strategies/toy_search.hpp"
 
 namespace espalier {
@@ -27,6 +34,45 @@ TEST(Nao, WalksFromTheBestToBetterOnes) {
   }
   // Beyond the better half of those from which it set out.
   EXPECT_GT(mean(walked), quantile(random, 0.8));
+}
+
+TEST(Nao, AsksForWhatWalksAlongTheGradientDecode) {
+  const auto context = test_context(test_space({4, 4, 4, 4, 4, 4}));
+  const auto options = quick<NaoOptions>();
+  const auto strategy = nao(context, options);
+  Surrogate told(context, {});
+  std::set<Architecture> asked;
+  for (const Trial& trial : drive(*strategy, 40)) {
+    told.tell(trial);
+    asked.insert(trial.candidate.architecture);
+  }
+  // The worst first; symbol 0 is for decisions that are not active.
+  std::vector<EncoderDecoder::Sequence> sequences;
+  std::vector<double> places;
+  for (const Individual& individual : told.best(40)) {
+    EncoderDecoder::Sequence& sequence = sequences.emplace_back(individual.architecture.choices);
+    for (std::uint32_t& symbol : sequence) ++symbol;
+    places.push_back(static_cast<double>(places.size()));
+  }
+  std::ranges::reverse(sequences);
+  EncoderDecoder model(options.network, std::vector<std::uint32_t>(6, 5),
+                       context.rng.fork("draws").fork(40));
+  model.train(sequences, normal_scores(places));
+  const std::vector<EncoderDecoder::Sequence> seeds(sequences.end() - options.seeds,
+                                                    sequences.end());
+  std::vector<Architecture> wanted;
+  for (int step = 1; step <= 100; ++step) {
+    for (const EncoderDecoder::Sequence& decoded : model.ascend(seeds, step)) {
+      Architecture a{decoded};
+      if (std::ranges::count(decoded, 0U) > 0) continue;
+      for (std::uint32_t& choice : a.choices) --choice;
+      if (asked.insert(a).second) wanted.push_back(a);
+    }
+  }
+  ASSERT_GE(wanted.size(), 5U);
+  const std::vector<Candidate> got = strategy->ask(5);
+  ASSERT_EQ(got.size(), 5U);
+  for (std::size_t k = 0; k < 5; ++k) EXPECT_EQ(got[k].architecture, wanted[k]) << k;
 }
 
 TEST(Nao, UnlabelledArchitecturesChangeWhatIsFound) {

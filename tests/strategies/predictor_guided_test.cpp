@@ -8,6 +8,7 @@
 #include <span>
 
 #include "predictors/catalogue.hpp"
+#include "predictors/gcn.hpp"
 #include "search_spaces/sampling.hpp"
 #include "strategies/surrogate.hpp"
 #include "tests/strategies/toy_search.hpp"
@@ -127,20 +128,22 @@ TEST(Npenas, ChoosesTheBestPredictedMutations) {
 
 TEST(BrpNas, HalfAreTheFirstAndHalfAreOfTheFirstPart) {
   const auto options = with_process<BrpNasOptions>();
-  Beside beside(test_context(test_space({4, 4, 4, 4})), options, brp_nas);
-  bool all_first = true;
-  for (std::size_t round = 0; round < 5; ++round) {
-    const auto others = beside.others();
-    const auto predicted = beside.model().predicted(others);
-    const auto part = first_of(predicted, std::max<std::size_t>(10, others.size() >> round));
-    all_first &= part == first_of(predicted, 10);
-    const auto best = first_of(predicted, 5);
-    const auto taken = beside.take(10);
-    EXPECT_EQ(set_of({taken.begin(), taken.begin() + 5}), best);
-    for (const Architecture& a : taken) EXPECT_TRUE(part.contains(a));
-    all_first &= set_of(taken) == first_of(predicted, 10);
+  for (const Goals& goals : {one_goal(), two_goals()}) {
+    Beside beside(test_context(test_space({4, 4, 4, 4}), 1, goals), options, brp_nas);
+    bool all_first = true;
+    for (std::size_t round = 0; round < 5; ++round) {
+      const auto others = beside.others();
+      const auto predicted = beside.model().predicted(others);
+      const auto part = first_of(predicted, std::max<std::size_t>(10, others.size() >> round));
+      all_first &= part == first_of(predicted, 10);
+      const auto best = first_of(predicted, 5);
+      const auto taken = beside.take(10);
+      EXPECT_EQ(set_of({taken.begin(), taken.begin() + 5}), best);
+      for (const Architecture& a : taken) EXPECT_TRUE(part.contains(a));
+      all_first &= set_of(taken) == first_of(predicted, 10);
+    }
+    EXPECT_FALSE(all_first);
   }
-  EXPECT_FALSE(all_first);
 }
 
 TEST(GatesEvolution, ChoosesWhatEvolutionOnPredictionsFinds) {
@@ -183,6 +186,19 @@ TEST(Linas, ChoosesTheFrontOfWhatIsPredicted) {
     }
     EXPECT_EQ(found, std::min<std::size_t>(front, 20)) << front;
   }
+}
+
+TEST(PredictorGuided, DefaultsAreTheModelsOfThePapers) {
+  EXPECT_EQ(BananasOptions().predictor, Json::parse(R"({"type": "ensemble", "members": 5,
+                            "member": {"type": "mlp", "loss": "regression"}})"));
+  EXPECT_EQ(BananasOptions().features.patterns, Patterns::paths);
+  EXPECT_EQ(NpenasOptions().predictor, Json::parse(R"({"type": "gcn", "loss": "regression"})"));
+  EXPECT_EQ(BrpNasOptions().predictor, Json::parse(R"({"type": "gcn"})"));
+  EXPECT_EQ(GcnOptions().fit.loss, PredictorLoss::relation);
+  EXPECT_EQ(GatesEvolutionOptions().predictor, Json::parse(R"({"type": "gates"})"));
+  EXPECT_TRUE(NpenasOptions().features.graphs);
+  EXPECT_TRUE(BrpNasOptions().features.graphs);
+  EXPECT_TRUE(GatesEvolutionOptions().features.graphs);
 }
 
 TEST(PredictorGuidedOptionTables, ReadAndCheck) {

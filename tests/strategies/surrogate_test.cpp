@@ -5,7 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <numbers>
 #include <numeric>
+#include <utility>
+#include <vector>
 
 #include "core/json.hpp"
 #include "core/stats.hpp"
@@ -127,6 +131,63 @@ TEST(Surrogate, PredictedIsTheMeanAndDrawnHasMeanAndVariance) {
   double covariance = 0;
   for (std::size_t i = 0; i < first.size(); ++i) covariance += (first[i] + 9) * (second[i] + 9);
   EXPECT_NEAR(covariance / 2000, 0, 0.1);  // independent
+}
+
+// Predicts the same of all networks.
+class Constant : public Predictor {
+ public:
+  explicit Constant(Prediction prediction) : prediction_(prediction) {}
+  void fit(std::span<const Features>, std::span<const double>) override {}
+  std::vector<Prediction> predict(std::span<const Features> networks) const override {
+    return std::vector<Prediction>(networks.size(), prediction_);
+  }
+
+ private:
+  Prediction prediction_;
+};
+
+// What a network promises whose metrics are predicted so, objectives first, after trials with these
+// scores and sizes.
+double promise(const Goals& goals, const std::vector<Prediction>& predicted,
+               const std::vector<std::pair<double, double>>& told) {
+  std::size_t made = 0;
+  Surrogate surrogate(test_context(test_space({4, 4}), 1, goals),
+                      {.features = decisions_only, .make = [&](const Rng&) {
+                         return std::make_unique<Constant>(predicted.at(made++));
+                       }});
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    const Candidate candidate{.trial_id = i, .architecture = some[i]};
+    surrogate.tell({.candidate = candidate,
+                    .metrics = Metrics(test_metrics(), {told[i].first, told[i].second})});
+  }
+  surrogate.fit({}, Rng(1));
+  return surrogate.expected_improvements({{{3, 3}}}, Rng(1))[0];
+}
+
+TEST(Surrogate, PromisesTheGrowthOfTheHypervolumeTimesTheProbabilityToKeepTheConstraints) {
+  const std::vector<std::pair<double, double>> told{{10, 1}, {20, 2}, {30, 3}, {40, 4}};
+  const double outer = normal_quantile(0.875), inner = normal_quantile(0.625);
+  // Between the scores of 30 and 40, and the sizes of 3 and 2: a score of 35, a size of 2.5. The
+  // reference point is (7, 4.3), the volume before 3 + 13 + 23 + 9.9, after 1.5 + 27 + 23 + 9.9.
+  const Prediction score{.mean = (inner + outer) / 2}, size{.mean = 0};
+  const Goals free(*test_metrics(),
+                   {{"score", Direction::maximize}, {"size", Direction::minimize}});
+  EXPECT_NEAR(promise(free, {score, size}, told), 12.5, 1e-9);
+  // A point that others dominate promises nothing.
+  EXPECT_NEAR(promise(free, {{.mean = -inner}, {.mean = -inner}}, told), 0, 1e-12);
+  // A bound of 8 on the size, of which 9 is predicted, with a deviation of 2.
+  EXPECT_NEAR(promise(two_goals(), {score, size, {.mean = 9, .variance = 4}}, told),
+              12.5 * normal_probability(-0.5), 1e-9);
+
+  // One objective: the expected improvement on the best score.
+  const double u = (1 - outer) / 0.5;
+  const double density = std::exp(-u * u / 2) / std::sqrt(2 * std::numbers::pi);
+  EXPECT_NEAR(promise(one_goal(), {{.mean = 1, .variance = 0.25}}, told),
+              0.5 * (u * normal_probability(u) + density), 1e-12);
+  // Nothing keeps the bound yet: the probability to keep it is all that counts.
+  const std::vector<std::pair<double, double>> broken{{10, 9}, {20, 10}};
+  EXPECT_NEAR(promise(two_goals(), {score, size, {.mean = 9, .variance = 4}}, broken),
+              normal_probability(-0.5), 1e-12);
 }
 
 TEST(Surrogate, BestAreSortedAndSavedAndLoaded) {
