@@ -79,18 +79,19 @@ class Supernet : public ModuleBase {
 
   /// Runs the relaxation: a choice is the weighted sum of its inputs, and an open dimension the
   /// expectation over its diagram: of prefix masks on the channels that are read, of kernels,
-  /// pooled tensors and quantized tensors. Options of weight exactly 0 are not computed. The size
-  /// of `x` decides the resolution. Differentiable in the weights of both kinds.
+  /// pooled tensors and quantized tensors. Options of weight exactly 0 are not computed; a choice
+  /// of which none is left gives zeros. The size of `x` decides the resolution. Differentiable in
+  /// the weights of both kinds.
   ///
-  /// Throws InvalidArchitecture where `weights` do not fit the decisions or are all 0 for one;
-  /// UnsupportedError for an open stride, dilation or number of input channels, open kernels
-  /// without same padding, a choice between different heights or widths, and a share of channels
-  /// that the space cannot have.
+  /// Throws InvalidArchitecture where `weights` do not fit the decisions or are all 0 for one on a
+  /// number; UnsupportedError for an open stride, dilation or number of input channels, open
+  /// kernels without same padding, a choice between different heights or widths, a share of
+  /// channels that the space cannot have, and a choice of nothing at another size of images.
   ///
   /// Source: Liu et al., "DARTS", ICLR 2019, arXiv 1806.09055, equation 2 (operators); Wan et al.,
-  /// "FBNetV2", CVPR 2020, arXiv 2004.05565 (masks for channels); Wu et al., "Mixed Precision
-  /// Quantization of ConvNets via Differentiable Neural Architecture Search", 2018, arXiv
-  /// 1812.00090 (bits).
+  /// "FBNetV2", CVPR 2020, arXiv 2004.05565 (masks for channels); Cai, Vasconcelos, "Rethinking
+  /// Differentiable Search for Mixed-Precision Neural Networks", CVPR 2020, arXiv 2004.05795 (bits:
+  /// one tensor of weights, quantized to each).
   /// Test: SupernetMixed.IsTheExpectationWhereTheNetworkIsLinearInTheHole.
   at::Tensor forward_mixed(const at::Tensor& x, const MixedWeights& weights,
                            const MixedOptions& options = {});

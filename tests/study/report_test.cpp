@@ -62,7 +62,8 @@ TEST(Report, ARunWithoutAFeasibleTrialHasAPage) {
   config["constraints"] = {{{"metric", "params"}, {"max", 1}}};
   EXPECT_EQ(run_search(read_config(config, catalogue), catalogue, {.directory = out}),
             SearchEnd::nothing_feasible);
-  EXPECT_THAT(read_file(out / "report.html"), HasSubstr("No trial keeps the constraints yet."));
+  EXPECT_THAT(read_file(out / "report.html"),
+              HasSubstr("No trial keeps the constraints yet; the nearest, trial "));
   EXPECT_FALSE(std::filesystem::exists(out / "best"));
 }
 
