@@ -556,9 +556,12 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
         100 * skips, epoch(), remedy());
   } else if (const auto since = grown_since(); since && !answers_growth()) {
     notes.warning = fmt::format(
-        "the architecture's loss has become sharp: the Hessian's largest eigenvalue was {:.3g} in "
-        "epoch {} and is {:.3g}, after which networks are often worse; {}",
-        since->eigenvalue, since->epoch, measured_.back().eigenvalue, remedy());
+        "the architecture's loss has become sharp: the Hessian's largest eigenvalue, a mean of "
+        "some "
+        "epochs, has grown by more than a factor of {:.3g} since epoch {}, after which networks "
+        "are "
+        "often worse; {}",
+        EigenvalueGrowth().factor, since->epoch, remedy());
   }
   return notes;
 }
