@@ -267,6 +267,16 @@ struct SeenStep : Probe<Proxyless> {
   std::vector<at::Tensor> before, after;
 };
 
+/// The architecture learns in each step, on half of the images.
+ProxylessOptions in_each_step() {
+  ProxylessOptions options;
+  options.architecture_every = 1;
+  options.architecture_share = 0.5;
+  options.warmup = 0;
+  options.eigenvalue_every = 0;
+  return options;
+}
+
 TEST(Proxyless, TwoPathsLearnByTheirGates) {
   // The gradient is the sum, over the pair, of the loss's derivative in an option's gate times the
   // gradient of its probability among the two.
@@ -326,12 +336,7 @@ TEST(Proxyless, TwoPathsLearnByTheirGates) {
     double largest = 0;
   };
   SmallSearch small(small_cells(), 1);
-  ProxylessOptions options;
-  options.architecture_every = 1;
-  options.architecture_share = 0.5;
-  options.warmup = 0;
-  options.eigenvalue_every = 0;
-  Gated search(small.context, options);
+  Gated search(small.context, in_each_step());
   search.spread();
   EXPECT_EQ(search.ask(1).size(), 1U);
   EXPECT_GT(search.largest, 1e-3);
@@ -360,12 +365,8 @@ TEST(SampledPaths, NoneMayBeDrawn) {
 TEST(Proxyless, TwoPathsLeaveTheOthersProbabilities) {
   for (const bool with_cost : {false, true}) {
     SmallSearch small(small_cells(), 1);
-    ProxylessOptions options;
-    options.architecture_every = 1;
-    options.architecture_share = 0.5;
+    ProxylessOptions options = in_each_step();
     options.architecture_learning_rate = 0.1;
-    options.warmup = 0;
-    options.eigenvalue_every = 0;
     if (with_cost) {
       options.cost =
           CostOptions{.metric = "macs", .target = 60'000, .form = CostForm::hinge, .weight = 9};
@@ -433,14 +434,10 @@ TEST(Proxyless, ReinforceFollowsTheScoreFunction) {
     double running = 0, largest = 0;
   };
   SmallSearch small(small_cells(), 2);
-  ProxylessOptions options;
+  ProxylessOptions options = in_each_step();
   options.gradient = ProxylessGradient::reinforce;
   options.samples = samples;
   options.baseline = 0.75;
-  options.architecture_every = 1;
-  options.architecture_share = 0.5;
-  options.warmup = 0;
-  options.eigenvalue_every = 0;
   Rewarded search(small.context, options);
   search.spread();
   EXPECT_EQ(all_epochs(search).size(), 2U);
