@@ -108,9 +108,14 @@ inline std::vector<Candidate> all_epochs(Strategy& search) {
 
 template <class S>
 struct Running {
-  std::unique_ptr<SmallSearch> small;
+  std::shared_ptr<SmallSearch> small;  // or what derives from it
   std::unique_ptr<S> search;
 };
+template <class S, class Options>
+Running<S> running(std::shared_ptr<SmallSearch> small, const Options& options) {
+  auto search = std::make_unique<S>(small->context, options);
+  return {std::move(small), std::move(search)};
+}
 
 /// All epochs of a search whose place another one takes after `stop` of them, by a snapshot;
 /// `carry` hands on what a test has added to it.

@@ -130,9 +130,7 @@ TEST(DifferentiableSearch, AnEpochIsATrialAndTheLastOneCounts) {
 TEST(DifferentiableSearch, ASnapshotGoesOnBitByBit) {
   using Search = Probe<Darts>;
   const auto begin = [] {
-    auto small = std::make_unique<SmallSearch>(small_cells(), 4);
-    auto search = std::make_unique<Search>(small->context, DartsSearchOptions{});
-    return Running<Search>{std::move(small), std::move(search)};
+    return running<Search>(std::make_shared<SmallSearch>(small_cells(), 4), DartsSearchOptions{});
   };
   EXPECT_EQ(epochs_through_a_snapshot<Search>(begin, 100),
             epochs_through_a_snapshot<Search>(begin, 2));

@@ -134,9 +134,7 @@ TEST(Sgas, ASnapshotGoesOnBitByBit) {
     SgasOptions options;
     options.criterion = SgasCriterion::stable;
     options.eigenvalue_every = 0;
-    auto small = std::make_unique<SmallSearch>(choices_in_a_row(4), 12, 100);
-    auto search = std::make_unique<Search>(small->context, options);
-    return Running<Search>{std::move(small), std::move(search)};
+    return running<Search>(std::make_shared<SmallSearch>(choices_in_a_row(4), 12, 100), options);
   };
   EXPECT_EQ(epochs_through_a_snapshot<Search>(begin, 100),
             epochs_through_a_snapshot<Search>(begin, 6));

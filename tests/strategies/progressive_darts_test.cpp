@@ -167,11 +167,7 @@ TEST(PDarts, ASkipStaysWhereNothingElseIsLeft) {
 }
 
 TEST(PDarts, ASnapshotGoesOnBitByBit) {
-  const auto begin = [] {
-    auto small = std::make_unique<Growing>(6);
-    auto search = std::make_unique<Opened>(small->context, quick());
-    return Running<Opened>{std::move(small), std::move(search)};
-  };
+  const auto begin = [] { return running<Opened>(std::make_shared<Growing>(6), quick()); };
   const std::vector<Candidate> whole = epochs_through_a_snapshot<Opened>(begin, 100);
   EXPECT_EQ(whole.size(), 6U);
   for (const std::size_t stop : {2U, 3U, 5U}) {

@@ -207,9 +207,8 @@ TEST(RDarts, ASnapshotHasTheEpochsToGoBackTo) {
       RDartsOptions options;
       options.most_weight_decay = 1;
       options.monitor_batches = 1;
-      auto small = std::make_unique<SmallSearch>(choices_in_a_row(2), 12, 100);
-      auto search = std::make_unique<SharpRDarts>(small->context, options);
-      return Running<SharpRDarts>{std::move(small), std::move(search)};
+      return running<SharpRDarts>(std::make_shared<SmallSearch>(choices_in_a_row(2), 12, 100),
+                                  options);
     };
     return epochs_through_a_snapshot<SharpRDarts>(begin, stop,
                                                   [](const SharpRDarts& from, SharpRDarts& to) {
