@@ -8,7 +8,6 @@
 #include "core/error.hpp"
 
 namespace espalier {
-namespace {
 
 void check_sizes(const Features& network, std::size_t decisions, std::size_t costs,
                  std::size_t scores) {
@@ -21,8 +20,6 @@ void check_sizes(const Features& network, std::size_t decisions, std::size_t cos
                     decisions, costs, scores));
   }
 }
-
-}  // namespace
 
 DenseFeatures::DenseFeatures(std::span<const Features> networks)
     : decisions_(networks[0].decisions.size()), costs_(networks[0].costs.size()) {
@@ -56,7 +53,7 @@ std::vector<double> DenseFeatures::rows(std::span<const Features> networks) cons
     after = std::ranges::copy(network.costs, after).out;
     for (std::size_t s = 0; s < scores_.size(); ++s) {
       const bool known = std::isfinite(network.scores[s]);
-      *after++ = known ? scores_[s].score(network.scores[s]) : 0;
+      *after++ = known ? scores_[s].rank_score(network.scores[s]) : 0;
       *after++ = known ? 0 : 1;
     }
     row += width_;

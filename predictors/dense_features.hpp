@@ -12,6 +12,10 @@
 
 namespace espalier {
 
+/// Throws Error unless a network has as many features of each kind.
+void check_sizes(const Features& network, std::size_t decisions, std::size_t costs,
+                 std::size_t scores);
+
 /// Makes rows of equal length from features: the decisions, how often each pattern occurs that the
 /// networks it was made from have (others are left out), the costs, and two numbers for each score:
 /// its normal score among those of these networks, 0 where it is NaN, and whether it is NaN.

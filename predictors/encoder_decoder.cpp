@@ -8,16 +8,23 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "predictors/score_network.hpp"
+#include "predictors/encoder_decoder_network.hpp"
 
 namespace espalier {
 namespace {
 
-constexpr std::int64_t hidden = 200;  // of the layers that predict
 constexpr std::size_t together = 1024;
 
 at::Tensor of_length_one(const at::Tensor& x) {
   return x / x.square().sum(-1, /*keepdim=*/true).sqrt().clamp_min(1e-12);
+}
+
+// {state, cell}; `read`: what the input gives to the gates.
+std::pair<at::Tensor, at::Tensor> lstm(const at::Tensor& read, const Linear& state,
+                                       const at::Tensor& held, const at::Tensor& cell) {
+  const auto gates = (read + state(held)).chunk(4, 1);
+  const at::Tensor next = at::sigmoid(gates[1]) * cell + at::sigmoid(gates[0]) * at::tanh(gates[2]);
+  return {at::sigmoid(gates[3]) * at::tanh(next), next};
 }
 
 // {n, decisions}, of symbols that are numbered through all decisions.
@@ -36,77 +43,103 @@ at::Tensor tensor_of(std::span<const EncoderDecoder::Sequence> sequences,
 
 }  // namespace
 
-struct EncoderDecoder::Network {
-  Network(std::int64_t width, const std::vector<std::uint32_t>& symbols, const Rng& rng)
-      : weights(rng) {
-    std::int64_t all = 0;
-    for (const std::uint32_t count : symbols) {
-      begins.push_back(all);
-      counts.push_back(count);
-      all += count;
-    }
-    const double bound = 1 / std::sqrt(static_cast<double>(width));
-    // The last row stands before the first symbol of the decoder.
-    embedding = weights.uniform({all + 1, width}, bound);
-    encoder_read = Linear(weights, width, 4 * width);
-    encoder_state = Linear(weights, width, 4 * width);
-    decoder_read = Linear(weights, width, 4 * width);
-    decoder_state = Linear(weights, width, 4 * width);
-    attended = Linear(weights, 2 * width, width);
-    choose = Linear(weights, width, all);
-    value = Layers(weights, std::array<std::int64_t, 3>{width, hidden, 1}, 0);
+EncoderDecoderNetwork::EncoderDecoderNetwork(std::int64_t width,
+                                             std::span<const std::uint32_t> symbols, const Rng& rng,
+                                             at::ScalarType type)
+    : weights(rng, type) {
+  std::int64_t all = 0;
+  for (const std::uint32_t count : symbols) {
+    begins.push_back(all);
+    counts.push_back(count);
+    all += count;
   }
+  embedding = weights.uniform({all + 1, width}, 1 / std::sqrt(static_cast<double>(width)));
+  encoder_read = Linear(weights, width, 4 * width);
+  encoder_state = Linear(weights, width, 4 * width);
+  decoder_read = Linear(weights, width, 4 * width);
+  decoder_state = Linear(weights, width, 4 * width);
+  attended = Linear(weights, 2 * width, width);
+  choose = Linear(weights, width, all);
+  value = Layers(weights, std::array<std::int64_t, 3>{width, hidden, 1}, 0);
+}
 
-  static std::pair<at::Tensor, at::Tensor> lstm(const Linear& read, const Linear& state,
-                                                const at::Tensor& x, const at::Tensor& held,
-                                                const at::Tensor& cell) {
-    const auto gates = (read(x) + state(held)).chunk(4, 1);
-    const at::Tensor next =
-        at::sigmoid(gates[1]) * cell + at::sigmoid(gates[0]) * at::tanh(gates[2]);
-    return {at::sigmoid(gates[3]) * at::tanh(next), next};
+// The states of an LSTM that reads the symbols {n, decisions}.
+at::Tensor EncoderDecoderNetwork::states(const at::Tensor& symbols, const Linear& read,
+                                         const Linear& state, at::Tensor held,
+                                         at::Tensor cell) const {
+  const std::int64_t n = symbols.size(0), count = symbols.size(1);
+  const at::Tensor reads = read(embedding.index_select(0, symbols.flatten())).view({n, count, -1});
+  std::vector<at::Tensor> all;
+  for (std::int64_t d = 0; d < count; ++d) {
+    std::tie(held, cell) = lstm(reads.select(1, d), state, held, cell);
+    all.push_back(held);
   }
+  return at::stack(all, 1);
+}
 
-  // {n, decisions, width}.
-  at::Tensor encode(const at::Tensor& symbols) const {
-    at::Tensor held = at::zeros({symbols.size(0), embedding.size(1)}, embedding.options());
-    at::Tensor cell = held;
-    std::vector<at::Tensor> outputs;
-    for (std::size_t d = 0; d < begins.size(); ++d) {
-      const at::Tensor x = embedding.index_select(0, symbols.select(1, static_cast<int64_t>(d)));
-      std::tie(held, cell) = lstm(encoder_read, encoder_state, x, held, cell);
-      outputs.push_back(of_length_one(held));
-    }
-    return at::stack(outputs, 1);
-  }
-  static at::Tensor whole(const at::Tensor& outputs) { return of_length_one(outputs.mean(1)); }
-  at::Tensor predicted(const at::Tensor& outputs) const {
-    return value(whole(outputs), nullptr).squeeze(1);
-  }
+at::Tensor EncoderDecoderNetwork::encode(const at::Tensor& symbols) const {
+  const at::Tensor zero = at::zeros({symbols.size(0), embedding.size(1)}, embedding.options());
+  return of_length_one(states(symbols, encoder_read, encoder_state, zero, zero));
+}
 
-  // Calls `choice` with each decision and the scores {n, its symbols}; it returns the symbols {n},
-  // numbered through all, that go before the next decision.
-  template <class Choice>
-  void decode(const at::Tensor& outputs, Choice choice) const {
-    const std::int64_t n = outputs.size(0);
-    at::Tensor held = whole(outputs), cell = held;
-    at::Tensor before = at::full({n}, embedding.size(0) - 1, at::kLong);
-    for (std::size_t d = 0; d < begins.size(); ++d) {
-      std::tie(held, cell) =
-          lstm(decoder_read, decoder_state, embedding.index_select(0, before), held, cell);
-      const at::Tensor share = at::softmax(at::bmm(outputs, held.unsqueeze(2)), 1);
-      const at::Tensor context = (share * outputs).sum(1);
-      const at::Tensor seen = at::tanh(attended(at::cat({context, held}, 1)));
-      before = choice(d, at::linear(seen, choose.weight.narrow(0, begins[d], counts[d]),
-                                    choose.bias.narrow(0, begins[d], counts[d])));
-    }
-  }
+at::Tensor EncoderDecoderNetwork::whole(const at::Tensor& outputs) const {
+  return of_length_one(outputs.mean(1));
+}
 
-  Weights weights;
-  std::vector<std::int64_t> begins, counts;  // of each decision's symbols among all
-  at::Tensor embedding;
-  Linear encoder_read, encoder_state, decoder_read, decoder_state, attended, choose;
-  Layers value;
-};
+at::Tensor EncoderDecoderNetwork::predict(const at::Tensor& outputs) const {
+  return value(whole(outputs), nullptr).squeeze(1);
+}
+
+at::Tensor EncoderDecoderNetwork::moved(const at::Tensor& outputs, double step) const {
+  const torch::AutoGradMode gradients_wanted(true);
+  const at::Tensor from = outputs.detach().clone().set_requires_grad(true);
+  const at::Tensor gradient = torch::autograd::grad({predict(from).sum()}, {from})[0];
+  return of_length_one(outputs.detach() + step * gradient);
+}
+
+// {n, k, width}, of k states of the decoder {n, k, width}.
+at::Tensor EncoderDecoderNetwork::seen(const at::Tensor& held, const at::Tensor& outputs) const {
+  const at::Tensor share = at::softmax(at::bmm(held, outputs.transpose(1, 2)), 2);
+  return at::tanh(attended(at::cat({at::bmm(share, outputs), held}, 2)));
+}
+
+// {n, symbols of the decision}, of {n, width}.
+at::Tensor EncoderDecoderNetwork::scores(std::size_t d, const at::Tensor& seen) const {
+  return at::linear(seen, choose.weight.narrow(0, begins[d], counts[d]),
+                    choose.bias.narrow(0, begins[d], counts[d]));
+}
+
+at::Tensor EncoderDecoderNetwork::first(std::int64_t n) const {
+  return at::full({n, 1}, embedding.size(0) - 1, at::kLong);
+}
+
+at::Tensor EncoderDecoderNetwork::reconstruction(const at::Tensor& outputs,
+                                                 const at::Tensor& symbols) const {
+  const at::Tensor start = whole(outputs);
+  const at::Tensor before =
+      at::cat({first(symbols.size(0)), symbols.narrow(1, 0, symbols.size(1) - 1)}, 1);
+  const at::Tensor all = seen(states(before, decoder_read, decoder_state, start, start), outputs);
+  at::Tensor entropy = at::zeros({}, outputs.options());
+  for (std::size_t d = 0; d < begins.size(); ++d) {
+    const auto place = static_cast<std::int64_t>(d);
+    entropy = entropy + at::cross_entropy_loss(scores(d, all.select(1, place)),
+                                               symbols.select(1, place) - begins[d]);
+  }
+  return entropy / static_cast<double>(begins.size());
+}
+
+at::Tensor EncoderDecoderNetwork::decode(const at::Tensor& outputs) const {
+  at::Tensor held = whole(outputs), cell = held;
+  at::Tensor before = first(outputs.size(0)).squeeze(1);
+  std::vector<at::Tensor> chosen;
+  for (std::size_t d = 0; d < begins.size(); ++d) {
+    std::tie(held, cell) =
+        lstm(decoder_read(embedding.index_select(0, before)), decoder_state, held, cell);
+    chosen.push_back(scores(d, seen(held.unsqueeze(1), outputs).squeeze(1)).argmax(1));
+    before = chosen.back() + begins[d];
+  }
+  return at::stack(chosen, 1);
+}
 
 OptionTable<EncoderDecoderOptions> encoder_decoder_option_table() {
   using Options = EncoderDecoderOptions;
@@ -131,7 +164,8 @@ void EncoderDecoder::train(std::span<const Sequence> sequences, std::span<const 
   const OneThread one_thread;
   const torch::AutoGradMode gradients_wanted(true);
   if (!network_) {
-    network_ = std::make_unique<Network>(options_.width, symbols_, rng_.fork("weights"));
+    network_ =
+        std::make_unique<EncoderDecoderNetwork>(options_.width, symbols_, rng_.fork("weights"));
     const double n = static_cast<double>(values.size());
     center_ = std::accumulate(values.begin(), values.end(), 0.0) / n;
     double square = 0;
@@ -158,16 +192,9 @@ void EncoderDecoder::train(std::span<const Sequence> sequences, std::span<const 
       const at::Tensor its = symbols.index_select(0, rows);
       const at::Tensor outputs = network_->encode(its);
       const at::Tensor error =
-          (network_->predicted(outputs) - targets.index_select(0, rows)).square().mean();
-      at::Tensor entropy = at::zeros({}, error.options());
-      network_->decode(outputs, [&](std::size_t d, const at::Tensor& scores) {
-        const at::Tensor given = its.select(1, static_cast<std::int64_t>(d));
-        entropy = entropy + at::cross_entropy_loss(scores, given - network_->begins[d]);
-        return given;
-      });
+          (network_->predict(outputs) - targets.index_select(0, rows)).square().mean();
       const double share = options_.prediction_share;
-      const at::Tensor loss =
-          share * error + (1 - share) * entropy / static_cast<double>(symbols_.size());
+      const at::Tensor loss = share * error + (1 - share) * network_->reconstruction(outputs, its);
       optimizer.zero_grad();
       loss.backward();
       torch::nn::utils::clip_grad_norm_(network_->weights.list(), 5.0);
@@ -184,7 +211,7 @@ std::vector<double> EncoderDecoder::predict(std::span<const Sequence> sequences)
   for (std::size_t begin = 0; begin < sequences.size(); begin += together) {
     const auto part = sequences.subspan(begin, std::min(together, sequences.size() - begin));
     const at::Tensor predicted =
-        network_->predicted(network_->encode(tensor_of(part, network_->begins))).contiguous();
+        network_->predict(network_->encode(tensor_of(part, network_->begins))).contiguous();
     const float* its = predicted.data_ptr<float>();
     for (std::size_t i = 0; i < part.size(); ++i) {
       values.push_back(center_ + scale_ * static_cast<double>(its[i]));
@@ -198,27 +225,17 @@ std::vector<EncoderDecoder::Sequence> EncoderDecoder::ascend(std::span<const Seq
   if (!network_) throw Error("an encoder and decoder was asked before it was trained");
   if (sequences.empty()) return {};
   const OneThread one_thread;
-  at::Tensor outputs;
-  {
-    const torch::NoGradGuard no_gradients;
-    outputs = network_->encode(tensor_of(sequences, network_->begins));
-  }
-  {
-    const torch::AutoGradMode gradients_wanted(true);
-    const at::Tensor moved = outputs.clone().set_requires_grad(true);
-    const at::Tensor sum = network_->predicted(moved).sum();
-    outputs = outputs + step * torch::autograd::grad({sum}, {moved})[0];
-  }
   const torch::NoGradGuard no_gradients;
+  const at::Tensor outputs =
+      network_->moved(network_->encode(tensor_of(sequences, network_->begins)), step);
+  const at::Tensor chosen = network_->decode(outputs).contiguous();
+  const std::int64_t* its = chosen.data_ptr<std::int64_t>();
   std::vector<Sequence> result(sequences.size());
-  network_->decode(outputs, [&](std::size_t d, const at::Tensor& scores) {
-    const at::Tensor chosen = scores.argmax(1).contiguous();
-    const std::int64_t* its = chosen.data_ptr<std::int64_t>();
-    for (std::size_t i = 0; i < result.size(); ++i) {
-      result[i].push_back(static_cast<std::uint32_t>(its[i]));
+  for (Sequence& sequence : result) {
+    for (std::size_t d = 0; d < symbols_.size(); ++d) {
+      sequence.push_back(static_cast<std::uint32_t>(*its++));
     }
-    return chosen + network_->begins[d];
-  });
+  }
   return result;
 }
 

@@ -20,6 +20,8 @@ struct EncoderDecoderOptions {
 };
 OptionTable<EncoderDecoderOptions> encoder_decoder_option_table();
 
+struct EncoderDecoderNetwork;
+
 /// An LSTM that encodes a sequence of symbols as a row of vectors, one for each symbol; layers that
 /// predict a value from these; and an LSTM with attention to them that decodes them into a
 /// sequence. A sequence has one symbol for each decision of a space, the same number in all.
@@ -29,10 +31,11 @@ OptionTable<EncoderDecoderOptions> encoder_decoder_option_table();
 /// before it given. It computes on the calling thread alone and draws from its generator.
 ///
 /// Source: R. Luo, F. Tian, T. Qin, E. Chen, T. Liu: Neural architecture optimization, NeurIPS
-/// 2018, arXiv 1808.07233, section 3, and its published code for PyTorch (vectors of length 1; the
-/// decoder begins with their mean). Differs from the source: a decision has symbols of its own, and
-/// the decoder chooses among these alone; no perturbed copies of the sequences; smaller widths.
-/// Test: EncoderDecoder.AscendsAndDecodes.
+/// 2018, arXiv 1808.07233, section 3, and its published code for PyTorch (vectors of length 1, also
+/// once they were moved; the decoder begins with their mean). Differs from the source: a decision
+/// has symbols of its own, and the decoder chooses among these alone; the layers that predict have
+/// no residual and no sigmoid; no perturbed copies of the sequences; smaller widths.
+/// Test: EncoderDecoder.IsThePublishedNetwork, EncoderDecoder.AscendsAndDecodes.
 class EncoderDecoder {
  public:
   using Sequence = std::vector<std::uint32_t>;
@@ -47,15 +50,15 @@ class EncoderDecoder {
   /// In the unit of the values. Throws Error before train().
   std::vector<double> predict(std::span<const Sequence> sequences) const;
   /// Of each sequence, the vectors are moved by `step` (>= 0) times the gradient of the predicted
-  /// value, and decoded: at each place the likeliest symbol. Throws Error before train().
+  /// value, brought to length 1 again, and decoded: at each place the likeliest symbol. Throws
+  /// Error before train().
   std::vector<Sequence> ascend(std::span<const Sequence> sequences, double step) const;
 
  private:
-  struct Network;
   EncoderDecoderOptions options_;
   std::vector<std::uint32_t> symbols_;
   Rng rng_;
-  std::unique_ptr<Network> network_;
+  std::unique_ptr<EncoderDecoderNetwork> network_;
   std::uint64_t trainings_ = 0;
   double center_ = 0, scale_ = 1;  // of the values of the first training
 };

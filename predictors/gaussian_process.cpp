@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "predictors/dense_features.hpp"
 #include "predictors/normal_scores.hpp"
 
 namespace espalier {
@@ -61,11 +62,12 @@ struct GaussianProcess::Implementation {
     double* squares = rows.patterns_square.data_ptr<double>();
     double* costs = rows.costs.data_ptr<double>();
     for (const Features& network : networks) {
+      check_sizes(network, decision_count, cost_count - scores.size(), scores.size());
       decisions = std::ranges::copy(network.decisions, decisions).out;
       costs = std::ranges::copy(network.costs, costs).out;
       for (std::size_t s = 0; s < scores.size(); ++s) {
         const bool known = std::isfinite(network.scores[s]);
-        *costs++ = known ? scores[s].score(network.scores[s]) : 0;
+        *costs++ = known ? scores[s].rank_score(network.scores[s]) : 0;
       }
       for (const auto& [label, count] : network.patterns) {
         const auto column = columns.find(label);
@@ -77,7 +79,7 @@ struct GaussianProcess::Implementation {
     }
     // Half the square: two nominal decisions that differ are at a distance of 1.
     rows.decisions *= std::sqrt(0.5);
-    if (cost_count > 0) rows.costs = rows.costs / cost_scale;
+    if (cost_center.defined()) rows.costs = (rows.costs - cost_center) * cost_factor;
     rows.decisions_square = rows.decisions.square().sum(1);
     rows.costs_square = rows.costs.square().sum(1);
     return rows;
@@ -161,9 +163,14 @@ struct GaussianProcess::Implementation {
     }
     size = networks.size();
     const bool seeks = may_seek && size >= 3 && 10 * size >= 11 * sought_at;
-    if (seeks || !cost_scale.defined()) {
-      cost_scale = at::ones({static_cast<std::int64_t>(cost_count)}, at::kDouble);
-      if (size > 1) cost_scale = at::clamp_min(rows_of(networks).costs.std(0), 1e-6);
+    if (cost_count > 0 && (seeks || !cost_center.defined())) {
+      cost_center.reset();
+      const at::Tensor costs = rows_of(networks).costs;
+      const at::Tensor deviation =
+          size > 1 ? costs.std(0) : at::ones({costs.size(1)}, costs.options());
+      cost_center = costs.mean(0);
+      // What does not vary tells nothing apart.
+      cost_factor = at::where(deviation > 1e-6, deviation.reciprocal(), at::zeros_like(deviation));
     }
     known_rows = rows_of(networks);
     const at::Tensor given = at::from_blob(const_cast<double*>(values.data()),
@@ -219,7 +226,7 @@ struct GaussianProcess::Implementation {
   std::unordered_map<std::uint64_t, std::size_t> columns;    // of its patterns
   std::vector<NormalScale> scores;                           // what they are among those known
   Rows known_rows;
-  at::Tensor cost_scale;
+  at::Tensor cost_center, cost_factor;  // of each cost, by which rows are brought to one scale
   std::array<double, 3> unit{1, 1, 1};
   Kernel kernel;
   std::size_t sought_at = 0;  // values when lengths were sought

@@ -1,5 +1,7 @@
 #include "predictors/lstm.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -60,6 +62,10 @@ Scorer LstmNetwork::scorer(std::span<const Features> networks) const {
   at::Tensor chosen = at::empty({static_cast<std::int64_t>(networks.size()), count_}, at::kLong);
   std::int64_t* its = chosen.data_ptr<std::int64_t>();
   for (const Features& network : networks) {
+    if (network.choices.size() != static_cast<std::size_t>(count_)) {
+      throw Error(fmt::format("a network has {} choices as features; the others have {}",
+                              network.choices.size(), count_));
+    }
     for (const std::uint32_t choice : network.choices) {
       *its++ = std::min<std::int64_t>(choice, unseen);
     }

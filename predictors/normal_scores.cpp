@@ -21,9 +21,9 @@ double on_line(const std::vector<Knot>& knots, double x, double Knot::*from, dou
   const auto between = [&](const Knot& left, const Knot& right) {
     return left.*to + (right.*to - left.*to) * ((x - left.*from) / (right.*from - left.*from));
   };
-  const double slope = (last.*to - first.*to) / (last.*from - first.*from);
-  if (x <= first.*from) return first.*to + slope * (x - first.*from);
-  if (x >= last.*from) return last.*to + slope * (x - last.*from);
+  // A few that are far off at one end say nothing of what lies beyond the other.
+  if (x <= first.*from) return between(first, knots[knots.size() / 2]);
+  if (x >= last.*from) return between(knots[(knots.size() - 1) / 2], last);
   const auto right = std::ranges::upper_bound(knots, x, {}, from);
   return between(*std::prev(right), *right);
 }
@@ -49,6 +49,11 @@ NormalScale::NormalScale(std::span<const double> values) {
 
 double NormalScale::score(double value) const {
   return knots_.empty() ? value : on_line(knots_, value, &Knot::first, &Knot::second);
+}
+
+double NormalScale::rank_score(double value) const {
+  if (knots_.empty()) return 0;
+  return score(std::clamp(value, knots_.front().first, knots_.back().first));
 }
 
 double NormalScale::value(double score) const {

@@ -19,8 +19,9 @@ namespace espalier {
 std::vector<double> normal_scores(std::span<const double> values);
 
 /// Brings values to their normal scores and back: straight lines between those of given values,
-/// beyond them the straight line through the first and the last. Where all given values are equal,
-/// every score is 0 and belongs to that value; without any, values are their own scores.
+/// beyond them the straight line through the outermost and the one in the middle. Where all given
+/// values are equal, every score is 0 and belongs to that value; without any, values are their own
+/// scores.
 class NormalScale {
  public:
   /// Of finite values.
@@ -28,6 +29,9 @@ class NormalScale {
   /// Of the given values, in their order.
   const std::vector<double>& scores() const { return scores_; }
   double score(double value) const;
+  /// The same, but of values beyond those given the score of the outermost, and 0 without any: a
+  /// place among those given.
+  double rank_score(double value) const;
   double value(double score) const;
 
  private:

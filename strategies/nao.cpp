@@ -34,14 +34,17 @@ std::optional<Architecture> architecture_of(const SearchSpace& space,
 
 std::vector<Architecture> walk(ProposalContext& context, const NaoOptions& options) {
   const SearchSpace& space = context.space;
-  // Worst first: the places are values.
+  // Worst first: the places are values, which equal ones share.
   std::vector<Individual> told = context.surrogate.best(context.surrogate.size());
   std::ranges::reverse(told);
+  std::vector<const Individual*> pool;
+  for (const Individual& individual : told) pool.push_back(&individual);
+  const auto keys = rank_and_crowding(pool);
   std::vector<EncoderDecoder::Sequence> sequences;
   std::vector<double> places;
-  for (const Individual& individual : told) {
-    sequences.push_back(sequence_of(space, individual.architecture));
-    places.push_back(static_cast<double>(places.size()));
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    sequences.push_back(sequence_of(space, told[i].architecture));
+    places.push_back(i > 0 && keys[i] == keys[i - 1] ? places.back() : static_cast<double>(i));
   }
   std::vector<double> values = normal_scores(places);
 

@@ -36,7 +36,9 @@ OptionTable<SemiNasOptions> semi_nas_option_table();
 /// 2018, arXiv 1808.07233, algorithm 1; R. Luo, X. Tan, R. Wang, T. Qin, E. Chen, T. Liu:
 /// Semi-supervised neural architecture search, NeurIPS 2020, arXiv 2002.10389, algorithm 1. Differs
 /// from the sources: networks are trained anew for each batch; fewer architectures; see
-/// EncoderDecoder. Test: Nao.AsksForWhatWalksAlongTheGradientDecode.
+/// EncoderDecoder.
+/// Test: Nao.AsksForWhatWalksAlongTheGradientDecode,
+/// SemiNas.LearnsUnlabelledArchitecturesAsPredicted.
 std::unique_ptr<Strategy> nao(const RunContext& context, const NaoOptions& options);
 
 }  // namespace espalier

@@ -293,9 +293,10 @@ TEST(TaGates, GradientsAreFiniteDifferencesButForWhatIsCut) {
     for (const Linear& linear : layers->linear) behind.push_back(linear.weight);
   }
   behind.push_back(network.backward.matrix.back());
-  for (const at::Tensor& weights : behind) {
+  // Of one of the weights, the gradient and the finite difference.
+  const auto slopes = [&](const at::Tensor& weights, std::int64_t place) {
     const at::NoGradGuard no_gradients;
-    at::Tensor value = weights.view({-1})[1];
+    at::Tensor value = weights.view({-1})[place];
     constexpr double step = 1e-5;
     const double before = value.item<double>();
     value.fill_(before + step);
@@ -303,8 +304,17 @@ TEST(TaGates, GradientsAreFiniteDifferencesButForWhatIsCut) {
     value.fill_(before - step);
     const double below = loss().item<double>();
     value.fill_(before);
-    const double gradient = weights.grad().view({-1})[1].item<double>();
-    EXPECT_NEAR(gradient, (above - below) / (2 * step), 1e-6 * (1 + std::abs(gradient)));
+    return std::pair(weights.grad().view({-1})[place].item<double>(), (above - below) / (2 * step));
+  };
+  for (const at::Tensor& weights : behind) {
+    const auto [gradient, difference] = slopes(weights, 1);
+    EXPECT_NEAR(gradient, difference, 1e-6 * (1 + std::abs(gradient)));
+  }
+  // What embeds and flows forward is cut off from what it gives to the updates.
+  for (const at::Tensor& weights : {network.kinds, network.forward.matrix.front()}) {
+    const auto most = weights.grad().abs().argmax().item<std::int64_t>();
+    const auto [gradient, difference] = slopes(weights, most);
+    EXPECT_GT(std::abs(gradient - difference), 1e-6 * std::abs(gradient));
   }
 }
 

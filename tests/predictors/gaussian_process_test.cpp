@@ -157,6 +157,40 @@ TEST(GaussianProcess, ComparesScoresByTheirRanks) {
                 1e-9);
   }
   EXPECT_NEAR(one.predict(with({std::nan("")}))[0].mean, 3, 1e-9);
+  // Beyond all that is known it is the last place.
+  EXPECT_EQ(one.predict(with({1e30}))[0].mean, one.predict(with({5}))[0].mean);
+}
+
+TEST(GaussianProcess, CostsThatDoNotVaryTellNothingApart) {
+  const auto with = [](const std::vector<double>& varying, bool constant) {
+    std::vector<Features> networks;
+    for (const double cost : varying) {
+      networks.push_back({.decisions = {1, 0}, .costs = {cost}});
+      if (constant) networks.back().costs.push_back(13.8);
+    }
+    return networks;
+  };
+  const std::vector<double> costs{1, 2, 4, 5, 7, 8, 9}, values{3, 1, 4, 1, 5, 9, 2};
+  GaussianProcess with_constant, without;
+  with_constant.fit(with(costs, true), values);
+  without.fit(with(costs, false), values);
+  for (const double cost : {0.5, 2.0, 3.0, 6.5, 20.0}) {
+    const Prediction one = with_constant.predict(with({cost}, true))[0];
+    const Prediction other = without.predict(with({cost}, false))[0];
+    EXPECT_NEAR(one.mean, other.mean, 1e-9);
+    EXPECT_NEAR(one.variance, other.variance, 1e-9);
+  }
+}
+
+TEST(GaussianProcess, RefusesOtherFeatures) {
+  const std::vector<Features> known{{.decisions = {1, 0}, .costs = {1}},
+                                    {.decisions = {0, 1}, .costs = {2}}};
+  GaussianProcess model;
+  model.fit(known, std::vector<double>{1, 2});
+  EXPECT_THAT(throws<Error>([&] {
+                model.predict(std::vector<Features>{{.decisions = {1, 0}}});
+              }),
+              HasSubstr("0 costs"));
 }
 
 TEST(GaussianProcess, KnowsWhatItWasToldAndIsUnsureFarAway) {

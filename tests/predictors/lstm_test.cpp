@@ -73,6 +73,10 @@ TEST(Lstm, ChoicesThatWereNotSeenAreNone) {
   const auto other =
       model.predict(std::vector<Features>{{.choices = {1, 1, 9}}, {.choices = {1, 1, 4}}});
   EXPECT_EQ(other[0].mean, other[1].mean);
+  EXPECT_THAT(throws<Error>([&] {
+                model.predict(std::vector<Features>{{.choices = {1, 1}}});
+              }),
+              HasSubstr("2 choices"));
 }
 
 TEST(Lstm, NeedsChoices) {

@@ -31,12 +31,21 @@ TEST(NormalScale, GoesThereAndBack) {
     EXPECT_DOUBLE_EQ(scale.value(scale.scores()[i]), values[i]);
   }
   EXPECT_DOUBLE_EQ(scale.score(40), (normal_quantile(0.25) + normal_quantile(0.625)) / 2);
-  const double slope = (normal_quantile(0.875) - normal_quantile(0.25)) / 80;
-  EXPECT_NEAR(scale.score(110), normal_quantile(0.875) + 20 * slope, 1e-12);
-  EXPECT_NEAR(scale.score(-10), normal_quantile(0.25) - 20 * slope, 1e-12);
+  // Beyond them, by the one in the middle: 70.
+  const double above = (normal_quantile(0.875) - normal_quantile(0.625)) / 20;
+  const double below = (normal_quantile(0.625) - normal_quantile(0.25)) / 60;
+  EXPECT_NEAR(scale.score(110), normal_quantile(0.875) + 20 * above, 1e-12);
+  EXPECT_NEAR(scale.score(-10), normal_quantile(0.25) - 20 * below, 1e-12);
   for (const double value : {-10.0, 12.5, 80.0, 110.0}) {
     EXPECT_NEAR(scale.value(scale.score(value)), value, 1e-9);
   }
+}
+
+TEST(NormalScale, RankScoresStayAmongThoseGiven) {
+  const NormalScale scale(std::vector<double>{10, 70, 10, 90});
+  EXPECT_EQ(scale.rank_score(40), scale.score(40));
+  EXPECT_EQ(scale.rank_score(1e40), scale.score(90));
+  EXPECT_EQ(scale.rank_score(-1e40), scale.score(10));
 }
 
 TEST(NormalScale, OfEqualValuesAndOfNone) {
@@ -46,6 +55,7 @@ TEST(NormalScale, OfEqualValuesAndOfNone) {
   const NormalScale none(std::vector<double>{});
   EXPECT_EQ(none.score(7), 7);
   EXPECT_EQ(none.value(7), 7);
+  EXPECT_EQ(none.rank_score(7), 0);
 }
 
 // Knows what it was told, with a deviation of 1.
