@@ -232,8 +232,9 @@ std::vector<Architecture> evolved(ProposalContext& context, const PredictedEvolu
     };
     std::vector<Architecture> children;
     for (std::size_t i = 0; i < evolution.population; ++i) {
-      Architecture child =
-          vary(context.space, winner(), winner(), evolution.variation, context.rng);
+      const Architecture& mother = winner();
+      const Architecture& father = winner();
+      Architecture child = vary(context.space, father, mother, evolution.variation, context.rng);
       if (seen.insert(child).second) children.push_back(std::move(child));
     }
     if (children.empty()) {

@@ -4,13 +4,13 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <ranges>
 #include <utility>
 
 #include "core/json.hpp"
 #include "core/stats.hpp"
 #include "objectives/dominance.hpp"
 #include "objectives/hypervolume.hpp"
-#include "predictors/normal_scores.hpp"
 
 namespace espalier {
 namespace {
@@ -23,21 +23,6 @@ double cost_of(const Individual& individual, std::size_t objective) {
   return individual.costs.empty() ? individual.cost : individual.costs[objective];
 }
 
-// The cost whose normal score is `score`, between those of the told ones on a straight line, beyond
-// them on one through the first and the last.
-double cost_at(const std::vector<std::pair<double, double>>& knots, double score) {
-  const auto& [first_score, first_cost] = knots.front();
-  const auto& [last_score, last_cost] = knots.back();
-  if (first_score == last_score) return first_cost;
-  const double slope = (last_cost - first_cost) / (last_score - first_score);
-  if (score <= first_score) return first_cost + slope * (score - first_score);
-  if (score >= last_score) return last_cost + slope * (score - last_score);
-  const auto right = std::ranges::upper_bound(knots, score, {}, &std::pair<double, double>::first);
-  const auto left = std::prev(right);
-  const double share = (score - left->first) / (right->first - left->first);
-  return left->second + share * (right->second - left->second);
-}
-
 double expected_improvement(const Prediction& prediction, double best) {
   const double deviation = std::sqrt(prediction.variance);
   if (deviation < 1e-300) return std::max(0.0, prediction.mean - best);
@@ -45,23 +30,27 @@ double expected_improvement(const Prediction& prediction, double best) {
   return deviation * (u * normal_probability(u) + normal_density(u));
 }
 
+// A density where the bounds are equal.
 double probability_within(const Prediction& prediction, const Constraint& constraint) {
   const double deviation = std::sqrt(prediction.variance);
+  if (constraint.lower == constraint.upper) {
+    const double width = std::max(deviation, 1e-9);
+    return normal_density((constraint.lower - prediction.mean) / width) / width;
+  }
   if (deviation < 1e-300) return violation(constraint, prediction.mean) == 0 ? 1 : 0;
   const double low = (constraint.lower - prediction.mean) / deviation;
   const double high = (constraint.upper - prediction.mean) / deviation;
-  // Equal bounds: the density, of which a constant factor does not matter.
-  if (low == high) return normal_density(low);
   // In the tail that has digits left.
   return low > 0 ? normal_probability(-low) - normal_probability(-high)
                  : normal_probability(high) - normal_probability(low);
 }
 
-// Normal scores of costs, the larger the better.
-std::vector<double> scores_of(const std::vector<double>& costs) {
-  std::vector<double> scores = normal_scores(costs);
-  for (double& score : scores) score = -score;
-  return scores;
+// The constraint on the normal scores of the values that it bounds.
+Constraint on_scale(const Constraint& constraint, const NormalScale& scale) {
+  Constraint scored = constraint;
+  if (std::isfinite(constraint.lower)) scored.lower = scale.score(constraint.lower);
+  if (std::isfinite(constraint.upper)) scored.upper = scale.score(constraint.upper);
+  return scored;
 }
 
 }  // namespace
@@ -95,47 +84,59 @@ void Surrogate::fit(std::span<const Architecture> in_flight, const Rng& rng) {
       options_.believes ? encoder_.encode(in_flight) : std::vector<Features>{};
   std::vector<Features> all = known;
   all.insert(all.end(), pending.begin(), pending.end());
-  std::vector<std::vector<double>> values(models_.size());
+  scales_.clear();
+  std::vector<std::vector<double>> believed(models_.size());
   for (std::size_t m = 0; m < models_.size(); ++m) {
     if (options_.anew) models_[m] = options_.make(rng.fork(m));
+    std::vector<double> values;
     for (const Told& told : told_) {
-      values[m].push_back(m < goals_.size() ? cost_of(told.individual, m)
-                                            : told.bounded[m - goals_.size()]);
+      values.push_back(m < goals_.size() ? cost_of(told.individual, m)
+                                         : told.bounded[m - goals_.size()]);
     }
-    if (m < goals_.size()) values[m] = scores_of(values[m]);
-    models_[m]->fit(known, values[m]);
+    std::vector<double> scores = scales_.emplace_back(values).scores();
+    if (m < goals_.size()) {
+      for (double& score : scores) score = -score;  // of a cost
+    }
+    models_[m]->fit(known, scores);
     if (pending.empty()) continue;
-    std::vector<double> believed = values[m];
     for (const Prediction& prediction : models_[m]->predict(pending)) {
-      believed.push_back(prediction.mean);
+      believed[m].push_back(prediction.mean);
     }
-    models_[m]->fit_again(all, believed);
+    scores.insert(scores.end(), believed[m].begin(), believed[m].end());
+    models_[m]->fit_again(all, scores);
   }
-  note_front(values);
+  note_front(believed);
 }
 
-// What there is to improve on.
-void Surrogate::note_front(const std::vector<std::vector<double>>& values) {
+// What there is to improve on: by what was told, and by what is believed, the models' means for
+// those in flight.
+void Surrogate::note_front(const std::vector<std::vector<double>>& believed) {
   best_value_.reset();
   front_.clear();
   const std::size_t objectives = goals_.size();
   std::vector<double> points;
   for (std::size_t i = 0; i < told_.size(); ++i) {
     if (told_[i].individual.violation > 0) continue;
-    if (objectives == 1) best_value_ = std::max(best_value_.value_or(-infinity), values[0][i]);
+    if (objectives == 1) {
+      best_value_ = std::max(best_value_.value_or(-infinity), -scales_[0].scores()[i]);
+    }
     for (std::size_t m = 0; m < objectives; ++m) points.push_back(cost_of(told_[i].individual, m));
   }
-  if (objectives == 1) return;
-  knots_.assign(objectives, {});
-  for (std::size_t m = 0; m < objectives; ++m) {
-    for (std::size_t i = 0; i < told_.size(); ++i) {
-      knots_[m].emplace_back(-values[m][i], told_[i].individual.costs[m]);
+  for (std::size_t i = 0; i < believed[0].size(); ++i) {
+    double broken = 0;
+    for (std::size_t c = 0; c < goals_.constraints().size(); ++c) {
+      const std::size_t m = objectives + c;
+      broken += violation(goals_.constraints()[c], scales_[m].value(believed[m][i]));
     }
-    std::ranges::sort(knots_[m]);
-    const auto same = std::ranges::unique(knots_[m], {}, &std::pair<double, double>::first);
-    knots_[m].erase(same.begin(), same.end());
+    if (broken > 0) continue;
+    if (objectives == 1) {
+      best_value_ = std::max(best_value_.value_or(-infinity), believed[0][i]);
+    }
+    for (std::size_t m = 0; m < objectives; ++m) {
+      points.push_back(scales_[m].value(-believed[m][i]));
+    }
   }
-  if (points.empty()) return;
+  if (objectives == 1 || points.empty()) return;
   const PointsView view{points, objectives};
   const std::vector<std::uint32_t> ranks = non_dominated_ranks(view);
   std::vector<double> low(objectives, infinity), high(objectives, -infinity);
@@ -149,9 +150,15 @@ void Surrogate::note_front(const std::vector<std::vector<double>>& values) {
   }
   reference_.clear();
   for (std::size_t m = 0; m < objectives; ++m) {
-    // Of a front of one point, the range of all.
     double range = high[m] - low[m];
-    if (range == 0) range = knots_[m].back().second - knots_[m].front().second;
+    if (range == 0) {
+      // Of a front of one point, the range of all.
+      const auto [least, most] =
+          std::ranges::minmax(told_ | std::views::transform([&](const Told& told) {
+                                return cost_of(told.individual, m);
+                              }));
+      range = most - least;
+    }
     reference_.push_back(high[m] + (range > 0 ? 0.1 * range : 1));
   }
 }
@@ -170,11 +177,15 @@ std::vector<double> Surrogate::expected_improvements(const std::vector<Architect
   const std::size_t objectives = goals_.size();
   const bool anything_keeps = objectives == 1 ? best_value_.has_value() : !front_.empty();
   const double volume = front_.empty() ? 0 : hypervolume({front_, objectives}, reference_);
+  std::vector<Constraint> bounds;
+  for (std::size_t c = 0; c < goals_.constraints().size(); ++c) {
+    bounds.push_back(on_scale(goals_.constraints()[c], scales_[objectives + c]));
+  }
   std::vector<double> promises;
   for (std::size_t i = 0; i < architectures.size(); ++i) {
     double probability = 1;
-    for (std::size_t c = 0; c < goals_.constraints().size(); ++c) {
-      probability *= probability_within(predicted[objectives + c][i], goals_.constraints()[c]);
+    for (std::size_t c = 0; c < bounds.size(); ++c) {
+      probability *= probability_within(predicted[objectives + c][i], bounds[c]);
     }
     if (!anything_keeps) {
       promises.push_back(probability);
@@ -185,7 +196,7 @@ std::vector<double> Surrogate::expected_improvements(const std::vector<Architect
       std::vector<double> with = front_;
       for (std::size_t m = 0; m < objectives; ++m) {
         const Prediction& p = predicted[m][i];
-        with.push_back(cost_at(knots_[m], -p.mean + std::sqrt(p.variance) * draw.normal()));
+        with.push_back(scales_[m].value(-p.mean + std::sqrt(p.variance) * draw.normal()));
       }
       promises.push_back(probability * (hypervolume({with, objectives}, reference_) - volume));
     }
@@ -209,8 +220,9 @@ std::vector<Individual> Surrogate::individuals(
       if (objectives > 1) individual.costs.push_back(cost);
     }
     for (std::size_t c = 0; c < goals_.constraints().size(); ++c) {
+      const std::size_t m = objectives + c;
       individual.violation +=
-          violation(goals_.constraints()[c], value(all[objectives + c][i], draw));
+          violation(goals_.constraints()[c], scales_[m].value(value(all[m][i], draw)));
     }
   }
   return individuals;

@@ -10,6 +10,7 @@
 
 #include "core/json_fwd.hpp"
 #include "predictors/encoding.hpp"
+#include "predictors/normal_scores.hpp"
 #include "predictors/predictor.hpp"
 #include "strategies/individual.hpp"
 #include "strategies/run_context.hpp"
@@ -23,14 +24,15 @@ struct SurrogateOptions {
   std::function<std::unique_ptr<Predictor>(const Rng&)> make = {};
   /// Whether each fit makes its models anew, so that they know nothing of earlier fits.
   bool anew = true;
-  /// Whether candidates in flight count as told, with the values that are predicted for them.
+  /// Whether candidates in flight count as told, with the values that are predicted for them:
+  /// models learn these, and it is these, too, that there is to improve on.
   bool believes = false;
 };
 
 /// A model of each objective and of each metric that a constraint bounds, fitted to the trials that
-/// did not fail. Those of objectives learn normal scores, the quantiles of the normal distribution
-/// at the ranks of the values (the better, the larger): a few networks that hardly learn would
-/// otherwise be all that they tell apart.
+/// did not fail. They learn normal scores, the quantiles of the normal distribution at the ranks of
+/// the values (of objectives: the better, the larger): a few networks that hardly learn would
+/// otherwise be all that they tell apart. Bounds are brought to the same scale.
 class Surrogate {
  public:
   Surrogate(const RunContext& context, SurrogateOptions options);
@@ -73,7 +75,7 @@ class Surrogate {
   std::vector<Individual> individuals(const std::vector<Architecture>& architectures,
                                       const std::function<double(const Prediction&, Rng&)>& value,
                                       const Rng& draws);
-  void note_front(const std::vector<std::vector<double>>& values);
+  void note_front(const std::vector<std::vector<double>>& believed);
 
   Goals goals_;
   SurrogateOptions options_;
@@ -82,8 +84,8 @@ class Surrogate {
   std::vector<std::unique_ptr<Predictor>> models_;  // of objectives, then of constraints
   // Of the last fit:
   std::optional<double> best_value_;  // with one objective, where something keeps the constraints
-  std::vector<double> front_, reference_;                      // with several
-  std::vector<std::vector<std::pair<double, double>>> knots_;  // normal scores and their costs
+  std::vector<double> front_, reference_;  // with several
+  std::vector<NormalScale> scales_;        // of the costs, then of what constraints bound
 };
 
 }  // namespace espalier

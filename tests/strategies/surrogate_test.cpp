@@ -69,7 +69,7 @@ std::vector<Candidate> candidates_of(const std::vector<Architecture>& architectu
 
 const std::vector<Architecture> some{{{0, 1}}, {{3, 2}}, {{1, 1}}, {{2, 0}}};
 
-TEST(Surrogate, LearnsNormalScoresOfObjectivesAndTheValuesOfBounds) {
+TEST(Surrogate, LearnsNormalScoresOfObjectivesAndOfWhatIsBounded) {
   FakeModels models;
   const auto context = test_context(test_space({4, 4}), 1, two_goals());
   Surrogate surrogate(context, models.options(true, false));
@@ -85,7 +85,8 @@ TEST(Surrogate, LearnsNormalScoresOfObjectivesAndTheValuesOfBounds) {
   EXPECT_THAT(models.made[0]->learned,
               testing::Pointwise(testing::DoubleNear(1e-12), {inner, -outer, -inner, outer}));
   EXPECT_EQ(models.made[1]->learned[1], outer);
-  EXPECT_THAT(models.made[2]->learned, testing::ElementsAre(1, 5, 2, 2));
+  const std::vector<double> sizes{outer, -outer, 0, 0};
+  EXPECT_THAT(models.made[2]->learned, testing::Pointwise(testing::DoubleNear(1e-12), sizes));
 }
 
 TEST(Surrogate, ModelsAreMadeAnewOrKept) {
@@ -117,7 +118,9 @@ TEST(Surrogate, PredictedIsTheMeanAndDrawnHasMeanAndVariance) {
   const std::vector<Architecture> one{{{2, 3}}};  // predicted 2 + 7 = 9, variance 1
   const Individual predicted = surrogate.predicted(one)[0];
   EXPECT_THAT(predicted.costs, testing::ElementsAre(-9, -9));
-  EXPECT_EQ(predicted.violation, 0.125);  // 9 of at most 8
+  // Sizes of 1 to 5 were told, so that a normal score of 9 is a size far beyond the bound of 8.
+  const double last = normal_quantile(0.875);
+  EXPECT_NEAR(predicted.violation, (5 + 3 / last * (9 - last) - 8) / 8, 1e-12);
   EXPECT_EQ(predicted.architecture, one[0]);
   std::vector<double> first, second;
   for (std::uint64_t i = 0; i < 2000; ++i) {
@@ -149,18 +152,20 @@ class Constant : public Predictor {
 // What a network promises whose metrics are predicted so, objectives first, after trials with these
 // scores and sizes.
 double promise(const Goals& goals, const std::vector<Prediction>& predicted,
-               const std::vector<std::pair<double, double>>& told) {
+               const std::vector<std::pair<double, double>>& told,
+               const std::vector<Architecture>& in_flight = {}) {
   std::size_t made = 0;
-  Surrogate surrogate(test_context(test_space({4, 4}), 1, goals),
-                      {.features = decisions_only, .make = [&](const Rng&) {
-                         return std::make_unique<Constant>(predicted.at(made++));
-                       }});
+  Surrogate surrogate(
+      test_context(test_space({4, 4}), 1, goals),
+      {.features = decisions_only,
+       .make = [&](const Rng&) { return std::make_unique<Constant>(predicted.at(made++)); },
+       .believes = true});
   for (std::size_t i = 0; i < told.size(); ++i) {
     const Candidate candidate{.trial_id = i, .architecture = some[i]};
     surrogate.tell({.candidate = candidate,
                     .metrics = Metrics(test_metrics(), {told[i].first, told[i].second})});
   }
-  surrogate.fit({}, Rng(1));
+  surrogate.fit(in_flight, Rng(1));
   return surrogate.expected_improvements({{{3, 3}}}, Rng(1))[0];
 }
 
@@ -173,10 +178,32 @@ TEST(Surrogate, PromisesTheGrowthOfTheHypervolumeTimesTheProbabilityToKeepTheCon
   const Goals free(*test_metrics(),
                    {{"score", Direction::maximize}, {"size", Direction::minimize}});
   EXPECT_NEAR(promise(free, {score, size}, told), 12.5, 1e-9);
+  // Of what is not certain, by a draw for each objective.
+  Rng draw = Rng(1).fork(ArchitectureHash()(Architecture{{3, 3}}));
+  const NormalScale scores(std::vector<double>{-10, -20, -30, -40}),
+      sizes(std::vector<double>{1, 2, 3, 4});
+  const double drawn_score = -scores.value(-inner + 0.1 * draw.normal());
+  const double drawn_size = sizes.value(-inner + 0.2 * draw.normal());
+  ASSERT_GT(drawn_score, 20);
+  ASSERT_LT(drawn_score, 40);
+  ASSERT_GT(drawn_size, 1);
+  ASSERT_LT(drawn_size, 4);
+  double grown = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    // Of each strip of sizes, what lies above the score so far.
+    const double from = std::max(told[i].second, drawn_size);
+    const double to = i < 3 ? told[i + 1].second : 4.3;
+    grown += std::max(0.0, to - from) * std::max(0.0, drawn_score - told[i].first);
+  }
+  EXPECT_NEAR(
+      promise(free, {{.mean = inner, .variance = 0.01}, {.mean = inner, .variance = 0.04}}, told),
+      grown, 1e-9);
   // A point that others dominate promises nothing.
   EXPECT_NEAR(promise(free, {{.mean = -inner}, {.mean = -inner}}, told), 0, 1e-12);
-  // A bound of 8 on the size, of which 9 is predicted, with a deviation of 2.
-  EXPECT_NEAR(promise(two_goals(), {score, size, {.mean = 9, .variance = 4}}, told),
+  // A bound of 8 on the size, whose normal score lies on the line through those of 2 and 4; one
+  // more is predicted, with a deviation of 2.
+  const double bound = outer + 2 * (outer + inner);
+  EXPECT_NEAR(promise(two_goals(), {score, size, {.mean = bound + 1, .variance = 4}}, told),
               12.5 * normal_probability(-0.5), 1e-9);
 
   // One objective: the expected improvement on the best score.
@@ -186,8 +213,34 @@ TEST(Surrogate, PromisesTheGrowthOfTheHypervolumeTimesTheProbabilityToKeepTheCon
               0.5 * (u * normal_probability(u) + density), 1e-12);
   // Nothing keeps the bound yet: the probability to keep it is all that counts.
   const std::vector<std::pair<double, double>> broken{{10, 9}, {20, 10}};
-  EXPECT_NEAR(promise(two_goals(), {score, size, {.mean = 9, .variance = 4}}, broken),
+  const double below = 3 * normal_quantile(0.25);
+  EXPECT_NEAR(promise(two_goals(), {score, size, {.mean = below + 1, .variance = 4}}, broken),
               normal_probability(-0.5), 1e-12);
+  // Equal bounds: the density of the normal score.
+  const Goals equal(*test_metrics(), {{"score", Direction::maximize}},
+                    {{.metric = "size", .lower = 8, .upper = 8}});
+  for (const double deviation : {0.5, 2.0}) {
+    const double away = 1 / deviation;
+    EXPECT_NEAR(
+        promise(equal, {score, {.mean = below + 1, .variance = deviation * deviation}}, broken),
+        std::exp(-away * away / 2) / std::sqrt(2 * std::numbers::pi) / deviation, 1e-12);
+  }
+}
+
+TEST(Surrogate, WhatIsBelievedIsToBeImprovedOn) {
+  const std::vector<std::pair<double, double>> told{{10, 1}, {20, 2}, {30, 3}, {40, 4}};
+  const std::vector<Architecture> in_flight{{{3, 0}}};
+  // A mean beyond the best told: believed of one in flight, others are no better on average.
+  EXPECT_NEAR(promise(one_goal(), {{.mean = 2, .variance = 0.25}}, told, in_flight),
+              0.5 / std::sqrt(2 * std::numbers::pi), 1e-12);
+  // The same point again adds nothing to the front, unless it breaks the constraints.
+  const double inner = normal_quantile(0.625), outer = normal_quantile(0.875);
+  const Prediction score{.mean = (inner + outer) / 2}, size{.mean = 0};
+  const double bound = outer + 2 * (outer + inner);
+  EXPECT_NEAR(promise(two_goals(), {score, size, {.mean = bound - 9}}, told, in_flight), 0, 1e-12);
+  EXPECT_NEAR(
+      promise(two_goals(), {score, size, {.mean = bound + 1, .variance = 4}}, told, in_flight),
+      12.5 * normal_probability(-0.5), 1e-9);
 }
 
 TEST(Surrogate, BestAreSortedAndSavedAndLoaded) {
