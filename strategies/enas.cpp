@@ -18,6 +18,7 @@ namespace espalier {
 namespace {
 
 constexpr int max_known_draws = 20;  // of one candidate
+constexpr int most_invalid_draws = 1000;
 
 void require_known(const RunContext& context) {
   assert(context.known_metrics);
@@ -80,11 +81,16 @@ Enas::Enas(const RunContext& context, const EnasOptions& options)
   begin();
 }
 
+// As drawn: what is not active is decided, too, and a controller has read it.
 PolicyDraw Enas::draw(Rng& rng) {
-  const Architecture a = draw_valid(
-      space(), [this](Rng& r) { return policy().draw(r).architecture; }, rng);
-  return policy().recall(a);
+  for (int i = 0; i < most_invalid_draws; ++i) {
+    PolicyDraw drawn = policy().draw(rng);
+    if (space().valid(drawn.architecture)) return drawn;
+  }
+  return policy().recall(sample_uniform(space(), rng));
 }
+
+Architecture Enas::draw_architecture(Rng& rng) { return space().canonical(draw(rng).architecture); }
 
 // Fails as a trial of the study would.
 void Enas::measure(Trial& trial, const Rng& images) {
@@ -115,7 +121,7 @@ void Enas::update(const Rng& rng) {
     Rng own = rng.fork(i);
     PolicyExperience& one = experience.emplace_back();
     one.draw = draw(own);
-    const Architecture& a = one.draw.architecture;
+    const Architecture a = space().canonical(one.draw.architecture);
     for (DecisionId d = 0; d < a.choices.size(); ++d) one.active.push_back(space().active(a, d));
     Trial trial;
     trial.candidate.trial_id = i;
@@ -133,7 +139,7 @@ void Enas::update(const Rng& rng) {
 }
 
 std::vector<Candidate> Enas::next_round(const Rng& rng) {
-  const StepArchitectures step = [this](Rng r) { return std::vector{draw(r).architecture}; };
+  const StepArchitectures step = [this](Rng r) { return std::vector{draw_architecture(r)}; };
   if (!train(1, step)) return {};
   for (int i = 0; i < options_.updates; ++i) {
     if (stopping()) return {};
@@ -147,7 +153,7 @@ std::vector<Candidate> Enas::next_round(const Rng& rng) {
   };
   while (const auto known = start().next_known()) add(*known);
   Rng draws = rng.fork("candidates");
-  const auto one = [&]() -> std::optional<Architecture> { return draw(draws).architecture; };
+  const auto one = [&]() -> std::optional<Architecture> { return draw_architecture(draws); };
   for (int i = 0; i < options_.candidates; ++i) {
     for (int j = 0; j < max_known_draws && !add(*start().draw_screened(one)); ++j) {
     }

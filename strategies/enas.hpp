@@ -41,7 +41,8 @@ OptionTable<EnasOptions> enas_option_table();
 /// is that of PolicyGradient. Of the
 /// architectures of each epoch, not of the last one alone, some are evaluated, on all held-out
 /// images.
-/// Test: Enas.ThePolicyLearnsFromBatchesByTheWeightsOfItsEpoch.
+/// Test: Enas.ThePolicyLearnsFromBatchesByTheWeightsOfItsEpoch,
+/// Enas.LearnsFromWhatWasDrawnAlsoWhereThatIsNotActive.
 class Enas : public WeightSharingSearch {
  public:
   /// Throws ConfigError as WeightSharingSearch and Rewards do, and (/objectives, /constraints) for
@@ -57,6 +58,7 @@ class Enas : public WeightSharingSearch {
 
  private:
   PolicyDraw draw(Rng& rng);
+  Architecture draw_architecture(Rng& rng);
   void update(const Rng& rng);
   void measure(Trial& trial, const Rng& images);
 

@@ -9,7 +9,6 @@
 #include "core/error.hpp"
 #include "core/files.hpp"
 #include "core/json.hpp"
-#include "search_spaces/sampling.hpp"
 #include "strategies/snapshot_file.hpp"
 #include "training/step_training.hpp"
 
@@ -141,15 +140,6 @@ void WeightSharingSearch::load(const std::filesystem::path& directory) {
   });
   load_files(directory);
   training_->load(directory / weights_name);
-}
-
-Architecture draw_valid(const SearchSpace& space, const std::function<Architecture(Rng&)>& draw,
-                        Rng& rng) {
-  for (int i = 0; i < 1000; ++i) {
-    const Architecture a = draw(rng);
-    if (space.valid(a)) return space.canonical(a);
-  }
-  return sample_uniform(space, rng);
 }
 
 }  // namespace espalier

@@ -92,9 +92,4 @@ class WeightSharingSearch : public Strategy {
   std::uint64_t rounds_ = 0, next_id_ = 0, told_ = 0;
 };
 
-/// A valid, canonical architecture that `draw` gives, or after 1000 draws that are not valid one at
-/// random.
-Architecture draw_valid(const SearchSpace& space, const std::function<Architecture(Rng&)>& draw,
-                        Rng& rng);
-
 }  // namespace espalier

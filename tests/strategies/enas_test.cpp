@@ -65,6 +65,68 @@ TEST(Enas, ThePolicyLearnsFromBatchesByTheWeightsOfItsEpoch) {
   EXPECT_GT(mean_of(training->learned, 15), 3);
 }
 
+// Whose second decision is active only while the first is not 0.
+class GatedSpace : public TestSpace {
+ public:
+  GatedSpace() : TestSpace({2, 5, 5, 5}) {}
+  Architecture canonical(const Architecture& a) const override {
+    Architecture result = a;
+    if (a.choices[0] == 0) result.choices[1] = 0;
+    return result;
+  }
+  bool active(const Architecture& a, DecisionId d) const override {
+    return d != 1 || a.choices[0] != 0;
+  }
+};
+
+TEST(Enas, LearnsFromWhatWasDrawnAlsoWhereThatIsNotActive) {
+  EnasOptions options;
+  options.updates = 3;
+  options.learning_rate = 0.1;
+  options.batch = 20;
+  options.candidates = 60;
+  const auto space = std::make_shared<GatedSpace>();
+  Enas enas(sharing_context(space, training_of(1, 0)), options);
+  std::vector<Architecture> got;
+  for (const Candidate& c : enas.ask(1000)) got.push_back(c.architecture);
+
+  const auto candidates = [&](bool as_drawn) {
+    const Rng rng = Rng(1).fork("round").fork(0);
+    PolicyGradient gradient(
+        make_policy(PolicyKind::lstm, *space, static_cast<std::size_t>(options.hidden),
+                    Rng(1).fork("parameters")),
+        {.learning_rate = options.learning_rate,
+         .entropy = options.entropy,
+         .momentum = options.baseline});
+    gradient.policy().limit_logits(options.logit_limit);
+    for (std::uint64_t update = 0; update < 3; ++update) {
+      std::vector<PolicyExperience> experience;
+      for (std::uint64_t i = 0; i < 20; ++i) {
+        Rng own = rng.fork("update").fork(update).fork(i);
+        PolicyDraw draw = gradient.policy().draw(own);
+        const Architecture a = space->canonical(draw.architecture);
+        if (!as_drawn) draw = gradient.policy().recall(a);
+        experience.push_back({.draw = draw, .active = {}, .reward = planted(a) / 6});
+        for (DecisionId d = 0; d < 4; ++d) experience.back().active.push_back(space->active(a, d));
+      }
+      gradient.update(experience);
+    }
+    Rng draws = rng.fork("candidates");
+    std::vector<Architecture> result;
+    for (int i = 0; i < options.candidates; ++i) {
+      for (int j = 0; j < 20; ++j) {
+        const Architecture a = space->canonical(gradient.policy().draw(draws).architecture);
+        if (std::ranges::find(result, a) != result.end()) continue;
+        result.push_back(a);
+        break;
+      }
+    }
+    return result;
+  };
+  EXPECT_EQ(got, candidates(true));
+  EXPECT_NE(got, candidates(false));
+}
+
 TEST(Enas, CandidatesOfARoundDiffer) {
   Enas enas(sharing_context(test_space({2, 3}, true), training_of(3, 0)), small());
   const std::vector<Candidate> round = enas.ask(1000);

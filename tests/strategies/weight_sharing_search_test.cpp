@@ -166,18 +166,5 @@ TEST(WeightSharingSearch, RefusesRunsWithoutItsParts) {
   }
 }
 
-TEST(DrawValid, DrawsAgainAndGivesUpAtLast) {
-  const TestSpace space({2, 2}, true, Architecture{{1, 1}});
-  Rng rng(1);
-  int draws = 0;
-  const auto third = [&](Rng&) {
-    return ++draws < 3 ? Architecture{{1, 1}} : Architecture{{0, 1}};
-  };
-  EXPECT_EQ(draw_valid(space, third, rng), (Architecture{{0, 0}}));  // canonical
-  EXPECT_EQ(draws, 3);
-  const auto never = [](Rng&) { return Architecture{{1, 1}}; };
-  EXPECT_TRUE(space.valid(draw_valid(space, never, rng)));
-}
-
 }  // namespace
 }  // namespace espalier
