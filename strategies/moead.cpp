@@ -148,10 +148,11 @@ void Moead::assign() {
   }
 }
 
+// While nothing keeps the constraints, by all.
 void Moead::measure_scale() {
   std::vector<double> high = ideal_;
   for (const Individual& individual : individuals_) {
-    if (individual.failed) continue;
+    if (individual.failed || (kept_ && individual.violation > 0)) continue;
     const std::vector<double> costs = individual.all_costs();
     for (std::size_t d = 0; d < costs.size(); ++d) high[d] = std::max(high[d], costs[d]);
   }
@@ -159,6 +160,15 @@ void Moead::measure_scale() {
   for (std::size_t d = 0; d < high.size(); ++d) {
     range_.push_back(high[d] > ideal_[d] ? high[d] - ideal_[d] : 1);
   }
+}
+
+// The best that anything that keeps the constraints has had, or anything while nothing does.
+void Moead::note_ideal(const Individual& individual) {
+  if (individual.failed || (kept_ && individual.violation > 0)) return;
+  const std::vector<double> costs = individual.all_costs();
+  if (ideal_.empty() || (!kept_ && individual.violation == 0)) ideal_ = costs;
+  kept_ = kept_ || individual.violation == 0;
+  for (std::size_t d = 0; d < costs.size(); ++d) ideal_[d] = std::min(ideal_[d], costs[d]);
 }
 
 bool Moead::better_for(std::size_t subproblem, const Individual& a, const Individual& b) const {
@@ -173,16 +183,10 @@ bool Moead::better_for(std::size_t subproblem, const Individual& a, const Indivi
 }
 
 void Moead::replace(const Individual& child, const Flight& flight) {
-  const std::vector<double> costs = child.all_costs();
   if (ideal_.empty()) {
-    ideal_ = costs;
-    for (const Individual& individual : individuals_) {
-      if (individual.failed) continue;
-      const std::vector<double> its = individual.all_costs();
-      for (std::size_t d = 0; d < its.size(); ++d) ideal_[d] = std::min(ideal_[d], its[d]);
-    }
+    for (const Individual& individual : individuals_) note_ideal(individual);
   }
-  for (std::size_t d = 0; d < costs.size(); ++d) ideal_[d] = std::min(ideal_[d], costs[d]);
+  note_ideal(child);
   measure_scale();
   std::vector<std::size_t> others;
   if (flight.local) {

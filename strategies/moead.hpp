@@ -64,6 +64,7 @@ class Moead : public Strategy {
   void assign();
   void replace(const Individual& child, const Flight& flight);
   bool better_for(std::size_t subproblem, const Individual& a, const Individual& b) const;
+  void note_ideal(const Individual& individual);
   void measure_scale();
 
   std::shared_ptr<const SearchSpace> space_;
@@ -81,6 +82,7 @@ class Moead : public Strategy {
   std::vector<Individual> first_;                     // told before there are individuals
   std::vector<Individual> individuals_;
   std::deque<Flight> in_flight_;
+  bool kept_ = false;  // whether anything has kept the constraints
   std::vector<double> ideal_, range_;
 };
 

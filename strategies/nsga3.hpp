@@ -19,7 +19,8 @@ namespace espalier {
 /// Source: K. Deb, H. Jain: An evolutionary many-objective optimization algorithm using
 /// reference-point-based nondominated sorting approach, part I, IEEE TEVC 2014, algorithms 1 to 4;
 /// part II (H. Jain, K. Deb), algorithms 1 and 2.
-/// Test: NichesOfDirections.IsNotCrowding.
+/// Test: NichesOfDirections.IsNotCrowding,
+/// NichesOfDirections.TheScaleIsThePlanesInterceptsNotTheRange.
 class NichesOfDirections : public Survival {
  public:
   explicit NichesOfDirections(std::vector<std::vector<double>> directions)

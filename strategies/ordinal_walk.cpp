@@ -198,7 +198,8 @@ std::vector<bool> OrdinalWalk::allowed(std::size_t step, const Architecture& so_
         a.choices[steps_[t].decision] = so_far.choices[steps_[t].decision];
       }
       a.choices[steps_[step].decision] = option;
-      excess = std::max(excess, cost(a, bound.cost) / bound.upper - 1);
+      excess =
+          std::max(excess, violation({.metric = "", .upper = bound.upper}, cost(a, bound.cost)));
     }
     allowed[option] = excess <= 0;
     if (excess < least_excess) least_excess = excess, least_option = option;

@@ -63,12 +63,15 @@ std::optional<Candidate> RegularizedEvolution::child() {
   if (parent == nullptr) return std::nullopt;
   Candidate candidate;
   candidate.parent = parent->trial_id;
-  candidate.architecture = *start_.draw_move([&] {
-    std::optional<Architecture> made = mutate(*space_, parent->architecture, rng_);
-    for (int i = 1; i < options_.mutations; ++i) made = mutate(*space_, *made, rng_);
-    return made;
-  });
+  candidate.architecture =
+      *start_.draw_move([&] { return std::optional(mutation(parent->architecture)); });
   return candidate;
+}
+
+Architecture RegularizedEvolution::mutation(const Architecture& parent) {
+  Architecture made = mutate(*space_, parent, rng_);
+  for (int i = 1; i < options_.mutations; ++i) made = mutate(*space_, made, rng_);
+  return made;
 }
 
 Candidate RegularizedEvolution::random() {
@@ -77,12 +80,17 @@ Candidate RegularizedEvolution::random() {
   return {.architecture = *start_.draw_screened(draw)};
 }
 
+// What a screen chooses from is new, or it would choose the same few again and again.
 std::optional<Candidate> RegularizedEvolution::new_child() {
-  for (int i = 0; i < max_known_children; ++i) {
-    std::optional<Candidate> made = child();
-    if (!made || !asked_.contains(made->architecture)) return made;
-  }
-  return std::nullopt;
+  return start_.draw_move([&]() -> std::optional<Candidate> {
+    for (int i = 0; i < max_known_children; ++i) {
+      const Individual* parent = choose_parent();
+      if (parent == nullptr) return std::nullopt;
+      Candidate made{.architecture = mutation(parent->architecture), .parent = parent->trial_id};
+      if (!asked_.contains(made.architecture)) return made;
+    }
+    return std::nullopt;
+  });
 }
 
 void RegularizedEvolution::tell(const Trial& trial) {

@@ -64,6 +64,7 @@ class RegularizedEvolution : public Strategy {
   void rank_population();
   const Individual* choose_parent();
   /// A mutation of the winner of a tournament; nothing where no one can win.
+  Architecture mutation(const Architecture& parent);
   std::optional<Candidate> child();
   /// A known architecture, or a random one.
   Candidate random();

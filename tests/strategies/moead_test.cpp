@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "objectives/scalarization.hpp"
 #include "tests/strategies/toy_search.hpp"
@@ -92,6 +93,26 @@ TEST(Moead, ConstraintsComeFirst) {
   Moead strategy(test_context(test_space({9, 9, 9, 9}), 1, goals), options);
   drive(strategy, 300);
   for (const Individual& individual : strategy.individuals()) EXPECT_EQ(individual.violation, 0);
+}
+
+TEST(Moead, WhatBreaksTheConstraintsIsNoIdeal) {
+  const auto metrics = std::make_shared<const MetricTable>(
+      std::vector<MetricInfo>{{"score", "", Direction::maximize}, {"size"}, {"weight"}});
+  MoeadOptions options;
+  options.population = 5;
+  options.locality = 0;
+  options.replaced = 5;
+  const Goals goals(*metrics, {{"score", Direction::maximize}, {"size"}},
+                    {{.metric = "weight", .upper = 0}});
+  Moead strategy(test_context(test_space({9, 2}), 1, goals), options);
+  drive(strategy, 300, 1, [&](const Candidate& c) {
+    const double size = c.architecture.choices[0], weight = c.architecture.choices[1];
+    return Trial{.candidate = c, .metrics = Metrics(metrics, {size + 1000 * weight, size, weight})};
+  });
+  // A straight front: each direction has a place of its own on it, not the best score for most.
+  std::set<double> sizes;
+  for (const Individual& individual : strategy.individuals()) sizes.insert(individual.costs[1]);
+  EXPECT_EQ(sizes.size(), 5u);
 }
 
 TEST(Moead, FindsTheFrontOfAPlantedProblem) {

@@ -58,6 +58,46 @@ TEST(NichesOfDirections, ScalesCostsByThePlaneThroughTheExtremes) {
               UnorderedElementsAre(0, 1, 2, 3, 4, 5));
 }
 
+TEST(NichesOfDirections, TheScaleIsThePlanesInterceptsNotTheRange) {
+  // A part of a plane, without its corners: all intercepts are alike, the ranges are not.
+  std::vector<Individual> pool;
+  std::vector<std::vector<double>> costs;
+  Rng rng(2);
+  std::vector<double> ideal(3, 1e9);
+  while (pool.size() < 60) {
+    const double x = 0.6 * rng.uniform(), y = 0.3 * rng.uniform();
+    costs.push_back({x, y, 1 - x - y});
+    pool.push_back(with_costs(costs.back()));
+    for (std::size_t i = 0; i < 3; ++i) ideal[i] = std::min(ideal[i], costs.back()[i]);
+  }
+  const auto directions = simplex_lattice(3, 4);
+  // Each niche keeps its nearest.
+  std::vector<double> least(directions.size(), 1e9);
+  std::vector<std::size_t> nearest(directions.size());
+  for (std::size_t p = 0; p < pool.size(); ++p) {
+    double best = 1e9;
+    std::size_t its = 0;
+    for (std::size_t d = 0; d < directions.size(); ++d) {
+      double along = 0, length = 0, square = 0;
+      for (std::size_t i = 0; i < 3; ++i) {
+        along += directions[d][i] * (costs[p][i] - ideal[i]);
+        length += directions[d][i] * directions[d][i];
+        square += std::pow(costs[p][i] - ideal[i], 2);
+      }
+      const double distance = square - along * along / length;
+      if (distance < best) best = distance, its = d;
+    }
+    if (best < least[its]) least[its] = best, nearest[its] = p;
+  }
+  std::vector<std::size_t> wanted;
+  for (std::size_t d = 0; d < directions.size(); ++d) {
+    if (least[d] < 1e9) wanted.push_back(nearest[d]);
+  }
+  ASSERT_GE(wanted.size(), 6u);
+  EXPECT_THAT(survivors(NichesOfDirections(directions), pool, wanted.size()),
+              testing::UnorderedElementsAreArray(wanted));
+}
+
 TEST(NichesOfDirections, WholeFrontsComeFirstAndFillNiches) {
   // The first front holds both ends, so that of the second one the middle is taken.
   const std::vector<Individual> pool{with_costs({0, 4}), with_costs({4, 0}), with_costs({1, 5}),
@@ -85,7 +125,7 @@ TEST(NichesOfDirections, WhatBreaksTheConstraintsLeastLivesOn) {
   }
 }
 
-TEST(Nsga3, KeepsAFrontSpreadWhereNsga2DoesNot) {
+TEST(Nsga3, KeepsAFrontSpread) {
   // Three objectives by a table of its own: choices of three decisions, each a cost.
   const auto metrics =
       std::make_shared<const MetricTable>(std::vector<MetricInfo>{{"a"}, {"b"}, {"c"}});

@@ -136,6 +136,20 @@ TEST(RegularizedEvolution, AsksForNothingTwiceWhereToldSo) {
   EXPECT_GT(children, 25);
 }
 
+TEST(RegularizedEvolution, AScreenOfMovesChoosesAmongNewOnes) {
+  RegularizedEvolutionOptions options = sizes(10, 3);
+  options.repeats = false;
+  options.screen = {.metrics = {"sum"}, .samples = 10, .moves = true};
+  RegularizedEvolution strategy(test_context(test_space({4, 4, 4, 4})), options);
+  int children = 0;
+  std::set<Architecture> seen;
+  for (const Trial& trial : drive(strategy, 110)) {
+    children += trial.candidate.parent.has_value();
+    EXPECT_TRUE(seen.insert(trial.candidate.architecture).second);
+  }
+  EXPECT_GE(children, 95);
+}
+
 TEST(RegularizedEvolution, FailedTrialsAgeButAreNeverParents) {
   RegularizedEvolution strategy(test_context(test_space({5, 5, 5, 5})), sizes(8, 2));
   const auto trials = drive(strategy, 600, 1, [](const Candidate& c) {

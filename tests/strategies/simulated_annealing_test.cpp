@@ -52,6 +52,23 @@ TEST(SimulatedAnnealing, AcceptsAsMetropolisDoes) {
   EXPECT_NEAR(static_cast<double>(accepted) / worse, expected, 0.06);  // three standard errors
 }
 
+TEST(SimulatedAnnealing, CoolsDown) {
+  SimulatedAnnealing strategy(test_context(test_space({10000})), annealing(200, 3, 0.99));
+  std::vector<Trial> trials = drive(strategy, 200, 1, two_levels);
+  int early = 0, late = 0;
+  for (int i = 0; i < 800; ++i) {
+    const Candidate candidate = strategy.ask(1).at(0);
+    const std::uint64_t before = *strategy.current();
+    trials.push_back(two_levels(candidate));
+    strategy.tell(trials.back());
+    const bool worse = trials.back().metrics[0] < trials[before].metrics[0];
+    const bool accepted = worse && *strategy.current() == candidate.trial_id;
+    (i < 100 ? early : late) += accepted && (i < 100 || i >= 400);
+  }
+  EXPECT_GT(early, 5);
+  EXPECT_EQ(late, 0);  // from step 400 on a worse one has a chance of exp(-37)
+}
+
 TEST(SimulatedAnnealing, ACoolOneOnlyClimbs) {
   SimulatedAnnealing strategy(test_context(test_space({9, 9, 9, 9})), annealing(5, 1e-9, 1));
   double best = 0;

@@ -87,19 +87,31 @@ TEST(Tpe, AsksForTheBestRatioOfItsDraws) {
 }
 
 TEST(Tpe, InactiveDecisionsDoNotCount) {
-  // The last decision is active only while the first is not 0, which is the best.
+  // The last decision is active only while the first is not 0, which the good ones have: nothing is
+  // known of its options, though all of these have the first. With one candidate, what is asked for
+  // is a draw.
   TpeOptions options;
-  options.samples = 50;
-  Tpe strategy(test_context(test_space({3, 4, 5}, true)), options);
-  const auto trials = drive(strategy, 40, 1, [](const Candidate& c) {
-    Trial trial = complete_trial(c);
-    trial.metrics[0] = c.architecture.choices[0] == 0 ? 100 : 0;
+  options.candidates = 1;
+  options.quantile = 0.25;
+  for (int i = 0; i < 20; ++i) {
+    options.initial.push_back(fmt::format("d1={},d2={},d3={}", i < 5 ? 0 : 1, i, i % 5));
+  }
+  Tpe strategy(test_context(test_space({2, 100000, 5}, true)), options);
+  drive(strategy, 20, 20, [](const Candidate& c) {
+    Trial trial{.candidate = c, .metrics = Metrics(test_metrics())};
+    trial.metrics[0] = -static_cast<double>(c.trial_id);
+    trial.metrics[1] = 0;
     return trial;
   });
-  for (const Trial& trial : trials) {
-    const auto& choices = trial.candidate.architecture.choices;
-    EXPECT_TRUE(choices[0] != 0 || choices[2] == 0);
+  double active = 0, first = 0;
+  for (const Candidate& candidate : strategy.ask(4000)) {
+    const auto& choices = candidate.architecture.choices;
+    if (choices[0] == 0) continue;
+    ++active;
+    first += choices[2] == 0;
   }
+  EXPECT_GT(active, 300);
+  EXPECT_NEAR(first / active, 0.2, 3 * std::sqrt(0.2 * 0.8 / active));
 }
 
 TEST(Tpe, FailedTrialsAreTheWorst) {
