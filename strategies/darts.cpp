@@ -252,14 +252,27 @@ DartsMinus::DartsMinus(const RunContext& context, const DartsMinusOptions& optio
   start();
 }
 
-at::Tensor DartsMinus::relax(const at::Tensor& logits, const RelaxedDecision& decision,
-                             Pass& pass) {
-  at::Tensor weights = Darts::relax(logits, decision, pass);
+at::Tensor DartsMinus::with_auxiliary(const at::Tensor& weights, const RelaxedDecision& decision,
+                                      int epoch, int epochs) const {
   if (!decision.skip || !decision.operators) return weights;
   at::Tensor skip = at::zeros_like(weights);
   skip[static_cast<std::int64_t>(*decision.skip)] =
-      auxiliary_ * (1 - static_cast<double>(pass.epoch) / pass.epochs);
+      auxiliary_ * (1 - static_cast<double>(epoch) / epochs);
   return weights + skip;
+}
+
+at::Tensor DartsMinus::relax(const at::Tensor& logits, const RelaxedDecision& decision,
+                             Pass& pass) {
+  return with_auxiliary(Darts::relax(logits, decision, pass), decision, pass.epoch, pass.epochs);
+}
+
+MixedWeights DartsMinus::trained_weights() const {
+  MixedWeights weights = expected_weights();
+  for (std::size_t d = 0; d < weights.size(); ++d) {
+    weights[d] = with_auxiliary(weights[d], parameters().decisions()[d], std::max(0, epoch() - 1),
+                                training().epochs());
+  }
+  return weights;
 }
 
 }  // namespace espalier

@@ -157,7 +157,8 @@ struct DartsMinusOptions : DartsSearchOptions {
 OptionTable<DartsMinusOptions> darts_minus_option_table();
 
 /// DARTS-: each edge that may skip has an auxiliary skip connection, whose weight falls linearly to
-/// 0 over the epochs, beside its operators; architectures are derived without it.
+/// 0 over the epochs, beside its operators; architectures are derived without it, and what is noted
+/// of the relaxed network is noted with that of the last epoch.
 /// Source: Chu et al., "DARTS-: Robustly Stepping out of Performance Collapse Without Indicators",
 /// ICLR 2021, arXiv 2009.01027, section 3.2. Differs from the source: where the skip of an edge has
 /// weights (stride 2), the auxiliary one shares them.
@@ -169,8 +170,12 @@ class DartsMinus : public Darts {
 
  protected:
   at::Tensor relax(const at::Tensor& logits, const RelaxedDecision& decision, Pass& pass) override;
+  MixedWeights trained_weights() const override;
 
  private:
+  at::Tensor with_auxiliary(const at::Tensor& weights, const RelaxedDecision& decision, int epoch,
+                            int epochs) const;
+
   double auxiliary_;
 };
 

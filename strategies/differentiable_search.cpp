@@ -497,7 +497,7 @@ double DifferentiableSearch::largest_eigenvalue(const Rng& rng) {
   const BatchStatistics statistics(steps().supernet());
   const Batch batch = steps().draw(unlearned_images(), size_, rng.fork("batch"));
   const at::Tensor& alpha = parameters_.values();
-  const at::Tensor loss = cross_entropy(forward(batch, expected_weights()), batch.labels, 0);
+  const at::Tensor loss = cross_entropy(forward(batch, trained_weights()), batch.labels, 0);
   const at::Tensor gradient = torch::autograd::grad({loss}, {alpha}, {}, true, true)[0];
   const auto product = [&](const at::Tensor& v) {
     return torch::autograd::grad({(gradient * v).sum()}, {alpha}, {}, /*retain_graph=*/true)[0]
@@ -538,7 +538,7 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
   const auto of_held_out = [&](const MixedWeights& weights) {
     return accuracy(weights, StepTraining::Images::held_out, common_.monitor_batches, held_out);
   };
-  const double relaxed = of_held_out(expected_weights());
+  const double relaxed = of_held_out(trained_weights());
   const double derived = of_held_out(steps().supernet().one_hot(a));
   add("relaxed_accuracy", relaxed);
   add("derived_accuracy", derived);

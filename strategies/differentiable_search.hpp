@@ -212,6 +212,9 @@ class DifferentiableSearch : public WeightSharingSearch {
   at::Tensor loss(const TrainStep& step, const Batch& batch, const MixedWeights& weights);
   /// The options' probabilities, by which a cost is expected. Default: expected_weights().
   virtual MixedWeights cost_weights() const { return expected_weights(); }
+  /// The weights of what is trained, by which its accuracy and its eigenvalue are noted. Default:
+  /// expected_weights().
+  virtual MixedWeights trained_weights() const { return expected_weights(); }
   /// A loss with the penalty and the cost that these weights expect, by default cost_weights().
   at::Tensor architecture_loss(const at::Tensor& loss, const MixedWeights& weights = {}) const;
   /// The gradient of architecture_loss() in the architecture parameters, {count}.

@@ -274,6 +274,10 @@ TEST(DartsMinus, TheAuxiliarySkipFades) {
       EXPECT_LT((weights[d] - wanted).abs().max().item<double>(), 1e-12);
     }
   }
+  // What is noted is noted of what is trained.
+  const MixedWeights trained = search.trained_weights();
+  EXPECT_LT((trained[0] - search.relaxed(search.pass_of(0, 4))[0]).abs().max().item<double>(),
+            1e-12);
   // What is derived does not know it.
   const at::NoGradGuard no_grad;
   at::Tensor values = search.parameters().values();

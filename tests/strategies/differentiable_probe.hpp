@@ -158,6 +158,7 @@ class Probe : public S {
   using S::pass;
   using S::relaxed;
   using S::S;
+  using S::trained_weights;
   using typename S::Part;
   using typename S::Pass;
 
