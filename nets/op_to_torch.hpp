@@ -35,7 +35,7 @@ struct RunMode {
   Precision precision = Precision::float32;
   Activations activations = Activations::kept;
   ActivationRanges ranges = ActivationRanges::learned;
-  bool dropout = true;
+  bool dropout = true;  ///< false: none, though all else is as in training
 };
 
 /// Runs one operator of a concrete graph on a batch: shapes are {N, ...}. Its input is

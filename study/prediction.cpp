@@ -20,6 +20,7 @@
 #include "study/run_parts.hpp"
 #include "study/strategy_comparison.hpp"
 #include "study/thread_time.hpp"
+#include "training/threads.hpp"
 
 namespace espalier {
 namespace {
@@ -200,6 +201,7 @@ bool check_predictors(const KnownNetworks& known, std::span<const NamedPredictor
       std::mutex mutex;
       std::atomic<bool> stopped = false;
       const auto run_split = [&](std::size_t s) {
+        const TorchThreads one_thread(1);
         const double begin = thread_seconds();
         std::vector<Features> learned, asked;
         std::vector<double> values, truth, predicted;
@@ -249,6 +251,7 @@ std::vector<Prediction> predict_networks(const KnownNetworks& known,
                                          std::span<const Architecture> networks, std::size_t most,
                                          std::uint64_t seed, const EncodingOptions& features,
                                          const Catalogue& catalogue) {
+  const TorchThreads one_thread(1);
   const Rng rng(seed);
   const auto model = make_predictor(predictor, rng.fork("predictor"), catalogue);
   std::vector<std::size_t> order(known.architectures.size());

@@ -105,7 +105,8 @@ std::string nearest_text(const Results& results) {
   for (const Constraint& constraint : results.goals.constraints()) {
     const double value = trial.metrics[results.metrics->index(constraint.metric)];
     if (violation(constraint, value) == 0) continue;
-    const bool above = value > constraint.upper;
+    // Of a value that is not a number, the bound that there is.
+    const bool above = value > constraint.upper || std::isinf(constraint.lower);
     broken +=
         fmt::format("{}{} of {:.6g} (at {} {:.6g})", broken.empty() ? "" : ", ", constraint.metric,
                     value, above ? "most" : "least", above ? constraint.upper : constraint.lower);

@@ -664,7 +664,8 @@ struct Study::Implementation {
   }
 
   // What was being evaluated when the stop or the end of the time came is worth keeping. After each
-  // tell comes the ask that would have come, so that a resumed run cannot tell the difference.
+  // tell comes the ask that would have come, so that a resumed run cannot tell the difference; but
+  // for a run whose time is over, which is not promised to go on as if it had had more.
   void keep_what_is_done() {
     pool->drain();
     while (!in_flight.empty() && in_flight.front().state == Flight::State::done) {
