@@ -22,7 +22,7 @@ OPERATORS = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3
 # Optuna's sampler, and the strategy that does the same here.
 PAIRS = {"random": "random", "tpe": "tpe", "nsga2": "nsga2"}
 # Of each strategy: searches in one call, so that its time is well above the start of the program.
-SEEDS = {"bayesian": 1}
+SEEDS = {"bayesian": 1, "smac": 1, "linas": 5}
 PROBLEMS = ["nasbench201_cifar10", "nasbench201_pixel3"]
 
 

@@ -22,7 +22,9 @@ import torch
 import torch.nn.functional as F
 
 PROGRAM = os.environ.get("PROGRAM", "build/release/bin/espalier")
-SPACE = json.dumps({"type": "nasbench201", "channels": 8, "cells": 1})
+SPACE = {"type": "nasbench201", "channels": 8, "cells": 1}
+# Its networks with channels divided by those of the narrowest convolution, for crops of one channel.
+THIN = {"type": "nasbench201", "channels": 1, "cells": 1, "input": [1, 4, 4]}
 ARCH = ("|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+"
         "|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|")
 COUNT = 64
@@ -99,9 +101,11 @@ def espalier(*arguments):
 class Network:
     """The nodes of a described network, run by PyTorch's functions."""
 
-    def __init__(self, nodes):
-        self.nodes, self.weights, self.biases, self.variances = nodes, {}, {}, {}
-        self.shapes = {n["name"]: n["shape"] for n in nodes}
+    def __init__(self, space, arch):
+        self.arch, self.weights, self.biases, self.variances = arch, {}, {}, {}
+        self.nodes = espalier("describe", "--space", json.dumps(space), "--arch", arch,
+                              "--json")["nodes"]
+        self.shapes = {n["name"]: n["shape"] for n in self.nodes}
 
     def channels_in(self, node):
         return self.shapes[node["inputs"][0]][0]
@@ -304,6 +308,28 @@ def swap(network, rng, x, labels):
     return torch.unique(patterns.T, dim=0).size(0)
 
 
+@torch.no_grad()
+def linear_regions(network, rng, x, labels):
+    thin, regions = Network(THIN, network.arch), []
+    for draw in range(3):
+        fork = rng.fork("linear_regions").fork(draw)
+        thin.draw(fork.fork("weights"), "fan_in")
+        places, patterns = fork.fork("crops"), []
+        for _ in range(3):
+            crops = []
+            for _ in range(1000):
+                image, top, left, channel = (places.below(n) for n in (len(x), 29, 29, 3))
+                crops.append(x[image, channel, top:top + 4, left:left + 4])
+            values = thin.run(torch.stack(crops)[:, None])
+            patterns.append(torch.cat([values[n["name"]].flatten(1) for n in thin.nodes
+                                       if n["op"] == "activation"], 1).sign())
+        patterns = torch.cat(patterns)
+        # As in the source: images share a region where neither is active alone anywhere.
+        apart = patterns @ (1 - patterns).T
+        regions.append((1 / (1 - (apart + apart.T).sign()).sum(1)).sum().item())
+    return np.mean(regions)
+
+
 def blocks(network, rng, x):
     network.draw(rng.fork("az_nas"), "fan_in")
     values = network.run(rng.fork("az_nas").fork("images").normal((64, *x.shape[1:])))
@@ -351,13 +377,13 @@ def az_trainability(network, rng, x, labels):
 
 def main():
     arch = sys.argv[2] if len(sys.argv) > 2 else ARCH
-    network = Network(espalier("describe", "--space", SPACE, "--arch", arch, "--json")["nodes"])
+    network = Network(SPACE, arch)
     x, labels = batch(sys.argv[1])
     print(f"{'':18} {'espalier':>16} {'PyTorch':>16} {'difference':>11}")
-    for proxy in (epe_nas, zen, entropy, ntk, zico, gradsign, meco, swap, az_expressivity,
-                  az_progressivity, az_trainability):
+    for proxy in (epe_nas, zen, entropy, ntk, linear_regions, zico, gradsign, meco, swap,
+                  az_expressivity, az_progressivity, az_trainability):
         name = proxy.__name__
-        ours = espalier("score", "--space", SPACE, "--arch", arch, "--proxy", name, "--data",
+        ours = espalier("score", "--space", json.dumps(SPACE), "--arch", arch, "--proxy", name, "--data",
                         f"cifar10:{sys.argv[1]}", "--batch-size", str(COUNT), "--seed", "1",
                         "--json")[0][name]
         theirs = proxy(network, Rng(1), x, labels)
