@@ -42,7 +42,9 @@ double truncated_normal(double mean, double deviation, Rng& rng);
 /// which count decisions one-hot, too; bounds are kept before the network is evaluated, by macs,
 /// params and storage_bytes, not latency; rewards are ranks by default; 64 hidden units, not 300;
 /// nothing is evaluated twice; a random new architecture may break the bounds once 20 random ones
-/// that keep them were known. Test: Ddpg.ActionsAreContinuousUpToTheNearestOption.
+/// that keep them were known.
+/// Test: Ddpg.ActionsAreContinuousUpToTheNearestOption,
+/// Ddpg.NoiseFadesAndRewardsCountLessTheirAverage.
 class Ddpg : public EpisodicSearch {
  public:
   /// Throws ConfigError as EpisodicSearch and OrdinalWalk do.

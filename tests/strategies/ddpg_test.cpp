@@ -132,6 +132,32 @@ TEST(Ddpg, LearnsActionsAfterTheWarmup) {
   EXPECT_GT(mean(late), 0.5 * mean(early));  // of negative numbers
 }
 
+TEST(Ddpg, NoiseFadesAndRewardsCountLessTheirAverage) {
+  DdpgOptions options = small(10);
+  options.decay = 0.9;
+  options.reward = RewardKind::value;
+  options.networks.actor_rate = 1e-12;  // it stays as it is
+  options.networks.memory = 100'000;
+  Ddpg strategy(test_context(pruned()), options);
+  drive(strategy, 90, 1, [](const Candidate& c) {
+    Trial trial = complete_trial(c);
+    trial.metrics[0] = 70;
+    return trial;
+  });
+  ActorCritic networks = strategy.networks();
+  std::vector<double> early, noise, values;
+  for (const Transition& step : networks.memory()) {
+    noise.push_back(std::abs(step.action - networks.act(step.state)));
+    if (step.trial_id >= 10 && step.trial_id < 20) early.push_back(noise.back());
+    values.push_back(networks.value(step.state, step.action));
+  }
+  EXPECT_GT(mean(early), 0.1);
+  // In the end, most of what is drawn is known; each time it is learned from again.
+  EXPECT_LT(quantile(std::vector(noise.end() - 200, noise.end()), 0.5), 0.01);
+  // All are worth the same: nothing is better than the average.
+  EXPECT_LT(std::abs(mean(values)), 1);
+}
+
 TEST(Ddpg, RefusesNominalDecisions) {
   EXPECT_THAT(throws<ConfigError>([] { Ddpg(test_context(test_space({3})), DdpgOptions()); }),
               testing::StartsWith("/type: "));
