@@ -152,44 +152,45 @@ std::vector<SearchStep> steps_of(const std::vector<Trial>& trials, const Goals& 
 
 // --- Kept searches
 
-// The searches of a strategy; those that are not done are empty.
-struct Searches {
-  std::vector<std::optional<std::vector<SearchStep>>> seeds;
+struct Search {
+  std::vector<SearchStep> steps;
   double seconds = 0;
   std::uint64_t failed = 0;
   std::string first_error;
 };
+// By seed; those that are not done are empty.
+using Searches = std::vector<std::optional<Search>>;
 
 Json to_json(const Searches& searches) {
   Json seeds = Json::array();
-  for (const auto& search : searches.seeds) {
+  for (const auto& search : searches) {
     if (!search) {
       seeds.push_back(nullptr);
       continue;
     }
     Json steps = Json::array();
-    for (const SearchStep& step : *search) {
+    for (const SearchStep& step : search->steps) {
       steps.push_back({step.evaluations, step.value, step.reported});  // NaN becomes null
     }
-    seeds.push_back(std::move(steps));
+    seeds.push_back({{"seconds", search->seconds},
+                     {"failed", search->failed},
+                     {"first_error", search->first_error},
+                     {"steps", std::move(steps)}});
   }
-  return {{"seconds", searches.seconds},
-          {"failed", searches.failed},
-          {"first_error", searches.first_error},
-          {"seeds", std::move(seeds)}};
+  return seeds;
 }
 
 Searches searches_from_json(const Json& json) {
-  Searches searches{.seeds = {},
-                    .seconds = json.at("seconds").get<double>(),
-                    .failed = json.at("failed").get<std::uint64_t>(),
-                    .first_error = json.at("first_error").get<std::string>()};
-  for (const Json& seed : json.at("seeds")) {
-    auto& search = searches.seeds.emplace_back();
+  Searches searches;
+  for (const Json& seed : json) {
+    auto& search = searches.emplace_back();
     if (seed.is_null()) continue;
-    search.emplace();
-    for (const Json& step : seed) {
-      SearchStep& added = search->emplace_back();
+    search = Search{.steps = {},
+                    .seconds = seed.at("seconds").get<double>(),
+                    .failed = seed.at("failed").get<std::uint64_t>(),
+                    .first_error = seed.at("first_error").get<std::string>()};
+    for (const Json& step : seed.at("steps")) {
+      SearchStep& added = search->steps.emplace_back();
       added.evaluations = step.at(0).get<double>();
       added.value = step.at(1).get<double>();
       for (const Json& value : step.at(2)) {
@@ -219,7 +220,7 @@ Searches kept_searches(const std::filesystem::path& path, const Json& identity, 
       throw IoError(path.string(), std::string("is no record of searches: ") + error.what());
     }
   }
-  searches.seeds.resize(std::max(seeds, searches.seeds.size()));
+  searches.resize(std::max(seeds, searches.size()));
   return searches;
 }
 
@@ -394,7 +395,7 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
     Searches searches = kept_searches(path, identity, options.seeds);
     std::vector<std::size_t> missing;
     for (std::size_t i = 0; i < options.seeds; ++i) {
-      if (!searches.seeds[i]) missing.push_back(i);
+      if (!searches[i]) missing.push_back(i);
     }
     done += options.seeds - missing.size();
     if (!missing.empty() && !prepared) {
@@ -425,20 +426,19 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
       } catch (const Error& error) {
         throw Error(fmt::format("strategy {}, seed {}: {}", strategy.name, seed, error.what()));
       }
-      std::vector<SearchStep> steps = steps_of(trials, study->goals(), comparison.reported, truth);
-      const double seconds = thread_seconds() - begin;
+      Search its;
+      its.steps = steps_of(trials, study->goals(), comparison.reported, truth);
+      for (const Trial& trial : trials) {
+        if (trial.state != TrialState::failed) continue;
+        if (its.failed++ == 0) its.first_error = trial.error;
+      }
+      its.seconds = thread_seconds() - begin;
       const std::lock_guard lock(mutex);
       if (study->interrupted()) {
         stopped = true;
         return;
       }
-      searches.seeds[missing[i]] = std::move(steps);
-      searches.seconds += seconds;
-      for (const Trial& trial : trials) {
-        if (trial.state != TrialState::failed) continue;
-        ++searches.failed;
-        if (searches.first_error.empty()) searches.first_error = trial.error;
-      }
+      searches[missing[i]] = std::move(its);
       ++done;
       if (progress) progress->update(done, strategy.name);
       const auto now = std::chrono::steady_clock::now();
@@ -457,11 +457,12 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
     if (stopped) return std::nullopt;
     StrategySearches& result = comparison.strategies.emplace_back();
     result.name = strategy.name;
-    result.seconds = searches.seconds;
-    result.failed = searches.failed;
-    result.first_error = searches.first_error;
     for (std::size_t i = 0; i < options.seeds; ++i) {
-      result.seeds.push_back(*std::move(searches.seeds[i]));
+      Search& its = *searches[i];
+      result.seconds += its.seconds;
+      result.failed += its.failed;
+      if (result.first_error.empty()) result.first_error = its.first_error;
+      result.seeds.push_back(std::move(its.steps));
     }
   }
   return comparison;

@@ -50,7 +50,7 @@ struct StrategySearches {
   std::vector<std::vector<SearchStep>> seeds;  ///< for each seed, those that found something
   double seconds = 0;                          ///< of the threads that ran them, in all
   std::uint64_t failed = 0;                    ///< trials
-  std::string first_error;                     ///< of a failed trial; "" where there is none
+  std::string first_error;  ///< of the first seed's first failed trial; "" where there is none
 };
 
 /// What came of a problem.

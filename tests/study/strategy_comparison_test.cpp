@@ -181,14 +181,14 @@ TEST(StrategyComparison, GoesOnWhereItWasStopped) {
   EXPECT_EQ(found(*whole), found(compare(problem_json(), {.seeds = 2})));
   // More seeds go on from what is kept, fewer leave it.
   Json changed = read_json_file(kept.string());
-  changed["searches"]["seeds"][0] = Json::array();
+  changed["searches"][0]["steps"] = Json::array();
   std::ofstream(kept) << changed.dump();
   const auto more = compare(problem_json(), {.seeds = 3, .out = directory.path()});
   EXPECT_THAT(more.strategies[0].seeds, ElementsAre(IsEmpty(), Not(IsEmpty()), Not(IsEmpty())));
   EXPECT_EQ(
       compare(problem_json(), {.seeds = 1, .out = directory.path()}).strategies[0].seeds.size(),
       1u);
-  EXPECT_EQ(read_json_file(kept.string())["searches"]["seeds"].size(), 3u);
+  EXPECT_EQ(read_json_file(kept.string())["searches"].size(), 3u);
 }
 
 TEST(StrategyComparison, KeptSearchesOfSomethingElseAreRefused) {
@@ -205,7 +205,7 @@ TEST(StrategyComparison, KeptSearchesOfSomethingElseAreRefused) {
   compare(other, {.seeds = 1, .out = directory.path()});
   const auto kept = directory.path() / "cells" / "random.json";
   Json broken = read_json_file(kept.string());
-  broken["searches"]["seeds"] = 3;
+  broken["searches"] = 3;
   std::ofstream(kept) << broken.dump();
   EXPECT_THAT(
       throws<IoError>([&] { compare(problem_json(), {.seeds = 1, .out = directory.path()}); }),
@@ -237,6 +237,9 @@ TEST(StrategyComparison, AReportMayHaveGaps) {
     EXPECT_EQ(comparison.strategies[0].failed, 3u);
     EXPECT_THAT(comparison.strategies[0].first_error, HasSubstr("has no row"));
   }
+  // What failed with other seeds does not count.
+  EXPECT_EQ(compare(json, {.seeds = 2, .out = directory.path() / "out"}).strategies[0].failed, 6u);
+  EXPECT_EQ(compare(json, {.seeds = 1, .out = directory.path() / "out"}).strategies[0].failed, 3u);
 }
 
 TEST(StrategyComparison, RefusesWhatCannotBeCompared) {
