@@ -20,7 +20,8 @@ namespace espalier {
 /// algorithm 2.1 and section 5.4; kernels on architectures: see weisfeiler_lehman() and
 /// cell_paths(). Differs from the sources: the sum and the product of kernels, and lengths of a
 /// grid.
-/// Test: GaussianProcess.IsThePosteriorOfTheKernel.
+/// Test: GaussianProcess.IsThePosteriorOfTheKernel,
+/// GaussianProcess.TheKernelOfDecisionsPatternsAndCostsIsTheLikeliest.
 class GaussianProcess : public Predictor {
  public:
   GaussianProcess();

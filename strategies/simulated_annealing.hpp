@@ -37,7 +37,8 @@ OptionTable<SimulatedAnnealingOptions> simulated_annealing_option_table();
 /// several objectives: K. Smith et al.: Dominance-based multiobjective simulated annealing, IEEE
 /// TEVC 2008, equation 13. Differs from the sources: the temperature falls with each step, and
 /// constraints.
-/// Test: SimulatedAnnealing.AcceptsAsMetropolisDoes.
+/// Test: SimulatedAnnealing.AcceptsAsMetropolisDoes, SimulatedAnnealing.CoolsDown,
+/// SimulatedAnnealing.AStepBackCountsByTheShareOfTheFrontThatDominatesIt.
 class SimulatedAnnealing : public Strategy {
  public:
   /// Throws ConfigError as Start does.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <set>
@@ -102,6 +103,126 @@ TEST(GaussianProcess, IsThePosteriorOfTheKernel) {
     const Prediction prediction = model.predict(encode({&a, 1}, decisions_only))[0];
     EXPECT_NEAR(prediction.mean, center + scale * mean, 1e-9);
     EXPECT_NEAR(prediction.variance, scale * scale * square * (1 - explained), 1e-9);
+  }
+}
+
+// The lower triangle of a factor of a positive definite matrix, and what it makes of a right side.
+std::vector<std::vector<double>> cholesky(std::vector<std::vector<double>> a) {
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    for (std::size_t j = 0; j <= i; ++j) {
+      for (std::size_t k = 0; k < j; ++k) a[i][j] -= a[i][k] * a[j][k];
+      a[i][j] = i == j ? std::sqrt(a[i][i]) : a[i][j] / a[j][j];
+    }
+  }
+  return a;
+}
+std::vector<double> solve(const std::vector<std::vector<double>>& lower, std::vector<double> x) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) x[i] -= lower[i][j] * x[j];
+    x[i] /= lower[i][i];
+  }
+  return x;
+}
+
+TEST(GaussianProcess, TheKernelOfDecisionsPatternsAndCostsIsTheLikeliest) {
+  const auto known = encode(sample(14, 3)), asked = encode(sample(10, 4));
+  const std::size_t n = known.size();
+  std::vector<double> z;
+  for (const Features& f : known) z.push_back(f.costs.at(0) + std::sin(9 * f.costs.at(1)));
+  GaussianProcess model;
+  model.fit(known, z);
+  const double center = mean(z);
+  double scale = 0;
+  for (const double v : z) scale += (v - center) * (v - center) / static_cast<double>(n);
+  scale = std::sqrt(scale);
+  for (double& v : z) v = (v - center) / scale;
+  // The three squared distances.
+  std::vector<double> deviations;
+  for (std::size_t c = 0; c < known[0].costs.size(); ++c) {
+    std::vector<double> costs;
+    for (const Features& f : known) costs.push_back(f.costs[c]);
+    const double its = mean(costs);
+    double square = 0;
+    for (const double cost : costs) square += (cost - its) * (cost - its);
+    deviations.push_back(std::sqrt(square / static_cast<double>(n - 1)));
+  }
+  const auto distances = [&](const Features& a, const Features& b) {
+    std::array<double, 3> d{};
+    for (std::size_t i = 0; i < a.decisions.size(); ++i) {
+      d[0] += std::pow(a.decisions[i] - b.decisions[i], 2) / 2;
+    }
+    std::map<std::uint64_t, double> counts;
+    for (const auto& [label, count] : a.patterns) counts[label] += count;
+    for (const auto& [label, count] : b.patterns) counts[label] -= count;
+    for (const auto& [label, difference] : counts) d[1] += difference * difference;
+    for (std::size_t c = 0; c < deviations.size(); ++c) {
+      d[2] += std::pow((a.costs[c] - b.costs[c]) / deviations[c], 2);
+    }
+    return d;
+  };
+  std::array<double, 3> unit{};
+  for (std::size_t part = 0; part < 3; ++part) {
+    std::vector<double> above;
+    for (const Features& a : known) {
+      for (const Features& b : known) {
+        if (const double d = distances(a, b)[part]; d > 1e-12) above.push_back(d);
+      }
+    }
+    std::ranges::sort(above);
+    unit[part] = above[(above.size() - 1) / 2];
+  }
+  const auto kernel = [&](const Features& a, const Features& b, const GaussianProcess::Kernel& k) {
+    const auto d = distances(a, b);
+    return (std::exp(-d[0] / (k.decisions_length * unit[0])) +
+            std::exp(-d[1] / (k.patterns_length * unit[1]))) /
+           2 * std::exp(-d[2] / (k.costs_length * unit[2]));
+  };
+  const auto factor = [&](const GaussianProcess::Kernel& k) {
+    std::vector<std::vector<double>> matrix(n, std::vector<double>(n));
+    for (std::size_t i = 0; i < n; ++i) {
+      for (std::size_t j = 0; j < n; ++j) {
+        matrix[i][j] = kernel(known[i], known[j], k) + (i == j ? k.noise : 0);
+      }
+    }
+    return cholesky(matrix);
+  };
+  double best = -1e300;
+  GaussianProcess::Kernel likeliest;
+  for (const double decisions : {0.4, 1.2, 3.2}) {
+    for (const double patterns : {0.4, 1.2, 3.2}) {
+      for (const double costs : {0.25, 1.0, 1000.0}) {
+        for (const double noise : {0.001, 0.01, 0.05}) {
+          const GaussianProcess::Kernel k{.decisions_length = decisions,
+                                          .patterns_length = patterns,
+                                          .costs_length = costs,
+                                          .noise = noise};
+          const auto lower = factor(k);
+          double square = 0, determinant = 0;
+          for (const double v : solve(lower, z)) square += v * v / static_cast<double>(n);
+          for (std::size_t i = 0; i < n; ++i) determinant += std::log(lower[i][i]);
+          const double its = -0.5 * static_cast<double>(n) * std::log(square) - determinant;
+          if (its > best) best = its, likeliest = k;
+        }
+      }
+    }
+  }
+  EXPECT_TRUE(model.kernel() == likeliest);
+  const auto lower = factor(likeliest);
+  const auto half = solve(lower, z);
+  double square = 0;
+  for (const double v : half) square += v * v / static_cast<double>(n);
+  const auto predictions = model.predict(asked);
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    std::vector<double> cross;
+    for (const Features& f : known) cross.push_back(kernel(f, asked[i], likeliest));
+    const auto solved = solve(lower, cross);
+    double expected = 0, explained = 0;
+    for (std::size_t j = 0; j < n; ++j) {
+      expected += solved[j] * half[j];
+      explained += solved[j] * solved[j];
+    }
+    EXPECT_NEAR(predictions[i].mean, center + scale * expected, 1e-8);
+    EXPECT_NEAR(predictions[i].variance, scale * scale * square * (1 - explained), 1e-8);
   }
 }
 

@@ -110,6 +110,40 @@ TEST(SimulatedAnnealing, SeveralObjectivesCountWhoDominates) {
   EXPECT_EQ(dominators(trials[*strategy.current()]), 0);
 }
 
+TEST(SimulatedAnnealing, AStepBackCountsByTheShareOfTheFrontThatDominatesIt) {
+  // Four points on a front, and one that all of them dominate.
+  const Goals goals(*test_metrics(),
+                    {{"score", Direction::maximize}, {"size", Direction::minimize}});
+  const auto outcome = [](const Candidate& c) {
+    const double place = c.architecture.choices[0] % 5;
+    Trial trial{.candidate = c, .metrics = Metrics(test_metrics())};
+    trial.metrics[0] = place < 4 ? place : -9;
+    trial.metrics[1] = place < 4 ? place : 9;
+    return trial;
+  };
+  SimulatedAnnealing strategy(test_context(test_space({10000}), 1, goals), annealing(100, 0.7, 1));
+  std::vector<Trial> trials = drive(strategy, 100, 1, outcome);
+  // The first of each point is in the front; another one counts beside it.
+  const auto in_front = [&](std::uint64_t id) {
+    return std::ranges::find(trials, trials[id].metrics, &Trial::metrics)->candidate.trial_id == id;
+  };
+  double accepted = 0, expected = 0, variance = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const Candidate candidate = strategy.ask(1).at(0);
+    const std::uint64_t before = *strategy.current();
+    trials.push_back(outcome(candidate));
+    strategy.tell(trials.back());
+    if (trials.back().metrics[1] < 9 || trials[before].metrics[1] == 9) continue;
+    const double dominate = in_front(before) ? 4 : 5;
+    const double probability = std::exp(-dominate / (dominate + 1) / 0.7);
+    accepted += *strategy.current() == candidate.trial_id;
+    expected += probability;
+    variance += probability * (1 - probability);
+  }
+  EXPECT_GT(expected, 50);
+  EXPECT_NEAR(accepted, expected, 3 * std::sqrt(variance));
+}
+
 TEST(SimulatedAnnealing, NeverAcceptsWhatBreaksTheConstraintsMore) {
   const Goals goals(*test_metrics(), {{"score", Direction::maximize}},
                     {{.metric = "size", .upper = 6}});
