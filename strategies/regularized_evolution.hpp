@@ -63,8 +63,8 @@ class RegularizedEvolution : public Strategy {
   bool wins(const Member& a, const Member& b) const;
   void rank_population();
   const Individual* choose_parent();
-  /// A mutation of the winner of a tournament; nothing where no one can win.
   Architecture mutation(const Architecture& parent);
+  /// A mutation of the winner of a tournament; nothing where no one can win.
   std::optional<Candidate> child();
   /// A known architecture, or a random one.
   Candidate random();

@@ -39,6 +39,13 @@ Trial smooth_trial(const Candidate& candidate) {
   return trial;
 }
 
+// The expected improvement on the cost `best`.
+double improvement(const Prediction& p, double best) {
+  const double deviation = std::sqrt(p.variance), u = (best - p.mean) / deviation;
+  return deviation * (u * 0.5 * std::erfc(-u / std::sqrt(2)) +
+                      std::exp(-u * u / 2) / std::sqrt(2 * std::acos(-1.0)));
+}
+
 TEST(Bayesian, AsksForTheLargestExpectedImprovement) {
   // So many candidates and climbs that all 256 architectures are looked at.
   const auto space = test_space({4, 4, 4, 4});
@@ -64,16 +71,13 @@ TEST(Bayesian, AsksForTheLargestExpectedImprovement) {
       if (std::ranges::find(known, a) == known.end()) others.push_back(a);
       return true;
     });
-    const auto improvement = [&](const Architecture& a) {
-      const Prediction p = model.predict(encoder.encode({&a, 1}))[0];
-      const double deviation = std::sqrt(p.variance), u = (best - p.mean) / deviation;
-      return deviation * (u * 0.5 * std::erfc(-u / std::sqrt(2)) +
-                          std::exp(-u * u / 2) / std::sqrt(2 * std::acos(-1.0)));
+    const auto its = [&](const Architecture& a) {
+      return improvement(model.predict(encoder.encode({&a, 1}))[0], best);
     };
     double largest = 0;
-    for (const Architecture& a : others) largest = std::max(largest, improvement(a));
+    for (const Architecture& a : others) largest = std::max(largest, its(a));
     const Candidate candidate = strategy->ask(1).at(0);
-    EXPECT_NEAR(improvement(candidate.architecture), largest, 1e-6 * largest) << step;
+    EXPECT_NEAR(its(candidate.architecture), largest, 1e-6 * largest) << step;
     told.push_back(smooth_trial(candidate));
     strategy->tell(told.back());
   }
@@ -103,19 +107,16 @@ TEST(Bayesian, CandidatesInFlightCountAsPredicted) {
       model.fit_again(encoder.encode(known), costs);
     }
     const double best = *std::ranges::min_element(costs);
-    const auto improvement = [&](const Architecture& a) {
-      const Prediction p = model.predict(encoder.encode({&a, 1}))[0];
-      const double deviation = std::sqrt(p.variance), u = (best - p.mean) / deviation;
-      return deviation * (u * 0.5 * std::erfc(-u / std::sqrt(2)) +
-                          std::exp(-u * u / 2) / std::sqrt(2 * std::acos(-1.0)));
+    const auto its = [&](const Architecture& a) {
+      return improvement(model.predict(encoder.encode({&a, 1}))[0], best);
     };
     double largest = 0;
     enumerate(*space, [&](const Architecture& a) {
-      if (std::ranges::find(known, a) == known.end()) largest = std::max(largest, improvement(a));
+      if (std::ranges::find(known, a) == known.end()) largest = std::max(largest, its(a));
       return true;
     });
     known.push_back(strategy->ask(1).at(0).architecture);
-    EXPECT_NEAR(improvement(known.back()), largest, 1e-6 * largest) << i;
+    EXPECT_NEAR(its(known.back()), largest, 1e-6 * largest) << i;
   }
 }
 
