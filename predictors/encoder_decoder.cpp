@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "core/error.hpp"
@@ -14,18 +15,6 @@ namespace espalier {
 namespace {
 
 constexpr std::size_t together = 1024;
-
-at::Tensor of_length_one(const at::Tensor& x) {
-  return x / x.square().sum(-1, /*keepdim=*/true).sqrt().clamp_min(1e-12);
-}
-
-// {state, cell}; `read`: what the input gives to the gates.
-std::pair<at::Tensor, at::Tensor> lstm(const at::Tensor& read, const Linear& state,
-                                       const at::Tensor& held, const at::Tensor& cell) {
-  const auto gates = (read + state(held)).chunk(4, 1);
-  const at::Tensor next = at::sigmoid(gates[1]) * cell + at::sigmoid(gates[0]) * at::tanh(gates[2]);
-  return {at::sigmoid(gates[3]) * at::tanh(next), next};
-}
 
 // {n, decisions}, of symbols that are numbered through all decisions.
 at::Tensor tensor_of(std::span<const EncoderDecoder::Sequence> sequences,
@@ -71,7 +60,7 @@ at::Tensor EncoderDecoderNetwork::states(const at::Tensor& symbols, const Linear
   const at::Tensor reads = read(embedding.index_select(0, symbols.flatten())).view({n, count, -1});
   std::vector<at::Tensor> all;
   for (std::int64_t d = 0; d < count; ++d) {
-    std::tie(held, cell) = lstm(reads.select(1, d), state, held, cell);
+    std::tie(held, cell) = lstm_step(reads.select(1, d), state, held, cell);
     all.push_back(held);
   }
   return at::stack(all, 1);
@@ -134,7 +123,7 @@ at::Tensor EncoderDecoderNetwork::decode(const at::Tensor& outputs) const {
   std::vector<at::Tensor> chosen;
   for (std::size_t d = 0; d < begins.size(); ++d) {
     std::tie(held, cell) =
-        lstm(decoder_read(embedding.index_select(0, before)), decoder_state, held, cell);
+        lstm_step(decoder_read(embedding.index_select(0, before)), decoder_state, held, cell);
     chosen.push_back(scores(d, seen(held.unsqueeze(1), outputs).squeeze(1)).argmax(1));
     before = chosen.back() + begins[d];
   }

@@ -58,7 +58,8 @@ OptionTable<TaGatesOptions> ta_gates_option_table();
 /// does; what goes back into a graph is made of what arrived at its own exit; equal operators of a
 /// graph are told apart by noise on their embeddings, normal and of their place in the graph, equal
 /// in training and after, where the source prefers zero-cost scores of each operator.
-/// Test: TaGates.UpdatesEmbeddingsByBothFlows.
+/// Test: TaGates.UpdatesEmbeddingsByBothFlows,
+/// TaGates.GradientsAreThoseOfTheFlowsWithTheInputOfUpdatesCut.
 class TaGatesPredictor : public NeuralPredictor {
  public:
   TaGatesPredictor(const TaGatesOptions& options, Rng rng);

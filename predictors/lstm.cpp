@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include "core/error.hpp"
 #include "predictors/lstm_network.hpp"
@@ -13,10 +14,6 @@ namespace {
 
 constexpr std::int64_t hidden = 200;  // of the layers that score
 constexpr double head_dropout = 0.1;
-
-at::Tensor of_length_one(const at::Tensor& x) {
-  return x / x.square().sum(-1, /*keepdim=*/true).sqrt().clamp_min(1e-12);
-}
 
 }  // namespace
 
@@ -48,10 +45,8 @@ at::Tensor LstmNetwork::embed(const at::Tensor& chosen) const {
   at::Tensor held = at::zeros({n, width}, choices.options());
   at::Tensor cell = held, sum = held;
   for (std::int64_t d = 0; d < count_; ++d) {
-    const auto gates =
-        (by_choice.index_select(0, chosen.select(1, d)) + by_decision[d] + state(held)).chunk(4, 1);
-    cell = at::sigmoid(gates[1]) * cell + at::sigmoid(gates[0]) * at::tanh(gates[2]);
-    held = at::sigmoid(gates[3]) * at::tanh(cell);
+    std::tie(held, cell) = lstm_step(
+        by_choice.index_select(0, chosen.select(1, d)) + by_decision[d], state, held, cell);
     sum = sum + of_length_one(held);
   }
   return of_length_one(sum);

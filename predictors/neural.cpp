@@ -166,6 +166,17 @@ at::Tensor Layers::operator()(at::Tensor x, at::Generator* generator) const {
   return x;
 }
 
+std::pair<at::Tensor, at::Tensor> lstm_step(const at::Tensor& read, const Linear& state,
+                                            const at::Tensor& held, const at::Tensor& cell) {
+  const auto gates = (read + state(held)).chunk(4, 1);
+  const at::Tensor next = at::sigmoid(gates[1]) * cell + at::sigmoid(gates[0]) * at::tanh(gates[2]);
+  return {at::sigmoid(gates[3]) * at::tanh(next), next};
+}
+
+at::Tensor of_length_one(const at::Tensor& x) {
+  return x / x.square().sum(-1, /*keepdim=*/true).sqrt().clamp_min(1e-12);
+}
+
 at::Tensor dropped(const at::Tensor& x, double probability, at::Generator* generator) {
   if (generator == nullptr || probability == 0) return x;
   const at::Tensor kept = at::empty_like(x).bernoulli_(1 - probability, *generator);

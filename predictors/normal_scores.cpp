@@ -23,7 +23,8 @@ double on_line(const std::vector<Knot>& knots, double x, double Knot::*from, dou
   };
   // A few that are far off at one end say nothing of what lies beyond the other.
   if (x <= first.*from) return between(first, knots[knots.size() / 2]);
-  if (x >= last.*from) return between(knots[(knots.size() - 1) / 2], last);
+  // From the outermost, so that its own place is exact.
+  if (x >= last.*from) return between(last, knots[(knots.size() - 1) / 2]);
   const auto right = std::ranges::upper_bound(knots, x, {}, from);
   return between(*std::prev(right), *right);
 }

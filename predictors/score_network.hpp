@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/rng.hpp"
@@ -62,6 +63,15 @@ struct Layers {
   std::vector<Linear> linear;
   double dropout = 0;  ///< share of what is dropped
 };
+
+/// The state {n, width} and the cell {n, width} of an LSTM behind one symbol: `read` {n, 4 width}
+/// is what the symbol gives to the gates, `state` what the state before does, both in the order
+/// input, forget, candidate, output.
+std::pair<at::Tensor, at::Tensor> lstm_step(const at::Tensor& read, const Linear& state,
+                                            const at::Tensor& held, const at::Tensor& cell);
+
+/// x {.., n} / |x|, along the last dimension.
+at::Tensor of_length_one(const at::Tensor& x);
 
 /// Drops values with a probability, and scales the others; without a generator, x itself.
 at::Tensor dropped(const at::Tensor& x, double probability, at::Generator* generator);

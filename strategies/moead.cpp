@@ -177,7 +177,10 @@ bool Moead::better_for(std::size_t subproblem, const Individual& a, const Indivi
   const auto distance = [&](const Individual& individual) {
     std::vector<double> weights = weights_[subproblem];
     for (std::size_t d = 0; d < weights.size(); ++d) weights[d] /= range_[d];
-    return tchebycheff(individual.all_costs(), weights, ideal_);
+    // Those that break the constraints may lie beyond the ideal.
+    std::vector<double> costs = individual.all_costs();
+    for (std::size_t d = 0; d < costs.size(); ++d) costs[d] = std::max(costs[d], ideal_[d]);
+    return tchebycheff(costs, weights, ideal_);
   };
   return distance(a) < distance(b);
 }

@@ -34,7 +34,8 @@ std::optional<Architecture> architecture_of(const SearchSpace& space,
 
 std::vector<Architecture> walk(ProposalContext& context, const NaoOptions& options) {
   const SearchSpace& space = context.space;
-  // Worst first: the places are values, which equal ones share.
+  // Worst first: the places are values, which those with equal keys share, and those that are as
+  // good, between which crowding tells.
   std::vector<Individual> told = context.surrogate.best(context.surrogate.size());
   std::ranges::reverse(told);
   std::vector<const Individual*> pool;
@@ -44,7 +45,12 @@ std::vector<Architecture> walk(ProposalContext& context, const NaoOptions& optio
   std::vector<double> places;
   for (std::size_t i = 0; i < told.size(); ++i) {
     sequences.push_back(sequence_of(space, told[i].architecture));
-    places.push_back(i > 0 && keys[i] == keys[i - 1] ? places.back() : static_cast<double>(i));
+    const auto same = static_cast<std::size_t>(
+        std::ranges::find_if(told,
+                             [&](const Individual& other) { return as_good(other, told[i]); }) -
+        told.begin());
+    const bool shared = same == i && i > 0 && keys[i] == keys[i - 1];
+    places.push_back(shared ? places.back() : same < i ? places[same] : static_cast<double>(i));
   }
   std::vector<double> values = normal_scores(places);
 

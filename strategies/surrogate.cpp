@@ -108,8 +108,8 @@ void Surrogate::fit(std::span<const Architecture> in_flight, const Rng& rng) {
   note_front(believed);
 }
 
-// What there is to improve on: by what was told, and by what is believed, the models' means for
-// those in flight.
+// What there is to improve on: by what was told, and once any of it keeps the constraints, by what
+// is believed, the models' means for those in flight.
 void Surrogate::note_front(const std::vector<std::vector<double>>& believed) {
   best_value_.reset();
   front_.clear();
@@ -122,6 +122,7 @@ void Surrogate::note_front(const std::vector<std::vector<double>>& believed) {
     }
     for (std::size_t m = 0; m < objectives; ++m) points.push_back(cost_of(told_[i].individual, m));
   }
+  if (!best_value_ && points.empty()) return;
   for (std::size_t i = 0; i < believed[0].size(); ++i) {
     double broken = 0;
     for (std::size_t c = 0; c < goals_.constraints().size(); ++c) {
@@ -136,7 +137,7 @@ void Surrogate::note_front(const std::vector<std::vector<double>>& believed) {
       points.push_back(scales_[m].value(-believed[m][i]));
     }
   }
-  if (objectives == 1 || points.empty()) return;
+  if (objectives == 1) return;
   const PointsView view{points, objectives};
   const std::vector<std::uint32_t> ranks = non_dominated_ranks(view);
   std::vector<double> low(objectives, infinity), high(objectives, -infinity);

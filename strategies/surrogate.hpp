@@ -46,8 +46,8 @@ class Surrogate {
   void fit(std::span<const Architecture> in_flight, const Rng& rng);
 
   /// What each architecture promises, the more the better, as fitted: its expected improvement,
-  /// times the probability that it keeps the constraints. While nothing told or believed
-  /// keeps them, that probability alone counts. With several objectives: by how much the
+  /// times the probability that it keeps the constraints. While nothing told keeps them,
+  /// whatever is believed, that probability alone counts. With several objectives: by how much the
   /// hypervolume of the front so far grows with values drawn from the predictions, all independent,
   /// towards a point a tenth of the front's range beyond its worst; equal architectures have equal
   /// draws.

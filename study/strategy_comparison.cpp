@@ -217,7 +217,11 @@ Searches kept_searches(const std::filesystem::path& path, const Json& identity, 
       }
       searches = searches_from_json(json.at("searches"));
     } catch (const Json::exception& error) {
-      throw IoError(path.string(), std::string("is no record of searches: ") + error.what());
+      throw IoError(
+          path.string(),
+          std::string("is no record of searches of this form; choose another directory, or "
+                      "remove the file: ") +
+              error.what());
     }
   }
   searches.resize(std::max(seeds, searches.size()));

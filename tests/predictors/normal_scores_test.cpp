@@ -41,6 +41,18 @@ TEST(NormalScale, GoesThereAndBack) {
   }
 }
 
+TEST(NormalScale, OutermostValuesAndScoresAreExact) {
+  for (int count = 2; count <= 40; ++count) {
+    std::vector<double> values;
+    for (int i = 0; i < count; ++i) values.push_back(0.1 * i * i);
+    const NormalScale scale(values);
+    EXPECT_EQ(scale.score(values.front()), scale.scores().front());
+    EXPECT_EQ(scale.score(values.back()), scale.scores().back());
+    EXPECT_EQ(scale.value(scale.scores().front()), values.front());
+    EXPECT_EQ(scale.value(scale.scores().back()), values.back());
+  }
+}
+
 TEST(NormalScale, RankScoresStayAmongThoseGiven) {
   const NormalScale scale(std::vector<double>{10, 70, 10, 90});
   EXPECT_EQ(scale.rank_score(40), scale.score(40));

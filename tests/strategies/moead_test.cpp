@@ -115,6 +115,34 @@ TEST(Moead, WhatBreaksTheConstraintsIsNoIdeal) {
   EXPECT_EQ(sizes.size(), 5u);
 }
 
+TEST(Moead, BeyondTheIdealNothingIsBetter) {
+  MoeadOptions options;
+  options.population = 5;
+  options.locality = 0;
+  options.replaced = 1;
+  const auto metrics = std::make_shared<const MetricTable>(
+      std::vector<MetricInfo>{{"score", "", Direction::maximize}, {"size"}, {"weight"}});
+  const Goals goals(*metrics, {{"score", Direction::maximize}, {"size"}},
+                    {{.metric = "weight", .upper = 0}});
+  Moead strategy(test_context(test_space({100, 100}), 1, goals), options);
+  // One alone keeps the constraints and is the ideal. All others break them as much, and have
+  // better costs, those behind it less so: none of them is better than those before it.
+  drive(strategy, 60, 1, [&](const Candidate& c) {
+    const std::uint64_t id = c.trial_id;
+    const std::vector<double> values = id < 5    ? std::vector<double>{10, 10, 1}
+                                       : id == 5 ? std::vector<double>{0, 100, 0}
+                                                 : std::vector<double>{5, 50, 1};
+    return Trial{.candidate = c, .metrics = Metrics(metrics, values)};
+  });
+  std::size_t first = 0, kept = 0;
+  for (const Individual& individual : strategy.individuals()) {
+    first += individual.trial_id < 5;
+    kept += individual.trial_id == 5;
+  }
+  EXPECT_EQ(first, 4u);
+  EXPECT_EQ(kept, 1u);
+}
+
 TEST(Moead, FindsTheFrontOfAPlantedProblem) {
   MoeadOptions options;
   options.population = 30;

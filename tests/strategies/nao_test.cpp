@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <vector>
 
@@ -36,29 +37,28 @@ TEST(Nao, WalksFromTheBestToBetterOnes) {
   EXPECT_GT(mean(walked), quantile(random, 0.8));
 }
 
-TEST(Nao, AsksForWhatWalksAlongTheGradientDecode) {
-  const auto context = test_context(test_space({4, 4, 4, 4, 4, 4}));
+// What is asked for next to 40 trials is what walks decode, with these values, the worst first.
+void expect_walks(const RunContext& context, const Outcome& outcome,
+                  const std::function<std::vector<double>(std::vector<Individual>)>& values) {
   const auto options = quick<NaoOptions>();
   const auto strategy = nao(context, options);
   Surrogate told(context, {});
   std::set<Architecture> asked;
-  for (const Trial& trial : drive(*strategy, 40)) {
+  for (const Trial& trial : drive(*strategy, 40, 1, outcome)) {
     told.tell(trial);
     asked.insert(trial.candidate.architecture);
   }
-  // The worst first; symbol 0 is for decisions that are not active.
+  std::vector<Individual> worst_first = told.best(40);
+  std::ranges::reverse(worst_first);
+  // Symbol 0 is for decisions that are not active.
   std::vector<EncoderDecoder::Sequence> sequences;
-  std::vector<double> places;
-  for (const Individual& individual : told.best(40)) {
+  for (const Individual& individual : worst_first) {
     EncoderDecoder::Sequence& sequence = sequences.emplace_back(individual.architecture.choices);
     for (std::uint32_t& symbol : sequence) ++symbol;
-    places.push_back(-individual.cost);
   }
-  std::ranges::reverse(sequences);
-  std::ranges::reverse(places);
   EncoderDecoder model(options.network, std::vector<std::uint32_t>(6, 5),
                        context.rng.fork("draws").fork(40));
-  model.train(sequences, normal_scores(places));
+  model.train(sequences, values(worst_first));
   const std::vector<EncoderDecoder::Sequence> seeds(sequences.end() - options.seeds,
                                                     sequences.end());
   std::vector<Architecture> wanted;
@@ -74,6 +74,28 @@ TEST(Nao, AsksForWhatWalksAlongTheGradientDecode) {
   const std::vector<Candidate> got = strategy->ask(5);
   ASSERT_EQ(got.size(), 5U);
   for (std::size_t k = 0; k < 5; ++k) EXPECT_EQ(got[k].architecture, wanted[k]) << k;
+}
+
+TEST(Nao, AsksForWhatWalksAlongTheGradientDecode) {
+  expect_walks(test_context(test_space({4, 4, 4, 4, 4, 4})), complete_trial,
+               [](const std::vector<Individual>& worst_first) {
+                 std::vector<double> gains;
+                 for (const Individual& individual : worst_first) gains.push_back(-individual.cost);
+                 return normal_scores(gains);
+               });
+}
+
+TEST(Nao, ThoseThatAreAsGoodShareAValueWithSeveralObjectives) {
+  const Goals goals(*test_metrics(),
+                    {{"score", Direction::maximize}, {"size", Direction::minimize}});
+  expect_walks(
+      test_context(test_space({4, 4, 4, 4, 4, 4}), 1, goals),
+      [](const Candidate& c) {
+        return Trial{.candidate = c, .metrics = Metrics(test_metrics(), {1, 1})};
+      },
+      [](const std::vector<Individual>& worst_first) {
+        return std::vector<double>(worst_first.size(), 0.0);
+      });
 }
 
 TEST(SemiNas, LearnsUnlabelledArchitecturesAsPredicted) {

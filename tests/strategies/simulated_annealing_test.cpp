@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <vector>
 
 #include "tests/strategies/toy_search.hpp"
 
@@ -27,6 +29,19 @@ Trial two_levels(const Candidate& candidate) {
   return trial;
 }
 
+// One more trial, which is added, and what became of it.
+struct Step {
+  std::uint64_t before;  // the current one
+  bool accepted;
+};
+Step take_step(SimulatedAnnealing& strategy, std::vector<Trial>& trials, const Outcome& outcome) {
+  const Candidate candidate = strategy.ask(1).at(0);
+  const std::uint64_t before = *strategy.current();
+  trials.push_back(outcome(candidate));
+  strategy.tell(trials.back());
+  return {.before = before, .accepted = *strategy.current() == candidate.trial_id};
+}
+
 TEST(SimulatedAnnealing, AcceptsAsMetropolisDoes) {
   SimulatedAnnealing strategy(test_context(test_space({10000})), annealing(200, 3, 1));
   double square = 0, mean = 0;
@@ -36,16 +51,12 @@ TEST(SimulatedAnnealing, AcceptsAsMetropolisDoes) {
   const double expected = std::exp(-1 / std::sqrt(square) / 3);
   int worse = 0, accepted = 0;
   for (int i = 0; i < 2000; ++i) {
-    const Candidate candidate = strategy.ask(1).at(0);
-    const std::uint64_t before = *strategy.current();
-    trials.push_back(two_levels(candidate));
-    strategy.tell(trials.back());
-    const bool moved = *strategy.current() == candidate.trial_id;
-    if (trials.back().metrics[0] < trials[before].metrics[0]) {
+    const Step step = take_step(strategy, trials, two_levels);
+    if (trials.back().metrics[0] < trials[step.before].metrics[0]) {
       ++worse;
-      accepted += moved;
+      accepted += step.accepted;
     } else {
-      EXPECT_TRUE(moved);
+      EXPECT_TRUE(step.accepted);
     }
   }
   EXPECT_GT(worse, 400);
@@ -57,13 +68,10 @@ TEST(SimulatedAnnealing, CoolsDown) {
   std::vector<Trial> trials = drive(strategy, 200, 1, two_levels);
   int early = 0, late = 0;
   for (int i = 0; i < 800; ++i) {
-    const Candidate candidate = strategy.ask(1).at(0);
-    const std::uint64_t before = *strategy.current();
-    trials.push_back(two_levels(candidate));
-    strategy.tell(trials.back());
-    const bool worse = trials.back().metrics[0] < trials[before].metrics[0];
-    const bool accepted = worse && *strategy.current() == candidate.trial_id;
-    (i < 100 ? early : late) += accepted && (i < 100 || i >= 400);
+    const Step step = take_step(strategy, trials, two_levels);
+    if (!step.accepted || trials.back().metrics[0] >= trials[step.before].metrics[0]) continue;
+    if (i < 100) ++early;
+    if (i >= 400) ++late;
   }
   EXPECT_GT(early, 5);
   EXPECT_EQ(late, 0);  // from step 400 on a worse one has a chance of exp(-37)
@@ -129,14 +137,11 @@ TEST(SimulatedAnnealing, AStepBackCountsByTheShareOfTheFrontThatDominatesIt) {
   };
   double accepted = 0, expected = 0, variance = 0;
   for (int i = 0; i < 2000; ++i) {
-    const Candidate candidate = strategy.ask(1).at(0);
-    const std::uint64_t before = *strategy.current();
-    trials.push_back(outcome(candidate));
-    strategy.tell(trials.back());
-    if (trials.back().metrics[1] < 9 || trials[before].metrics[1] == 9) continue;
-    const double dominate = in_front(before) ? 4 : 5;
+    const Step step = take_step(strategy, trials, outcome);
+    if (trials.back().metrics[1] < 9 || trials[step.before].metrics[1] == 9) continue;
+    const double dominate = in_front(step.before) ? 4 : 5;
     const double probability = std::exp(-dominate / (dominate + 1) / 0.7);
-    accepted += *strategy.current() == candidate.trial_id;
+    accepted += step.accepted;
     expected += probability;
     variance += probability * (1 - probability);
   }

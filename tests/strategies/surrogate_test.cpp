@@ -241,6 +241,12 @@ TEST(Surrogate, WhatIsBelievedIsToBeImprovedOn) {
   EXPECT_NEAR(
       promise(two_goals(), {score, size, {.mean = bound + 1, .variance = 4}}, told, in_flight),
       12.5 * normal_probability(-0.5), 1e-9);
+  // While none told keeps the constraints, one that is only believed to do is none to improve on.
+  const std::vector<std::pair<double, double>> broken{{10, 9}, {20, 10}};
+  const double below = 3 * normal_quantile(0.25);
+  EXPECT_NEAR(
+      promise(two_goals(), {score, size, {.mean = below - 1, .variance = 4}}, broken, in_flight),
+      normal_probability(0.5), 1e-12);
 }
 
 TEST(Surrogate, BestAreSortedAndSavedAndLoaded) {
