@@ -11,6 +11,7 @@
 #include "apps/verbs.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
+#include "core/memory.hpp"
 #include "study/environment.hpp"
 
 namespace espalier {
@@ -72,6 +73,7 @@ int run(int argc, char** argv, const Catalogue& catalogue) {
 }  // namespace
 
 int run_program(int argc, char** argv, const Catalogue& catalogue) {
+  keep_freed_memory();
   try {
     return run(argc, argv, catalogue);
   } catch (const ConfigError& error) {

@@ -2,6 +2,7 @@
 // score well by a zero-cost proxy.
 #include <cstdio>
 
+#include "core/memory.hpp"
 #include "evaluators/zero_cost.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
 #include "strategies/random.hpp"
@@ -10,6 +11,7 @@
 using namespace espalier;
 
 int main() {
+  keep_freed_memory();  // for tensors
   const std::shared_ptr<const SearchSpace> space =
       make_mobilenet_v3({.input = {1, 28, 28}, .classes = 10, .expansions = {2, 3}});
   ZeroCostOptions proxies;

@@ -30,7 +30,8 @@ OptionTable<GcnOptions> gcn_option_table();
 /// Differs from the source: 128 numbers for 600; graphs are those of operator_graphs(), all of a
 /// network at once, each counted log2(1 + how often it occurs) times (of the known, 1 on average),
 /// and vertices have attributes beside their kind; all pairs of a batch of networks are compared,
-/// and values are standardized; no early stop.
+/// and values are standardized; a learning rate of 1e-3 throughout and batches of 512, where its
+/// script has 3.5e-4, falling, and 64; no early stop.
 /// Test: Gcn.IsTheConvolutionOfReaders.
 class GcnPredictor : public NeuralPredictor {
  public:

@@ -25,6 +25,10 @@ LstmNetwork::LstmNetwork(std::int64_t width, std::span<const Features> networks,
   for (const Features& network : networks) {
     for (const std::uint32_t choice : network.choices) most = std::max(most, choice);
   }
+  seen_.resize(std::size_t{most} + 1);
+  for (const Features& network : networks) {
+    for (const std::uint32_t choice : network.choices) seen_[choice] = true;
+  }
   choices = weights_.normal({std::int64_t{most} + 2, embedding_width});
   decisions = weights_.normal({count_, embedding_width});
   read = Linear(weights_, 2 * embedding_width, 4 * width);
@@ -62,7 +66,7 @@ Scorer LstmNetwork::scorer(std::span<const Features> networks) const {
                               network.choices.size(), count_));
     }
     for (const std::uint32_t choice : network.choices) {
-      *its++ = std::min<std::int64_t>(choice, unseen);
+      *its++ = choice < seen_.size() && seen_[choice] ? choice : unseen;
     }
   }
   return [this, chosen](Rows rows, at::Generator* generator) {

@@ -29,6 +29,7 @@ class LstmNetwork : public ScoreNetwork {
 
  private:
   std::int64_t count_ = 0;  // of decisions
+  std::vector<bool> seen_;  // of choices
   Weights weights_;
 };
 

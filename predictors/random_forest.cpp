@@ -116,7 +116,8 @@ RegressionTree::RegressionTree(std::span<const double> rows, std::size_t width,
       seek_split(groups, variables[v], n, best);
     }
     if (!best.found) continue;
-    const double threshold = best.low + rng.uniform() * (best.high - best.low);
+    double threshold = best.low + rng.uniform() * (best.high - best.low);
+    if (threshold >= best.high) threshold = best.low;  // rounded up, of neighbours
     const auto right = std::ranges::stable_partition(
         members, [&](std::size_t i) { return rows[i * width + best.variable] <= threshold; });
     const std::size_t middle =

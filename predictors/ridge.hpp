@@ -9,10 +9,11 @@
 namespace espalier {
 
 /// Ridge regression on standardized dense features: the line of least squares plus `penalty` times
-/// the squares of its weights. The penalty is the one of 61, from 1e-4 to 1e8 times the mean square
-/// of the features' singular values, whose squares of leave-one-out residuals add up to the least;
-/// these take no refits. The variance is that of a new value: of the noise, plus that of the line
-/// where the network is; the noise is what the line leaves, by the degrees of freedom left.
+/// the squares of its weights. The penalty is the one of 61, from 1e-4 to 1e8 times the sum of the
+/// squares of the features' singular values over n, whose squares of leave-one-out residuals add up
+/// to the least; these take no refits. The variance is that of a new value: of the noise, plus that
+/// of the line where the network is; the noise is what the line leaves, by the degrees of freedom
+/// left.
 ///
 /// fit() takes O(n p min(n, p)) for n networks of p numbers.
 ///

@@ -11,7 +11,7 @@ namespace espalier {
 namespace {
 
 constexpr double least_bandwidth = 1e-3;
-constexpr double least_density = 1e-32;
+constexpr double least_kernel = 1e-32;
 
 // Decisions that have a choice.
 std::size_t free_decisions(const SearchSpace& space) {
@@ -58,9 +58,11 @@ ArchitectureDensity::ArchitectureDensity(const SearchSpace& space, std::vector<A
       bandwidths_[d] = std::max(h, least_bandwidth * (options - 1));
       for (std::uint32_t place = 0; place < options; ++place) {
         kernels_[d].push_back(ordinal_kernel(d, place, bandwidths_[d]));
+        for (double& kernel : kernels_[d].back()) kernel = std::log(std::max(kernel, least_kernel));
       }
     } else {
       bandwidths_[d] = std::clamp(h, least_bandwidth, even(options));
+      kernels_[d] = {{std::log(bandwidths_[d] / (options - 1)), std::log(1 - bandwidths_[d])}};
     }
   }
 }
@@ -82,27 +84,29 @@ std::vector<double> ArchitectureDensity::ordinal_kernel(DecisionId d, std::uint3
   return kernel;
 }
 
-double ArchitectureDensity::operator()(const Architecture& a) const {
+double ArchitectureDensity::log(const Architecture& a) const {
   std::vector<bool> active;
   for (DecisionId d = 0; d < a.choices.size(); ++d) active.push_back(space_->active(a, d));
-  double sum = 0;
+  std::vector<double> logs;  // of each point's products, which may be as small as doubles are
   for (const Architecture& point : points_) {
-    double product = 1;
+    double sum = 0;
     for (DecisionId d = 0; d < a.choices.size(); ++d) {
       const double options = space_->choice_counts()[d];
       if (options == 1) continue;
-      const double h = bandwidths_[d];
       if (!active[d] || !space_->active(point, d)) {
-        product /= options;
-      } else if (!kernels_[d].empty()) {
-        product *= kernels_[d][point.choices[d]][a.choices[d]];
+        sum -= std::log(options);
+      } else if (ordinal(d)) {
+        sum += kernels_[d][point.choices[d]][a.choices[d]];
       } else {
-        product *= a.choices[d] == point.choices[d] ? 1 - h : h / (options - 1);
+        sum += kernels_[d][0][a.choices[d] == point.choices[d]];
       }
     }
-    sum += product;
+    logs.push_back(sum);
   }
-  return sum / static_cast<double>(points_.size());
+  const double highest = std::ranges::max(logs);
+  double sum = 0;
+  for (const double log : logs) sum += std::exp(log - highest);
+  return highest + std::log(sum / static_cast<double>(points_.size()));
 }
 
 Architecture ArchitectureDensity::draw(double factor, Rng& rng) const {
@@ -187,8 +191,7 @@ std::optional<Candidate> Bohb::propose() {
     if (!space_->valid(a)) continue;
     a = space_->canonical(a);
     if (asked_.contains(a)) continue;
-    const double ratio =
-        std::max(model_->good(a), least_density) / std::max(model_->bad(a), least_density);
+    const double ratio = model_->good.log(a) - model_->bad.log(a);
     if (!best || ratio > highest) best = std::move(a), highest = ratio;
   }
   if (!best) return start_.next_new(asked_, rng_);

@@ -35,8 +35,8 @@ class ArchitectureDensity {
   /// Of points of the space, at least one. The space must outlive it.
   ArchitectureDensity(const SearchSpace& space, std::vector<Architecture> points);
 
-  /// Over architectures in range.
-  double operator()(const Architecture& a) const;
+  /// The logarithm of the density, over architectures in range; kernels count as at least 1e-32.
+  double log(const Architecture& a) const;
   /// An architecture in range from the density whose bandwidths are `factor` times as large, for
   /// nominal decisions at most (c - 1) / c; it may be neither valid nor canonical.
   Architecture draw(double factor, Rng& rng) const;
@@ -50,7 +50,9 @@ class ArchitectureDensity {
   const SearchSpace* space_;
   std::vector<Architecture> points_;
   std::vector<double> bandwidths_;
-  std::vector<std::vector<std::vector<double>>> kernels_;  // of ordinal decisions, by place
+  // Logarithms: of ordinal decisions by the point's place and the option, of nominal ones of each
+  // other option and of the point's own.
+  std::vector<std::vector<std::vector<double>>> kernels_;
 };
 
 struct BohbOptions : FidelityOptions {
@@ -72,7 +74,8 @@ OptionTable<BohbOptions> bohb_option_table();
 /// Source: as ArchitectureDensity, algorithms 1 and 2, equations 2 to 4.
 /// Differs from the source: constraints and several objectives, by best_first(); no architecture
 /// begins twice; brackets follow each other, also where several candidates are in flight.
-/// Test: Bohb.ProposesTheLargestRatioOfTheHighestRungWithEnoughTrials.
+/// Test: Bohb.ProposesTheLargestRatioOfTheHighestRungWithEnoughTrials,
+/// Bohb.DensitiesTellArchitecturesOfManyDecisionsApart.
 class Bohb : public Brackets {
  public:
   /// Throws ConfigError as Start does.

@@ -135,7 +135,7 @@ at::Tensor FairDarts::relax(const at::Tensor& logits, const RelaxedDecision&, Pa
   return logits.sigmoid();
 }
 at::Tensor FairDarts::expected(const at::Tensor& logits, const RelaxedDecision& decision) const {
-  return decision.pick > 1 ? open(logits) : logits.sigmoid();
+  return decision.pick > 1 ? Darts::expected(logits, decision) : logits.sigmoid();
 }
 
 at::Tensor FairDarts::architecture_penalty() const {
@@ -150,7 +150,7 @@ at::Tensor FairDarts::architecture_penalty() const {
   return -zero_one_weight_ * sum / static_cast<double>(std::max<std::int64_t>(1, count));
 }
 
-Architecture FairDarts::derive() const {
+Strengths FairDarts::derivable() const {
   const std::span<const RelaxedDecision> decisions = parameters().decisions();
   Strengths values = strengths();
   for (std::size_t d = 0; d < decisions.size(); ++d) {
@@ -159,15 +159,7 @@ Architecture FairDarts::derive() const {
     zero = 0;  // it has no weight of its own, but is what is left
     if (std::ranges::max(values[d]) < threshold_) zero = 1;
   }
-  return derived(values);
-}
-
-MixedWeights FairDarts::cost_weights() const {
-  MixedWeights weights = expected_weights();
-  for (std::size_t d = 0; d < weights.size(); ++d) {
-    if (parameters().decisions()[d].pick == 1) weights[d] = weights[d] / weights[d].sum();
-  }
-  return weights;
+  return values;
 }
 
 // ---- DrNAS
@@ -195,8 +187,8 @@ at::Tensor DrNas::relax(const at::Tensor& logits, const RelaxedDecision&, Pass& 
 }
 
 at::Tensor DrNas::expected(const at::Tensor& logits, const RelaxedDecision& decision) const {
+  if (decision.pick > 1) return Darts::expected(logits, decision);
   const at::Tensor left = open(logits);
-  if (decision.pick > 1) return left;
   const at::Tensor c = concentrations(logits.masked_fill(left == 0, 0)) * left;
   return c / c.sum();
 }

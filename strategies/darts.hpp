@@ -105,13 +105,11 @@ class FairDarts : public Darts {
   /// share one weight of 1.
   FairDarts(const RunContext& context, const FairDartsOptions& options);
 
-  Architecture derive() const override;
-
  protected:
   at::Tensor relax(const at::Tensor& logits, const RelaxedDecision& decision, Pass& pass) override;
   at::Tensor expected(const at::Tensor& logits, const RelaxedDecision& decision) const override;
   at::Tensor architecture_penalty() const override;
-  MixedWeights cost_weights() const override;
+  Strengths derivable() const override;
 
  private:
   double zero_one_weight_, threshold_;

@@ -11,6 +11,7 @@ namespace espalier {
 namespace {
 
 constexpr double baseline_momentum = 0.95;
+constexpr int most_doublings = 60;
 
 OptionTable<ActorCriticOptions> actor_critic_option_table() {
   using Options = ActorCriticOptions;
@@ -58,7 +59,8 @@ Ddpg::Ddpg(const RunContext& context, const DdpgOptions& options)
 Episode Ddpg::draw(Rng& rng) {
   const double trained = static_cast<double>(rewards().size()) - options_.warmup;
   if (trained < 0) return walk(rng, std::nullopt);
-  return walk(rng, std::max(1e-6, options_.noise * std::pow(options_.decay, trained)));
+  const double noise = options_.noise * std::pow(options_.decay, trained);
+  return walk(rng, std::clamp(std::ldexp(noise, known_draws_), 1e-6, options_.noise));
 }
 
 std::optional<Episode> Ddpg::explore(Rng& rng) { return walk(rng, std::nullopt); }
@@ -95,6 +97,18 @@ Episode Ddpg::recall(const Architecture& a) {
 }
 
 void Ddpg::learn(const Episode& episode, std::uint64_t trial_id) {
+  const auto update = [&] {
+    if (rewards().size() <= static_cast<std::size_t>(options_.warmup)) return;
+    const double baseline = baseline_.value();
+    networks_.update([&](std::uint64_t id) { return rewards().of(id) - baseline; });
+  };
+  if (trial_id < remembered_) {
+    if (known_draws_ < most_doublings) ++known_draws_;
+    update();
+    return;
+  }
+  remembered_ = trial_id + 1;
+  known_draws_ = 0;
   std::vector<Transition> transitions;
   for (std::size_t t = 0; t < walk_.size(); ++t) {
     if (!space().active(episode.canonical, walk_.decision(t))) continue;
@@ -104,11 +118,9 @@ void Ddpg::learn(const Episode& episode, std::uint64_t trial_id) {
         {.state = std::move(state), .action = episode.values[t], .trial_id = trial_id, .next = {}});
   }
   baseline_.add(rewards().of(trial_id));
-  const double baseline = baseline_.value();
   for (Transition& transition : transitions) {
     networks_.remember(std::move(transition));
-    if (rewards().size() <= static_cast<std::size_t>(options_.warmup)) continue;
-    networks_.update([&](std::uint64_t id) { return rewards().of(id) - baseline; });
+    update();
   }
 }
 

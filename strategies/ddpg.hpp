@@ -29,9 +29,10 @@ double truncated_normal(double mean, double deviation, Rng& rng);
 /// (the first of equals). Where macs, params or storage_bytes have an upper bound, the nearest of
 /// the options is taken with which the bound can still be kept; the action is then that option's
 /// place, else it stays as it was, between the places. The network's reward, less a moving average
-/// of earlier rewards, is that of each of its steps; there is no discount. An update follows for
-/// each step of a told network, once `warmup` trials are told. Steps of inactive decisions are left
-/// out.
+/// of rewards, is that of each of its steps; there is no discount. An update follows for each step
+/// of a told network, once `warmup` trials are told. Steps of inactive decisions are left out. A
+/// network that is drawn again is remembered once: one update follows, and the noise is doubled, up
+/// to that at first, until a new one is told.
 ///
 /// An update takes O(batch hidden (hidden + decisions)) operations: with the defaults about 3 ms.
 ///
@@ -66,6 +67,8 @@ class Ddpg : public EpisodicSearch {
   OrdinalWalk walk_;
   ActorCritic networks_;
   Baseline baseline_;
+  std::uint64_t remembered_ = 0;  // trials
+  int known_draws_ = 0;           // since the last of these
 };
 
 }  // namespace espalier

@@ -7,6 +7,9 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <set>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/error.hpp"
@@ -22,7 +25,7 @@ namespace {
 constexpr double collapsed_share = 0.5;  // of skips, above which a warning follows
 constexpr double earliest_stop = 0.2;    // share of the epochs
 constexpr double close_cost = 0.05;      // a cost that meets its target, as a share of it
-constexpr int valid_draws = 1000;
+constexpr int valid_draws = 1000, walks_to_target = 8;
 
 const Supergraph& supergraph_of(const RunContext& context, const std::string& name) {
   const Supergraph* const supergraph = context.space->supergraph();
@@ -41,6 +44,15 @@ std::vector<bool> with_none(std::span<const RelaxedDecision> decisions, std::opt
     result.push_back(d.pick == 1 && d.term && !d.zero && none.value_or(inputs));
   }
   return result;
+}
+
+// Whether each input of which several are picked ends with an operator to be chosen.
+bool told_apart_by_operators(const RelaxedDecision& d) {
+  return std::ranges::all_of(d.edges, [](const auto& edge) { return edge.has_value(); });
+}
+
+double& noted(Notes& notes, std::string_view name) {
+  return std::ranges::find(notes.numbers, name, &std::pair<std::string, double>::first)->second;
 }
 
 std::vector<double> numbers(const at::Tensor& t) {
@@ -79,6 +91,7 @@ DifferentiableSearch::DifferentiableSearch(const RunContext& context,
                                            const std::string& name,
                                            const ArchitectureOptimizer& optimizer)
     : WeightSharingSearch(context, {}, name),
+      name_(name),
       common_(options),
       initial_rng_(context.rng.fork("architecture parameters")),
       parameters_([&] {
@@ -111,6 +124,22 @@ DifferentiableSearch::DifferentiableSearch(const RunContext& context,
                     "{:.6g} and {:.6g}",
                     cost.metric, cost.target, bounds.least, bounds.most));
   }
+  // Between those there may be none.
+  Rng rng = context.rng.fork("near the target");
+  Strengths alike;
+  for (const RelaxedDecision& d : parameters_.decisions()) alike.emplace_back(d.options, 1.0);
+  std::optional<double> nearest;
+  for (int i = 0; i < walks_to_target; ++i) {
+    const double found = cost_->of(fitted(sample_uniform(space(), rng), alike));
+    if (!nearest || off_target(found) < off_target(*nearest)) nearest = found;
+  }
+  if (off_target(*nearest) > close_cost) {
+    throw ConfigError(
+        "/cost/target",
+        fmt::format("no architecture of this space was found with {} of about {:.6g}; "
+                    "the nearest has {:.6g}",
+                    cost.metric, cost.target, *nearest));
+  }
 }
 
 void DifferentiableSearch::start(const InitialParameters& initial,
@@ -135,9 +164,16 @@ void DifferentiableSearch::start(const InitialParameters& initial,
         {2, input[0].value(), size_[0], size_[1]},
         at::TensorOptions().dtype(supernet.options().dtype).device(supernet.options().device));
     supernet.eval();
-    supernet.forward_mixed(
-        images, relaxed({Part::weights, 0, training().epochs(), initial_rng_.fork("check")}),
-        mixed_options());
+    try {
+      supernet.forward_mixed(
+          images, relaxed({Part::weights, 0, training().epochs(), initial_rng_.fork("check")}),
+          mixed_options());
+      // A draw of one option of each has not seen the others.
+      supernet.forward_mixed(images, expected_weights(), mixed_options());
+    } catch (const UnsupportedError& error) {
+      throw UnsupportedError(
+          fmt::format("\"{}\" searches a relaxation of the space; {}", name_, error.what()));
+    }
   }
   begin_training(stage);
 }
@@ -194,13 +230,15 @@ void DifferentiableSearch::FixedWeights::set(bool learn) const {
 at::Tensor DifferentiableSearch::relax(const at::Tensor& logits, const RelaxedDecision&, Pass&) {
   return logits.softmax(0);
 }
-at::Tensor DifferentiableSearch::relax_inputs(const at::Tensor& logits, const RelaxedDecision&,
-                                              Pass&) {
-  return at::isfinite(logits).to(logits.scalar_type());
+at::Tensor DifferentiableSearch::relax_inputs(const at::Tensor& logits,
+                                              const RelaxedDecision& decision, Pass&) {
+  return DifferentiableSearch::expected(logits, decision);
 }
 at::Tensor DifferentiableSearch::expected(const at::Tensor& logits,
                                           const RelaxedDecision& decision) const {
-  return decision.pick > 1 ? at::isfinite(logits).to(logits.scalar_type()) : logits.softmax(0);
+  if (decision.pick == 1) return logits.softmax(0);
+  return told_apart_by_operators(decision) ? at::isfinite(logits).to(logits.scalar_type())
+                                           : decision.pick * logits.softmax(0);
 }
 MixedOptions DifferentiableSearch::mixed_options() const {
   return {.normalize_pools = common_.normalize_pools};
@@ -249,18 +287,26 @@ std::vector<std::size_t> DifferentiableSearch::kept(std::size_t d) const {
   return result;
 }
 
-Architecture DifferentiableSearch::derive() const { return derived(strengths()); }
+double DifferentiableSearch::likelihood(std::size_t d, std::uint32_t choice,
+                                        const Strengths& strengths) const {
+  double sum = 0;
+  for (const std::uint32_t k : picked_options(space().decisions()[d], choice)) {
+    sum += std::log(std::max(strengths[d][k], 1e-30));
+  }
+  return sum;
+}
 
 Architecture DifferentiableSearch::derived(const Strengths& values) const {
   const Architecture best = fitted(strongest(parameters_.decisions(), values), values);
   if (space().valid(best)) return space().canonical(best);
-  // The space has constraints: of valid architectures, drawn by their weights, the likeliest one.
+  // The space has constraints: from the likeliest of some valid architectures, drawn by their
+  // weights, to a likelier one as long as there is one.
   Rng rng = initial_rng_.fork("derive");
-  std::optional<Architecture> likeliest;
+  std::optional<Architecture> a;
   double highest = 0;
   for (int i = 0; i < valid_draws; ++i) {
-    Architecture a;
-    double likelihood = 0;
+    Architecture drawn;
+    double its = 0;
     for (std::size_t d = 0; d < values.size(); ++d) {
       const RelaxedDecision& decision = parameters_.decisions()[d];
       const std::span<const double> own(values[d].data(), decision.options);
@@ -269,30 +315,71 @@ Architecture DifferentiableSearch::derived(const Strengths& values) const {
         const auto k = static_cast<std::uint32_t>(rng.weighted(own));
         if (std::ranges::find(picked, k) == picked.end()) picked.push_back(k);
       }
-      for (const std::uint32_t k : picked) likelihood += std::log(own[k]);
       std::ranges::sort(picked);
-      a.choices.push_back(decision.pick == 1 ? picked[0] : rank_subset(picked));
+      drawn.choices.push_back(decision.pick == 1 ? picked[0] : rank_subset(picked));
+      its += likelihood(d, drawn.choices.back(), values);
     }
-    if (space().valid(a) && (!likeliest || likelihood > highest)) {
-      likeliest = a;
-      highest = likelihood;
+    if (space().valid(drawn) && (!a || its > highest)) {
+      a = drawn;
+      highest = its;
     }
   }
-  return space().canonical(likeliest ? fitted(*likeliest, values) : sample_uniform(space(), rng));
+  if (!a) a = sample_uniform(space(), rng);
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (std::size_t d = 0; d < a->choices.size(); ++d) {
+      for (std::uint32_t c = 0; c < space().choice_counts()[d]; ++c) {
+        if (likelihood(d, c, values) <= likelihood(d, a->choices[d], values)) continue;
+        Architecture next = *a;
+        next.choices[d] = c;
+        if (!space().valid(next)) continue;
+        a = next;
+        moved = true;
+      }
+    }
+  }
+  return space().canonical(fitted(*a, values));
+}
+
+Architecture DifferentiableSearch::draw_architecture(Rng rng) const {
+  // The largest of weights divided by exponential draws belongs to each option with its weight's
+  // probability, and is itself such a ratio, of the weights' sum.
+  Strengths values = derivable();
+  for (std::size_t d = 0; d < values.size(); ++d) {
+    const RelaxedDecision& decision = parameters_.decisions()[d];
+    if (decision.pick > 1 && told_apart_by_operators(decision)) continue;
+    for (double& value : values[d]) {
+      value /= std::max(-std::log1p(-rng.uniform()), std::numeric_limits<double>::min());
+    }
+  }
+  return derived(values);
+}
+
+Architecture DifferentiableSearch::sampled(const Rng& rng) {
+  std::optional<Architecture> best;
+  double highest = 0;
+  std::set<Architecture> seen;
+  for (int i = 0; i < common_.derive_samples; ++i) {
+    const Architecture a =
+        draw_architecture(rng.fork("derive").fork(static_cast<std::uint64_t>(i)));
+    if (!seen.insert(a).second) continue;
+    const double its = held_out_accuracy(steps().supernet().one_hot(a), rng);
+    if (best && its <= highest) continue;
+    best = a;
+    highest = its;
+  }
+  return *best;
+}
+
+double DifferentiableSearch::off_target(double cost) const {
+  const double off = cost / common_.cost->target - 1;
+  return common_.cost->form == CostForm::multiplier ? std::abs(off) : std::max(0.0, off);
 }
 
 Architecture DifferentiableSearch::fitted(Architecture a, const Strengths& strengths) const {
   if (!cost_) return a;
-  const auto off = [&](double cost) { return std::abs(cost / common_.cost->target - 1); };
-  const auto likelihood = [&](std::size_t d, std::uint32_t choice) {
-    double sum = 0;
-    for (const std::uint32_t k : picked_options(space().decisions()[d], choice)) {
-      sum += std::log(std::max(strengths[d][k], 1e-30));
-    }
-    return sum;
-  };
   double cost = cost_->of(a);
-  while (off(cost) > close_cost) {
+  while (off_target(cost) > close_cost) {
     // The change that loses the least likelihood for what it comes nearer.
     std::optional<Architecture> best;
     double least = 0, best_cost = 0;
@@ -300,9 +387,10 @@ Architecture DifferentiableSearch::fitted(Architecture a, const Strengths& stren
       for (std::uint32_t c = 0; c < space().choice_counts()[d]; ++c) {
         Architecture next = a;
         next.choices[d] = c;
-        const double value = cost_->of(next), nearer = off(cost) - off(value);
+        const double value = cost_->of(next), nearer = off_target(cost) - off_target(value);
         if (nearer <= 0 || !space().valid(next)) continue;
-        const double price = (likelihood(d, a.choices[d]) - likelihood(d, c)) / nearer;
+        const double price =
+            (likelihood(d, a.choices[d], strengths) - likelihood(d, c, strengths)) / nearer;
         if (best && price >= least) continue;
         best = next;
         least = price;
@@ -347,19 +435,22 @@ double DifferentiableSearch::cost_weight() const {
 at::Tensor DifferentiableSearch::architecture_loss(const at::Tensor& loss,
                                                    const MixedWeights& weights) const {
   const at::Tensor penalty = architecture_penalty();
-  const at::Tensor whole = penalty.defined() ? loss + penalty : loss;
-  if (!cost_) return whole;
+  const auto with_penalty = [&](const at::Tensor& sum) {
+    return penalty.defined() ? sum + penalty : sum;
+  };
+  if (!cost_) return with_penalty(loss);
   const at::Tensor ratio =
       cost_->of(weights.empty() ? cost_weights() : weights) / common_.cost->target;
   switch (common_.cost->form) {
     case CostForm::multiplier:
-      return whole + multiplier_[0] * (ratio - 1);
+      return with_penalty(loss + multiplier_[0] * (ratio - 1));
     case CostForm::hinge:
-      return whole + cost_weight() * at::relu(ratio - 1);
+      return with_penalty(loss + cost_weight() * at::relu(ratio - 1));
     case CostForm::power:
       break;
   }
-  return whole * ratio.pow(cost_weight());
+  // A penalty may be negative, and a product with it would want the cost to grow.
+  return with_penalty(loss * ratio.pow(cost_weight()));
 }
 
 at::Tensor DifferentiableSearch::architecture_gradient(const at::Tensor& loss,
@@ -417,7 +508,7 @@ std::vector<Candidate> DifferentiableSearch::next_round(const Rng& rng) {
   if (!train(1)) return {};
   const TorchThreads threads(steps().options().threads);
   end_epoch(rng.fork("end of epoch"));
-  Candidate candidate{.architecture = derive()};
+  Candidate candidate{.architecture = common_.derive_samples > 0 ? sampled(rng) : derive()};
   candidate.notes = notes_of(candidate.architecture, rng);
   add_notes(candidate.notes);
   candidate.fidelity = static_cast<double>(epoch()) / training().epochs();
@@ -426,6 +517,14 @@ std::vector<Candidate> DifferentiableSearch::next_round(const Rng& rng) {
     end();
     candidate.architecture = since->architecture;
     candidate.fidelity = 1;
+    const double derived =
+        held_out_accuracy(steps().supernet().one_hot(candidate.architecture), rng);
+    double& gap = noted(candidate.notes, "discretization_gap");
+    double& accuracy = noted(candidate.notes, "derived_accuracy");
+    gap += accuracy - derived;
+    accuracy = derived;
+    noted(candidate.notes, "skip_share") =
+        espalier::skip_share(space(), parameters_.decisions(), candidate.architecture);
     candidate.notes.numbers.emplace_back("of_epoch", since->epoch);
   }
   return {candidate};
@@ -437,6 +536,14 @@ MixedWeights DifferentiableSearch::expected_weights() const {
     const RelaxedDecision& decision = parameters_.decisions()[d];
     weights.push_back(
         expected(logits(d), decision).narrow(0, 0, static_cast<std::int64_t>(decision.options)));
+  }
+  return weights;
+}
+
+MixedWeights DifferentiableSearch::cost_weights() const {
+  MixedWeights weights = expected_weights();
+  for (std::size_t d = 0; d < weights.size(); ++d) {
+    if (parameters_.decisions()[d].pick == 1) weights[d] = weights[d] / weights[d].sum();
   }
   return weights;
 }
@@ -487,6 +594,11 @@ double DifferentiableSearch::accuracy(const MixedWeights& weights, StepTraining:
   return percent(correct, all);
 }
 
+double DifferentiableSearch::held_out_accuracy(const MixedWeights& weights, const Rng& rng) {
+  return accuracy(weights, StepTraining::Images::held_out, common_.monitor_batches,
+                  rng.fork("held out"));
+}
+
 StepTraining::Images DifferentiableSearch::unlearned_images() const {
   return common_.architecture_share > 0 ? StepTraining::Images::second
                                         : StepTraining::Images::held_out;
@@ -534,12 +646,8 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
     const at::NoGradGuard no_grad;
     add("expected_cost", cost_->of(cost_weights()).item<double>());
   }
-  const Rng held_out = rng.fork("held out");
-  const auto of_held_out = [&](const MixedWeights& weights) {
-    return accuracy(weights, StepTraining::Images::held_out, common_.monitor_batches, held_out);
-  };
-  const double relaxed = of_held_out(trained_weights());
-  const double derived = of_held_out(steps().supernet().one_hot(a));
+  const double relaxed = held_out_accuracy(trained_weights(), rng);
+  const double derived = held_out_accuracy(steps().supernet().one_hot(a), rng);
   add("relaxed_accuracy", relaxed);
   add("derived_accuracy", derived);
   add("discretization_gap", relaxed - derived);
@@ -549,7 +657,13 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
     measured_.push_back({epoch(), largest_eigenvalue(rng.fork("eigenvalue")), a});
     add("eigenvalue", measured_.back().eigenvalue);
   }
-  if (skips > collapsed_share && !cost_) {  // a cost may want them
+  if (cost_ && off_target(cost_->of(a)) > close_cost) {
+    notes.warning = fmt::format(
+        "the architecture of epoch {} has {} of {:.6g}, not of {:.6g}; no single decision brings "
+        "it "
+        "nearer: try another target",
+        epoch(), common_.cost->metric, cost_->of(a), common_.cost->target);
+  } else if (skips > collapsed_share && !cost_) {  // a cost may want them
     notes.warning = fmt::format(
         "the search has collapsed: {:.0f}% of the operators of epoch {}'s architecture are skip "
         "connections; {}",

@@ -50,6 +50,7 @@ struct DifferentiableOptions {
   int eigenvalue_every = 1;    ///< epochs; 0: never
   int architecture_every = 1;  ///< steps of the weights, >= 1
   bool early_stopping = false;
+  int derive_samples = 0;  ///< >= 0; 0: the strongest architecture is derived
   std::optional<CostOptions> cost = std::nullopt;
 };
 
@@ -91,6 +92,10 @@ OptionTable<T>& add_differentiable_options(OptionTable<T>& table) {
       .add("early_stopping", flag(&Base::early_stopping),
            "ends the search when the eigenvalue grows fast, with the architecture of the epoch "
            "before it grew")
+      .add("derive_samples", count(&Base::derive_samples),
+           "architectures drawn by the weights of their options after each epoch, of which the one "
+           "of the highest accuracy on the monitor's images is derived; 0: the strongest one is",
+           at_least(0))
       .add("cost", static_cast<std::optional<CostOptions> T::*>(&Base::cost),
            "what the architecture should cost", cost_option_table());
 }
@@ -109,7 +114,11 @@ struct InitialParameters {
 /// - `relaxed_accuracy`, `derived_accuracy`, `discretization_gap`: percent of some held-out images
 ///   by the relaxation, by the one-hot point of the architecture, and what is between;
 /// - `eigenvalue`: the largest one of the Hessian of the loss in the architecture parameters, on a
-///   batch that these learn on.
+///   batch that the weights do not learn on.
+///
+/// With derive_samples, some architectures are drawn by the weights of their options, as
+/// draw_architecture() does, and the one of the highest accuracy by shared weights, on the images
+/// of `derived_accuracy`, is derived; else the strongest one is.
 ///
 /// With early_stopping, the search ends where the eigenvalue, as EigenvalueGrowth has it, has
 /// grown, but not before a fifth of the epochs, with the architecture of the epoch before it did.
@@ -123,22 +132,29 @@ struct InitialParameters {
 /// With a `cost`, its expectation E over all architectures (see ExpectedCost), by expected weights,
 /// enters the architecture's loss L, with a target T: L + m (E / T - 1), where the multiplier m
 /// grows by weight (E / T - 1) with each step (`multiplier`); L + weight max(0, E / T - 1)
-/// (`hinge`); or L (E / T)^weight (`power`). An architecture that is derived costs at most 5% more
-/// or less: where the strongest one does not, decisions are changed one by one, those first that
-/// are the least likely for what they change of the cost. Its notes have `expected_cost`.
+/// (`hinge`); or L (E / T)^weight (`power`). An architecture that is derived costs at most 5% more,
+/// with a multiplier also at most 5% less, than the target: where the strongest one does not,
+/// decisions are changed one by one, those first that are the least likely for what they change of
+/// the cost; a warning says where that does not suffice. Its notes have `expected_cost`.
 /// Source: Wu et al., "FBNet", CVPR 2019, arXiv 1812.03443, section 3.2, and Tan et al., "MnasNet",
 /// CVPR 2019, arXiv 1807.11626, equation 2 (powers).
-/// Test: DifferentiableSearch.TheCostMeetsItsTarget.
+/// Test: DifferentiableSearch.ACostEntersTheLossByItsForm,
+/// DifferentiableSearch.TheCostMeetsItsTarget.
 ///
 /// A step: the architecture parameters learn, on images that the weights do not learn from, then
 /// the weights do. Deterministic as SharedTraining; snapshots hold everything.
 class DifferentiableSearch : public WeightSharingSearch {
  public:
   const ArchitectureParameters& parameters() const { return parameters_; }
-  /// The expected weights of all options, in [0, 1].
+  /// The expected weights of all options, >= 0.
   Strengths strengths() const;
-  /// The architecture of the moment: strongest(), or the most likely valid one of a thousand.
-  virtual Architecture derive() const;
+  /// The strongest architecture of the moment, see strongest(); where it is not valid, one that no
+  /// change of a single decision makes likelier, beginning with the likeliest of a thousand draws.
+  Architecture derive() const { return derived(derivable()); }
+  /// One drawn by the weights of its options: where several inputs are picked, one after the other,
+  /// by their weights times those of the operators that they end with, zero left out. Then as
+  /// derive().
+  Architecture draw_architecture(Rng rng) const;
 
  protected:
   enum class Part { weights, architecture };
@@ -170,10 +186,12 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// The weights of a decision's options, {options, or one more for `none`}, from its logits, in
   /// which those that were dropped are minus infinity. Differentiable. Default: softmax.
   virtual at::Tensor relax(const at::Tensor& logits, const RelaxedDecision& decision, Pass& pass);
-  /// Those of the inputs of which several are picked. Default: 1 each.
+  /// Those of the inputs of which several are picked. Default: 1 each where all end with an
+  /// operator to be chosen, whose weights tell them apart; else their softmax times how many are
+  /// picked.
   virtual at::Tensor relax_inputs(const at::Tensor& logits, const RelaxedDecision& decision,
                                   Pass& pass);
-  /// The expected weights, for deriving. Default: softmax, of inputs 1.
+  /// The expected weights, for deriving. Default: softmax, of inputs as relax_inputs().
   virtual at::Tensor expected(const at::Tensor& logits, const RelaxedDecision& decision) const;
   virtual MixedOptions mixed_options() const;
   /// What is added to the architecture's loss. Undefined for nothing.
@@ -210,8 +228,9 @@ class DifferentiableSearch : public WeightSharingSearch {
   at::Tensor forward(const Batch& batch, const MixedWeights& weights);
   /// Their mean cross entropy; checked to be finite.
   at::Tensor loss(const TrainStep& step, const Batch& batch, const MixedWeights& weights);
-  /// The options' probabilities, by which a cost is expected. Default: expected_weights().
-  virtual MixedWeights cost_weights() const { return expected_weights(); }
+  /// The options' probabilities, by which a cost is expected: expected_weights(), where one is
+  /// picked as shares of their sum, since no architecture has `none`.
+  MixedWeights cost_weights() const;
   /// The weights of what is trained, by which its accuracy and its eigenvalue are noted. Default:
   /// expected_weights().
   virtual MixedWeights trained_weights() const { return expected_weights(); }
@@ -236,8 +255,12 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// The options of a decision, `none` the last, that are searched from now on.
   void keep(std::size_t d, std::span<const std::size_t> options);
   std::vector<std::size_t> kept(std::size_t d) const;
+  /// By what architectures are derived and drawn. Default: strengths().
+  virtual Strengths derivable() const { return strengths(); }
   /// As derive(), by given strengths.
-  Architecture derived(const Strengths& strengths) const;
+  virtual Architecture derived(const Strengths& strengths) const;
+  /// The best of `derive_samples` draws.
+  Architecture sampled(const Rng& rng);
   /// The weights that learn.
   const NamedTensors& learning() const { return learning_; }
 
@@ -275,12 +298,18 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// The weights that learn, and those that do not; then their training.
   void begin_training(const TrainingStage& stage);
   Notes notes_of(const Architecture& a, const Rng& rng);
+  double held_out_accuracy(const MixedWeights& weights, const Rng& rng);
   double largest_eigenvalue(const Rng& rng);
 
-  /// An architecture near this one that costs what it should.
+  /// The logarithm of the product of the weights of what a decision picks.
+  double likelihood(std::size_t d, std::uint32_t choice, const Strengths& strengths) const;
+  /// How far a cost is from what it should be, as a share of that.
+  double off_target(double cost) const;
+  /// An architecture near this one that costs what it should, or as near as it comes.
   Architecture fitted(Architecture a, const Strengths& strengths) const;
   double cost_weight() const;
 
+  std::string name_;
   DifferentiableOptions common_;
   std::unique_ptr<const ExpectedCost> cost_;
   at::Tensor multiplier_;  // {1}

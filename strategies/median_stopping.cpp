@@ -60,7 +60,9 @@ bool MedianStopping::behind(const Curve& curve) {
   std::vector<const Individual*> pool{&best};
   for (const Curve& mean : means_) pool.push_back(&mean[curve.size() - 1]);
   const auto keys = rank_and_crowding(pool);
-  const auto ahead = std::ranges::count_if(keys, [&](const auto& key) { return key < keys[0]; });
+  // By rank: of those that do not dominate each other, none is worse for being near others.
+  const auto ahead =
+      std::ranges::count_if(keys, [&](const auto& key) { return key[0] < keys[0][0]; });
   return 2 * static_cast<std::size_t>(ahead) > means_.size();
 }
 

@@ -18,8 +18,8 @@ OptionTable<MedianStoppingOptions> median_stopping_option_table();
 /// better, it is stopped.
 ///
 /// Constraints come before the objective, in best values and means, too. With several objectives,
-/// the best so far is that of each objective, and better is by rank_and_crowding() among all that
-/// are compared.
+/// the best so far is that of each objective, and better is a lower constrained non-domination rank
+/// among all that are compared.
 ///
 /// Source: D. Golovin et al.: Google Vizier: a service for black-box optimization, KDD 2017,
 /// section 3.2.1.

@@ -111,12 +111,17 @@ OrdinalWalk::OrdinalWalk(const SearchSpace& space, std::span<const Constraint> c
     if (bounds_.empty()) measured_ = member;
     Bound bound{.cost = member, .upper = constraint.upper, .cheapest = smallest};
     for (const Step& step : steps_) {
-      double least = std::numeric_limits<double>::infinity();
-      Architecture a = smallest;
-      for (std::uint32_t option = 0; option < step.places.size(); ++option) {
-        a.choices[step.decision] = option;
-        const double its = cost(a, member);
-        if (its < least) least = its, bound.cheapest.choices[step.decision] = option;
+      // Of what is not active in the smallest network, in the largest one.
+      for (const Architecture& around : {smallest, largest_}) {
+        std::vector<double> costs;
+        Architecture a = around;
+        for (std::uint32_t option = 0; option < step.places.size(); ++option) {
+          a.choices[step.decision] = option;
+          costs.push_back(cost(a, member));
+        }
+        const auto [least, most] = std::ranges::minmax_element(costs);
+        bound.cheapest.choices[step.decision] = static_cast<std::uint32_t>(least - costs.begin());
+        if (*least < *most) break;
       }
     }
     bounds_.push_back(std::move(bound));

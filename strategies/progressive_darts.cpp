@@ -208,7 +208,7 @@ MixedOptions PDarts::mixed_options() const {
   return options;
 }
 
-Architecture PDarts::derive() const {
+Architecture PDarts::derived(const Strengths& strengths) const {
   const std::span<const RelaxedDecision> decisions = parameters().decisions();
   // Kinds of cell in which some skip is not the input itself reduce their input's size.
   std::map<std::string, bool> limited;
@@ -217,10 +217,10 @@ Architecture PDarts::derive() const {
     bool& own = limited.try_emplace(cell_kind(d), true).first->second;
     own = own && d.unchanged;
   }
-  Strengths values = strengths();
+  Strengths values = strengths;
   std::vector<bool> weakened(decisions.size());
   while (true) {
-    const Architecture a = derived(values);
+    const Architecture a = DifferentiableSearch::derived(values);
     const auto counts = [&](std::size_t d) {
       const RelaxedDecision& decision = decisions[d];
       return decision.operators && decision.skip && limited[cell_kind(decision)] &&

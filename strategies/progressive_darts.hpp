@@ -51,12 +51,11 @@ class PDarts : public DifferentiableSearch {
   /// own, (/skip_dropout) for more stages than epochs.
   PDarts(const RunContext& context, const PDartsOptions& options);
 
-  Architecture derive() const override;
-
  protected:
   void begin_epoch() override;
   bool takes_early_stopping() const override { return false; }
   MixedOptions mixed_options() const override;
+  Architecture derived(const Strengths& strengths) const override;
   Json save_own() const override;
   void load_own(const Json& state) override;
 

@@ -74,8 +74,14 @@ Episode QLearning::draw(Rng& rng) {
 
 void QLearning::learn(const Episode& episode, std::uint64_t trial_id) {
   if (trial_id == told_.size()) {  // else it was told before
-    if (options_.reward == RewardKind::value && told_.empty()) {
+    if (options_.reward == RewardKind::value && !known_value_ && !rewards().failed(trial_id)) {
+      known_value_ = true;
       first_value_ = rewards().of(trial_id);
+      for (auto& states : values_) {
+        for (auto& [options, values] : states) {
+          for (double& value : values) value = std::isinf(value) ? value : first_value_;
+        }
+      }
     }
     const std::vector<std::uint32_t> options = steps_.options_of(episode.drawn);
     Told told{.steps = {}, .trial_id = trial_id};

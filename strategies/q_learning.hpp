@@ -70,6 +70,7 @@ class QLearning : public EpisodicSearch {
   // Of each step, by what its state holds; references stay valid.
   std::vector<std::map<std::vector<std::uint32_t>, std::vector<double>>> values_;
   double first_value_ = 0.5;
+  bool known_value_ = false;  // that of the first trial that did not fail
   std::vector<Told> told_;
 };
 

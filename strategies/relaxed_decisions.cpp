@@ -25,9 +25,10 @@ bool reads(const Graph& graph, NodeId node, NodeId other) {
   return false;
 }
 
-/// The option of a choice that all others read.
+/// The option of a choice that all others read; one alone has no others.
 std::optional<std::size_t> passed_on(const Graph& graph, NodeId choice) {
   const auto inputs = graph.inputs(choice);
+  if (inputs.size() < 2) return std::nullopt;
   const auto first = std::ranges::min_element(inputs);
   for (const NodeId input : inputs) {
     if (input != *first && !reads(graph, input, *first)) return std::nullopt;
@@ -55,7 +56,7 @@ std::vector<RelaxedDecision> relaxed_decisions(const Supergraph& supergraph) {
     const auto label = std::ranges::find_if(d.options, [&](const std::string& option) {
       return std::ranges::find(skips, option) != skips.end();
     });
-    if (label != d.options.end()) {
+    if (label != d.options.end() && d.options.size() > 1) {
       relaxed.skip = static_cast<std::size_t>(label - d.options.begin());
     }
   }

@@ -22,7 +22,7 @@ struct RelaxedDecision {
   /// Its choices are terms of sums only, so that one may be left out.
   bool term = false;
   /// The option that passes its input on: the node that the others read, or one whose label is
-  /// "skip_connect", "skip" or "identity".
+  /// "skip_connect", "skip" or "identity". None where there is but one option.
   std::optional<std::size_t> skip = std::nullopt;
   /// Whether the skip is the very node that the others read, wherever the decision chooses.
   bool unchanged = false;

@@ -34,6 +34,7 @@ class Rewards {
   std::size_t size() const { return told_.size(); }
   /// The reward of a told trial, as things stand: a rank is in [0, 1], 0.5 for a single trial.
   double of(std::uint64_t trial_id);
+  bool failed(std::uint64_t trial_id) const { return told_.at(trial_id).failed; }
 
  private:
   void rank();

@@ -51,17 +51,19 @@ struct RDartsOptions : DartsSearchOptions {
 };
 OptionTable<RDartsOptions> r_darts_option_table();
 
-/// R-DARTS (DARTS-ADA): where the eigenvalue has grown, see EigenvalueGrowth, the search goes back
-/// to the epoch before it did, and on from there with a weight decay of the shared weights that is
-/// `weight_decay_factor` times what it was; at most `most_weight_decay`. Each epoch that is trained
-/// again is a trial of its own. The trials' notes have the `weight_decay` and, where the search
-/// goes back next, `goes_back_to`, the epoch. Copies of the weights and of the optimizer's state
-/// are kept in memory and in snapshots: of six epochs for each time that the decay may still grow.
+/// R-DARTS by an adaptive weight decay, which its authors call DARTS-ADA: where the eigenvalue has
+/// grown, see EigenvalueGrowth, the search goes back to the epoch before it did, and on from there
+/// with a weight decay of the shared weights that is `weight_decay_factor` times what it was; at
+/// most `most_weight_decay`. Each epoch that is trained again is a trial of its own. The trials'
+/// notes have the `weight_decay` and, where the search goes back next, `goes_back_to`, the epoch.
+/// Copies of the weights and of the optimizer's state are kept in memory and in snapshots: of six
+/// epochs for each time that the decay may still grow.
 /// Source: Zela et al., "Understanding and Robustifying Differentiable Architecture Search", ICLR
 /// 2020, arXiv 1909.09656, section 5.2; factor and limit as in the authors' script, which has the
 /// second order and eigenvalues of every other epoch (`order`, `eigenvalue_every`). Differs from
-/// the source: eigenvalues of the epochs that are taken back are forgotten, and those epochs are
-/// trained again on the same batches.
+/// the source: its R-DARTS (L2), several searches with weight decays of their own, is a matter of
+/// several runs here; eigenvalues of the epochs that are taken back are forgotten, and those epochs
+/// are trained again on the same batches.
 /// Test: RDarts.GoesBackToTheEpochBeforeTheGrowthWithMoreWeightDecay.
 class RDarts : public Darts {
  public:

@@ -283,6 +283,8 @@ void Proxyless::learn_two_paths(const TrainStep& step) {
     of_pairs.back() = at::zeros_like(all.detach())
                           .index_add(0, places, both)
                           .narrow(0, 0, static_cast<std::int64_t>(decisions[d].options));
+    // No architecture has `none`.
+    of_pairs.back() = of_pairs.back() / of_pairs.back().sum();
     for (std::size_t i = 0; i < 2 && gradient.defined(); ++i) {
       if (pairs[d][i] >= decisions[d].options) continue;  // `none`, which changes nothing
       sum = sum + both[static_cast<std::int64_t>(i)] *

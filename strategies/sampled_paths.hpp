@@ -65,7 +65,7 @@ OptionTable<SnasOptions> snas_option_table();
 /// sections 2.2 and 2.3; temperatures as in the authors' code. Differs from the source: the
 /// architecture's optimizer has a weight decay as in the authors' code; edges are chosen by the
 /// space's own rule.
-/// Test: Snas.OneLossTeachesBothOnTheSameImages, Snas.GradientsAreExact.
+/// Test: Snas.OneLossTeachesBothOnTheSameImages, Snas.TheTemperatureFallsAlongALine.
 class Snas : public JointSearch {
  public:
   /// Throws as DifferentiableSearch, and ConfigError (/architecture_share) where it is not 0.
@@ -97,7 +97,8 @@ OptionTable<FbnetOptions> fbnet_option_table();
 /// Source: Wu et al., "FBNet: Hardware-Aware Efficient ConvNet Design via Differentiable Neural
 /// Architecture Search", CVPR 2019, arXiv 1812.03443, sections 3.2 and 3.3. Differs from the
 /// source: the architecture's steps lie between the weights', one after every four, not all at an
-/// epoch's end; the strongest option of each decision is derived, not several sampled networks; a
+/// epoch's end; the strongest option of each decision is derived by default, and of several sampled
+/// networks (`derive_samples`) the best by shared weights, where the source trains them; a
 /// `cost` enters by its own forms, of its expectation, where the source multiplies the loss by a
 /// power of the logarithm of the drawn weights' latency.
 /// Test: Fbnet.TheTemperatureFallsByAFactor.

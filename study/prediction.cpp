@@ -80,16 +80,18 @@ void add_table(KnownNetworks& known, const RunConfig& config, const RunParts& pa
   }
   for (const Architecture& a : table->architectures()) {
     const Network network(*parts.space, a);
-    if (of_network != nullptr) {
-      add(known, a, of_network->value(network));
-      continue;
-    }
     Rng unused(0);
     try {
+      if (of_network != nullptr) {
+        add(known, a, of_network->value(network));
+        continue;
+      }
       const auto values = table->evaluate({.architecture = a}, network, unused);
       add(known, a, values[static_cast<std::size_t>(place - names.begin())]);
     } catch (const InvalidArchitecture&) {
       // An empty field.
+    } catch (const UnsupportedError&) {
+      // A part that the hardware model does not know.
     }
   }
 }

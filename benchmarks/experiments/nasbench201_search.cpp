@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "core/memory.hpp"
 #include "core/stats.hpp"
 #include "evaluators/table.hpp"
 #include "search_spaces/nasbench201.hpp"
@@ -31,6 +32,7 @@ double reported_accuracy(const std::vector<Trial>& trials) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   const int seeds = argc > 1 ? std::atoi(argv[1]) : 200;
   std::shared_ptr<const SearchSpace> space = make_nasbench201();
   TableOptions table;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/memory.hpp"
 #include "nets/supernet.hpp"
 #include "search_spaces/darts.hpp"
 #include "search_spaces/nasbench201.hpp"
@@ -154,6 +155,7 @@ void run(int count, char** arguments) {
 }  // namespace espalier
 
 int main(int count, char** arguments) {
+  espalier::keep_freed_memory();
   try {
     espalier::run(count, arguments);
   } catch (const espalier::Error& error) {

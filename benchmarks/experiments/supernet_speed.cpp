@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/json.hpp"
+#include "core/memory.hpp"
 #include "nets/supernet.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nasbench201.hpp"
@@ -66,6 +67,7 @@ void profile_convolutions() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   const std::string mode = argc > 4 ? argv[4] : "";
   if (argc < 4) {
     std::fprintf(stderr, "usage: supernet_speed KIND STEPS THREADS [MODE]\n");

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/json.hpp"
+#include "core/memory.hpp"
 #include "evaluators/proxies/passes.hpp"
 #include "search_spaces/nasbench201.hpp"
 #include "training/threads.hpp"
@@ -23,6 +24,7 @@
 using namespace espalier;
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   if (argc < 6) {
     std::fprintf(stderr, "usage: zero_cost_speed CELL BATCH THREADS ROUNDS PROXY...\n");
     return 2;

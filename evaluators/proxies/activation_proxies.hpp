@@ -91,10 +91,12 @@ double linear_regions(const ProxyInput& input);
 /// Source: Jiang et al., "MeCo: Zero-Shot NAS with One Data and Single Forward Pass via Minimum
 /// Eigenvalue of Correlation", NeurIPS 2023, and its code.
 /// Differs from the source: each operator whose output is a feature map counts once, sums and
-/// concatenations included, where its code counts the modules of its own networks, containers too.
+/// concatenations included, where its code counts the modules of its own networks, containers too;
+/// an image of the network's input size, where its code always has 64x64 pixels.
 /// Test: Meco.IsTheSumOfSmallestEigenvalues.
 ///
-/// Throws UnsupportedError for a network without feature maps behind its input.
+/// Throws UnsupportedError for a network without feature maps behind its input, NumericalError for
+/// a batch norm of a single value.
 double meco(const ProxyInput& input);
 
 }  // namespace espalier

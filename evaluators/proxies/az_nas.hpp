@@ -39,7 +39,8 @@ double az_progressivity(const ProxyInput& input);
 /// more pixels have them as channels. Degenerate where a block passes its gradient on unchanged.
 /// Source: Lee & Ham, as above.
 /// Differs from the source: a block whose input or output is constant has s = 0.
-/// Test: AzNas.TrainabilityIsTheSpectralNormBetweenGradients.
+/// Test: AzNas.TrainabilityIsTheSpectralNormBetweenGradients,
+/// AzNas.TrainabilityIsTheMeanOverTheBlocks.
 ///
 /// Throws where az_expressivity does.
 double az_trainability(const ProxyInput& input);

@@ -25,8 +25,7 @@ enum class Deviation { one, fan_in, fan_out };
 /// Test: DrawnNetworks.WeightsHaveTheirDeviationAndNoBias.
 void draw_normal_weights(GraphModule& module, const Rng& rng, Deviation deviation);
 
-/// The weights of convolutions and linear layers that the output may depend on, in the order of the
-/// nodes.
+/// The weights of all convolutions and linear layers, in the order of the nodes.
 std::vector<at::Tensor> layer_weights(const GraphModule& module);
 
 /// The images, {N, C, H, W}, on the device of the input.

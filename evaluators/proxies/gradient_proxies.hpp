@@ -30,8 +30,8 @@ double epe_nas(const ProxyInput& input);
 /// Source: Chen et al., "Neural Architecture Search on ImageNet in Four GPU Hours: A Theoretically
 /// Inspired Perspective", ICLR 2021, arXiv 2102.11535, section 3.1.1.
 /// Differs from the source: the network's own condition number, where the source searches by how it
-/// changes when an operator leaves a supernet; one draw, not three; the source has NaN or infinity
-/// for singular kernels.
+/// changes when an operator leaves a supernet; one draw, not three; singular kernels count as
+/// 1e8, where the source has 1e5 or the largest float.
 /// Test: Ntk.IsTheConditionNumberOfTheKernel.
 double ntk(const ProxyInput& input);
 

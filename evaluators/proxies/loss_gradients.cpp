@@ -1,6 +1,5 @@
 #include <torch/torch.h>
 
-#include "core/error.hpp"
 #include "evaluators/proxies/passes.hpp"
 
 namespace espalier {
@@ -54,13 +53,6 @@ double fisher(const ProxyInput& input) {
 }
 
 double grasp(const ProxyInput& input) {
-  for (const Node& node : input.network.graph().nodes()) {
-    const auto* activation = std::get_if<op::Activation>(&node.op);
-    if (activation != nullptr && activation->kind == ActivationKind::hard_sigmoid) {
-      throw UnsupportedError(
-          "grasp needs second derivatives, which LibTorch does not have of hard sigmoid");
-    }
-  }
   const PassesOf passes(input);
   return 0.0 -
          sum_over_layers(passes->weights(), passes->hessian_gradient_products(),

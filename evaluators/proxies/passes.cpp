@@ -124,9 +124,24 @@ void ProxyPasses::need(ProxyPass pass) {
   made_.merge(now);
 }
 
+namespace {
+
+void require_second_derivatives(const Graph& graph) {
+  for (const Node& node : graph.nodes()) {
+    const auto* activation = std::get_if<op::Activation>(&node.op);
+    if (activation != nullptr && activation->kind == ActivationKind::hard_sigmoid) {
+      throw UnsupportedError(
+          "grasp needs second derivatives, which LibTorch does not have of hard sigmoid");
+    }
+  }
+}
+
+}  // namespace
+
 void ProxyPasses::run(const std::set<ProxyPass>& passes) {
   const auto wanted = [&](ProxyPass pass) { return passes.contains(pass); };
   const bool again = wanted(ProxyPass::hessian_gradient_products);
+  if (again) require_second_derivatives(input_.network.graph());
   const bool salient = wanted(ProxyPass::channel_saliencies);
   const bool loss_wanted = wanted(ProxyPass::loss_gradients) || salient || again;
   const bool input_wanted = wanted(ProxyPass::input_gradients);

@@ -42,7 +42,8 @@ class ProxyPasses {
   /// of the sum over places of y dloss/dy, halved, {K}; undefined as loss_gradients(). Throws as
   /// these.
   std::span<const at::Tensor> channel_saliencies();
-  /// The Hessian of the loss at weights() times loss_gradients(). Throws as these.
+  /// The Hessian of the loss at weights() times loss_gradients(). Throws as these, and
+  /// UnsupportedError for a network with hard sigmoids; so does all that runs in one pass with it.
   std::span<const at::Tensor> hessian_gradient_products();
   /// The gradients of the sum of all outputs at the images, {N, C H W}.
   const at::Tensor& input_gradients();

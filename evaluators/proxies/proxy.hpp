@@ -67,8 +67,8 @@ ProxyCatalogue proxy_catalogue();
 
 /// Weights below are those of convolutions and linear layers, without biases, drawn as LibTorch's
 /// layers draw them (ConvolutionInit::libtorch), as in the public code of these; the loss is the
-/// mean cross entropy of the batch, of a network in training. What does not reach the output counts
-/// 0, as in the source.
+/// mean cross entropy of the batch, of a network in training. Gradients of what does not reach the
+/// output count 0, as in the source.
 
 /// The sum over the layers of the Euclidean norms of their weights.
 ///
@@ -137,7 +137,8 @@ double jacob_cov(const ProxyInput& input);
 /// values; it spans hundreds of orders of magnitude between networks. Without gradients where all
 /// operators are linear on positive numbers, see synaptic_flow_sum(), else with them in float64.
 /// Batch norms, quantizers and dropout pass their input on unchanged. 0 where the output does
-/// not depend on its input; infinite (a failed trial) beyond 1e308.
+/// not depend on its input and no layer on the way has a bias; infinite (a failed trial) beyond
+/// 1e308.
 ///
 /// Source: Tanaka et al., "Pruning neural networks without any data by iteratively conserving
 /// synaptic flow", NeurIPS 2020, arXiv 2006.05467, equation 2; as a proxy with batch norms left

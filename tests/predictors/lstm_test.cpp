@@ -67,12 +67,14 @@ TEST(Lstm, RanksCellsFromFewOfThem) {
 }
 
 TEST(Lstm, ChoicesThatWereNotSeenAreNone) {
-  const std::vector<Features> networks{{.choices = {1, 0, 3}}, {.choices = {2, 2, 0}}};
+  const std::vector<Features> networks{{.choices = {1, 0, 3}}, {.choices = {3, 3, 0}}};
   LstmPredictor model({.fit = {.epochs = 2}}, Rng(1));
   model.fit(networks, std::vector<double>{1, 2});
-  const auto other =
-      model.predict(std::vector<Features>{{.choices = {1, 1, 9}}, {.choices = {1, 1, 4}}});
+  // Nor those between others.
+  const auto other = model.predict(std::vector<Features>{
+      {.choices = {1, 1, 9}}, {.choices = {1, 1, 4}}, {.choices = {1, 1, 2}}});
   EXPECT_EQ(other[0].mean, other[1].mean);
+  EXPECT_EQ(other[0].mean, other[2].mean);
   EXPECT_THAT(throws<Error>([&] {
                 model.predict(std::vector<Features>{{.choices = {1, 1}}});
               }),

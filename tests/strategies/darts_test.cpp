@@ -190,7 +190,7 @@ TEST(FairDarts, MeetsACost) {
   };
   EXPECT_NEAR(cost(fresh), cost(darts), 1e-12);
   const Candidate last = all_epochs(search).back();
-  EXPECT_NEAR(static_cast<double>(small.space->quick_cost(last.architecture).macs), 100'000, 5'000);
+  EXPECT_LT(static_cast<double>(small.space->quick_cost(last.architecture).macs), 105'000);
 }
 
 TEST(FairDarts, RefusesDecisionsOnNumbers) {

@@ -148,9 +148,13 @@ class Probe : public S {
   using S::architecture_gradient;
   using S::architecture_loss;
   using S::architecture_penalty;
+  using S::cost_weights;
+  using S::derivable;
+  using S::descend;
   using S::end_epoch;
   using S::expected_weights;
   using S::forward;
+  using S::keep;
   using S::learn_architecture;
   using S::learn_weights;
   using S::logits;
@@ -158,6 +162,7 @@ class Probe : public S {
   using S::pass;
   using S::relaxed;
   using S::S;
+  using S::sampled;
   using S::trained_weights;
   using typename S::Part;
   using typename S::Pass;

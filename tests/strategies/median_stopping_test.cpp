@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "core/error.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/strategies/rung_trace.hpp"
@@ -60,6 +62,23 @@ TEST(MedianStopping, SeveralObjectivesAreRanked) {
   // the next.
   EXPECT_THAT(in_short(trials), ElementsAre(Asked{9, -1}, Asked{3, 0}, Asked{1, 1}, Asked{9, -1},
                                             Asked{9, -1}, Asked{3, 4}, Asked{1, 5}, Asked{9, -1}));
+}
+
+TEST(MedianStopping, WhatNothingDominatesGoesOn) {
+  // Five on a front that were evaluated fully, then one between two of them.
+  MedianStopping strategy(test_context(space, 1, two_goals()), startup(5));
+  std::size_t architectures = 0;
+  const auto trials = drive(strategy, 18, 1, [&](const Candidate& c) {
+    constexpr std::array<std::array<double, 2>, 6> points{
+        {{9, 7}, {7, 5}, {5, 3}, {3, 2}, {1, 1}, {5.9, 3.9}}};
+    if (!c.parent) ++architectures;
+    Trial trial = complete_trial(c);
+    trial.metrics[0] = points.at(architectures - 1)[0];
+    trial.metrics[1] = points.at(architectures - 1)[1];
+    return trial;
+  });
+  EXPECT_EQ(architectures, 6u);
+  EXPECT_EQ(trials.back().candidate.fidelity, 1);
 }
 
 TEST(MedianStopping, AFailedEvaluationGoesNoFurther) {

@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "core/error.hpp"
 #include "search_spaces/chain.hpp"
@@ -130,6 +133,33 @@ TEST(OrdinalWalk, WhatIsAllowedKeepsTheBoundsExactlyWhereThatIsPossible) {
   visit(visit, a, {});
   EXPECT_EQ(found, possible);
   EXPECT_GT(refused, 10u);
+}
+
+TEST(OrdinalWalk, WhatFollowsADeeperStageMayBeTheCheapestThere) {
+  // The second block's kernels, the larger first, are not active in the smallest network.
+  const auto space = make_chain(
+      {.input = {3, 8, 8},
+       .stages = {{.blocks = {"residual"}, .widths = {8}, .depths = {1, 2}, .kernels = {5, 3}}}});
+  Architecture deep = smallest_architecture(*space);
+  double least = std::numeric_limits<double>::infinity();
+  enumerate(*space, [&](const Architecture& a) {
+    if (space->to_string(a).find("depth=2") != std::string::npos) {
+      least = std::min(least, static_cast<double>(space->quick_cost(a).macs));
+    }
+    return true;
+  });
+  ASSERT_LT(least, static_cast<double>(space->quick_cost(largest_architecture(*space)).macs));
+  const OrdinalWalk walk(*space, std::vector<Constraint>{{.metric = "macs", .upper = least}});
+  // One after the other, the cheapest of what is allowed is that network.
+  for (std::size_t t = 0; t < walk.size(); ++t) {
+    const std::vector<bool> allowed = walk.allowed(t, deep);
+    const bool depth = space->decisions()[walk.decision(t)].name.find("depth") != std::string::npos;
+    if (depth) {
+      EXPECT_TRUE(allowed[1]);
+    }
+    deep.choices[walk.decision(t)] = depth ? 1 : allowed[1] ? 1 : 0;
+  }
+  EXPECT_EQ(static_cast<double>(space->quick_cost(deep).macs), least);
 }
 
 TEST(OrdinalWalk, WhereNoOptionKeepsTheBoundsTheCheapestIsLeft) {

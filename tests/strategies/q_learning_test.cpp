@@ -141,6 +141,15 @@ TEST(QLearning, ValuesBeginAtTheFirstRewardWhereItIsAValue) {
     return trial;
   });
   EXPECT_THAT(strategy.values(0, row{}), ElementsAre(90, 90, 91, 90));
+  // One that failed has none.
+  options.initial = {"d1=1", "d1=0", "d1=2"};
+  QLearning unlucky(test_context(test_space({4})), options);
+  drive(unlucky, 3, 3, [](const Candidate& c) {
+    Trial trial = complete_trial(c);
+    trial.metrics[0] = 90 + static_cast<double>(c.trial_id);
+    return c.trial_id == 0 ? failed_trial(c) : trial;
+  });
+  EXPECT_EQ(unlucky.values(0, row{})[3], 91);
 }
 
 TEST(QLearningOptionTable, ReadsAndChecks) {

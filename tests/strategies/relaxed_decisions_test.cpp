@@ -56,6 +56,16 @@ TEST(RelaxedDecisions, ASkipIsTheInputOfTheOthersWhateverItsName) {
   EXPECT_FALSE(relaxed_decisions(supergraph)[0].term);
 }
 
+TEST(RelaxedDecisions, OneOptionAloneIsNoSkip) {
+  for (const std::string name : {"conv", "skip_connect"}) {
+    SupergraphBuilder b;
+    const std::array options{b.conv(b.input(4, 8, 8), 4, {.kernel = 3})};
+    const DecisionId d = b.decide({.name = "d", .options = {name}});
+    b.output(b.linear(b.flatten(b.global_avg_pool(b.choice(d, options))), 3));
+    EXPECT_FALSE(relaxed_decisions(b.finish())[0].skip) << name;
+  }
+}
+
 TEST(RelaxedDecisions, NumbersAreNoOperators) {
   const auto space = make_mobilenet_v3({});
   bool numbers = false;

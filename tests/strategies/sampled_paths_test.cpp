@@ -97,6 +97,24 @@ TEST(Snas, GradientsAreExact) {
   expect_exact_gradients<Snas>(small, search, search.pass_of(1, 4));
 }
 
+TEST(Snas, TheTemperatureFallsAlongALine) {
+  SmallSearch small(small_cells(), 5);
+  SnasOptions options;
+  options.first_temperature = 2;
+  options.last_temperature = 0.4;
+  Probe<Snas> search(small.context, options);
+  search.spread();
+  for (const int epoch : {0, 1, 4}) {
+    const auto pass = search.pass_of(epoch, 5);
+    Rng rng = pass.rng.fork(0);
+    EXPECT_LT((search.relaxed(pass)[0] - draw_concrete(search.logits(0), 2 - 0.4 * epoch, rng))
+                  .abs()
+                  .max()
+                  .item<double>(),
+              1e-12);
+  }
+}
+
 TEST(Snas, OneLossTeachesBothOnTheSameImages) {
   // The architecture's gradient is that of the loss of the images that the weights learn from, by
   // the same draw; of several batches, the mean.

@@ -5,6 +5,8 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
+#include <utility>
 
 #include "core/error.hpp"
 #include "evaluators/proxies/drawn_networks.hpp"
@@ -109,6 +111,33 @@ TEST(AzNas, TrainabilityIsTheSpectralNormBetweenGradients) {
     const double norm = module.tensor("block.last.weight").detach().norm().item<double>();
     EXPECT_NEAR(score_of(az_trainability, graph), 2 - norm - 1 / (norm + 1e-6), 1e-5);
   }
+}
+
+TEST(AzNas, TrainabilityIsTheMeanOverTheBlocks) {
+  // With many pixels, what gradients of 1 and -1 at several channels have in common averages out,
+  // and what is left is the matrix of a 1x1 convolution.
+  GraphBuilder b;
+  NodeId x = b.input(1, 24, 24);
+  for (const auto& [name, width] : {std::pair{"stem", 3}, {"first", 3}, {"second", 2}}) {
+    const auto scope = b.scope(name);
+    x = b.conv(x, width, {.kernel = 1}, std::string(name) + "_conv");
+  }
+  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 2));
+  const Graph graph = b.build();
+  GraphModule module(graph, {.dtype = at::kDouble});
+  draw_normal_weights(module, az_rng, Deviation::fan_in);
+  double expected = 0, by_frobenius = 0;
+  for (const char* name : {"first.first_conv.weight", "second.second_conv.weight"}) {
+    const at::Tensor matrix = module.tensor(name).detach().flatten(1);
+    const double spectral = at::linalg_svdvals(matrix)[0].item<double>();
+    const double frobenius = matrix.norm().item<double>();
+    expected += (2 - spectral - 1 / spectral) / 2;
+    by_frobenius += (2 - frobenius - 1 / frobenius) / 2;
+  }
+  const double score = score_of(az_trainability, graph);
+  EXPECT_NEAR(score, expected, 0.03);
+  EXPECT_GT(std::abs(score - by_frobenius), 0.06);
+  EXPECT_GT(std::abs(score - 2 * expected), 0.06);  // a sum
 }
 
 TEST(AzNas, BlocksThatDoNothingAreDegenerate) {

@@ -344,6 +344,21 @@ TEST(ProxyPasses, AnnouncedOnesAreMadeTogether) {
   EXPECT_TRUE(at::equal(passes.module().buffers()[0].second, mean));
 }
 
+TEST(ProxyPasses, WithoutSecondDerivativesNothingRunsThatWantsThem) {
+  GraphBuilder b;
+  const NodeId x =
+      b.activation(b.conv(b.input(1, 4, 4), 2, {.kernel = 3}), ActivationKind::hard_sigmoid);
+  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 2));
+  const Scene scene(b.build(), random_images(4, 4, 1, 2));
+  for (const auto proxy : {snip, grasp}) {
+    ProxyPasses passes(scene.input(),
+                       {ProxyPass::loss_gradients, ProxyPass::hessian_gradient_products});
+    EXPECT_THAT(throws<UnsupportedError>([&] { proxy(scene.input(&passes)); }),
+                testing::HasSubstr("hard sigmoid"));
+  }
+  EXPECT_GT(scene.score(snip), 0);
+}
+
 TEST(ProxyPasses, WithoutAPathNothingCounts) {
   GraphBuilder b;
   NodeId x = b.batch_norm(b.zero(b.conv(b.input(1, 4, 4), 2, {.kernel = 3}), 1));
