@@ -60,7 +60,7 @@ Episode Ddpg::draw(Rng& rng) {
   const double trained = static_cast<double>(rewards().size()) - options_.warmup;
   if (trained < 0) return walk(rng, std::nullopt);
   const double noise = options_.noise * std::pow(options_.decay, trained);
-  return walk(rng, std::clamp(std::ldexp(noise, known_draws_), 1e-6, options_.noise));
+  return walk(rng, std::max(1e-6, std::min(std::ldexp(noise, known_draws_), options_.noise)));
 }
 
 std::optional<Episode> Ddpg::explore(Rng& rng) { return walk(rng, std::nullopt); }

@@ -25,7 +25,7 @@ namespace {
 constexpr double collapsed_share = 0.5;  // of skips, above which a warning follows
 constexpr double earliest_stop = 0.2;    // share of the epochs
 constexpr double close_cost = 0.05;      // a cost that meets its target, as a share of it
-constexpr int valid_draws = 1000, walks_to_target = 8;
+constexpr int valid_draws = 1000, walks_to_target = 32;
 
 const Supergraph& supergraph_of(const RunContext& context, const std::string& name) {
   const Supergraph* const supergraph = context.space->supergraph();
@@ -125,7 +125,7 @@ DifferentiableSearch::DifferentiableSearch(const RunContext& context,
                     cost.metric, cost.target, bounds.least, bounds.most));
   }
   // Between those there may be none.
-  Rng rng = context.rng.fork("near the target");
+  Rng rng(1);
   Strengths alike;
   for (const RelaxedDecision& d : parameters_.decisions()) alike.emplace_back(d.options, 1.0);
   std::optional<double> nearest;
@@ -289,9 +289,19 @@ std::vector<std::size_t> DifferentiableSearch::kept(std::size_t d) const {
 
 double DifferentiableSearch::likelihood(std::size_t d, std::uint32_t choice,
                                         const Strengths& strengths) const {
+  const RelaxedDecision& decision = parameters_.decisions()[d];
   double sum = 0;
+  const auto times = [&](double strength) { sum += std::log(std::max(strength, 1e-30)); };
   for (const std::uint32_t k : picked_options(space().decisions()[d], choice)) {
-    sum += std::log(std::max(strengths[d][k], 1e-30));
+    times(strengths[d][k]);
+    if (decision.pick == 1 || !decision.edges[k]) continue;
+    const std::size_t edge = *decision.edges[k];
+    double strongest = 0;
+    for (std::size_t o = 0; o < parameters_.decisions()[edge].options; ++o) {
+      if (parameters_.decisions()[edge].zero != o)
+        strongest = std::max(strongest, strengths[edge][o]);
+    }
+    times(strongest);
   }
   return sum;
 }
@@ -309,11 +319,17 @@ Architecture DifferentiableSearch::derived(const Strengths& values) const {
     double its = 0;
     for (std::size_t d = 0; d < values.size(); ++d) {
       const RelaxedDecision& decision = parameters_.decisions()[d];
-      const std::span<const double> own(values[d].data(), decision.options);
+      std::vector<double> left(values[d].begin(),
+                               values[d].begin() + static_cast<std::ptrdiff_t>(decision.options));
       std::vector<std::uint32_t> picked;
       while (picked.size() < static_cast<std::size_t>(decision.pick)) {
-        const auto k = static_cast<std::uint32_t>(rng.weighted(own));
-        if (std::ranges::find(picked, k) == picked.end()) picked.push_back(k);
+        if (std::ranges::max(left) <= 0) {  // nothing that has a weight: any of the others
+          for (std::size_t k = 0; k < left.size(); ++k) {
+            left[k] = std::ranges::find(picked, k) == picked.end() ? 1 : 0;
+          }
+        }
+        picked.push_back(static_cast<std::uint32_t>(rng.weighted(left)));
+        left[picked.back()] = 0;
       }
       std::ranges::sort(picked);
       drawn.choices.push_back(decision.pick == 1 ? picked[0] : rank_subset(picked));
@@ -347,9 +363,9 @@ Architecture DifferentiableSearch::draw_architecture(Rng rng) const {
   Strengths values = derivable();
   for (std::size_t d = 0; d < values.size(); ++d) {
     const RelaxedDecision& decision = parameters_.decisions()[d];
-    if (decision.pick > 1 && told_apart_by_operators(decision)) continue;
-    for (double& value : values[d]) {
-      value /= std::max(-std::log1p(-rng.uniform()), std::numeric_limits<double>::min());
+    for (std::size_t k = 0; k < values[d].size(); ++k) {
+      if (decision.pick > 1 && decision.edges[k]) continue;  // its operators' are enough
+      values[d][k] /= std::max(-std::log1p(-rng.uniform()), std::numeric_limits<double>::min());
     }
   }
   return derived(values);
@@ -357,13 +373,14 @@ Architecture DifferentiableSearch::draw_architecture(Rng rng) const {
 
 Architecture DifferentiableSearch::sampled(const Rng& rng) {
   std::optional<Architecture> best;
-  double highest = 0;
+  std::pair<double, double> highest;  // those that cost what they should first
   std::set<Architecture> seen;
   for (int i = 0; i < common_.derive_samples; ++i) {
     const Architecture a =
         draw_architecture(rng.fork("derive").fork(static_cast<std::uint64_t>(i)));
     if (!seen.insert(a).second) continue;
-    const double its = held_out_accuracy(steps().supernet().one_hot(a), rng);
+    const double off = cost_ ? std::max(0.0, off_target(cost_->of(a)) - close_cost) : 0;
+    const std::pair its(-off, held_out_accuracy(steps().supernet().one_hot(a), rng));
     if (best && its <= highest) continue;
     best = a;
     highest = its;

@@ -117,8 +117,9 @@ struct InitialParameters {
 ///   batch that the weights do not learn on.
 ///
 /// With derive_samples, some architectures are drawn by the weights of their options, as
-/// draw_architecture() does, and the one of the highest accuracy by shared weights, on the images
-/// of `derived_accuracy`, is derived; else the strongest one is.
+/// draw_architecture() does, and of those that cost what they should the one of the highest
+/// accuracy by shared weights, on the images of `derived_accuracy`, is derived; else the strongest
+/// one is.
 ///
 /// With early_stopping, the search ends where the eigenvalue, as EigenvalueGrowth has it, has
 /// grown, but not before a fifth of the epochs, with the architecture of the epoch before it did.
@@ -171,7 +172,7 @@ class DifferentiableSearch : public WeightSharingSearch {
     Architecture architecture;
   };
   /// Throws UnsupportedError for a space whose holes have no relaxation and for a cost that has no
-  /// expectation, ConfigError (/cost/target) for one that no architecture reaches and
+  /// expectation, ConfigError (/cost/target) for one that no walk of single changes comes near and
   /// (/early_stopping) for one without eigenvalues.
   DifferentiableSearch(const RunContext& context, const DifferentiableOptions& options,
                        const std::string& name, const ArchitectureOptimizer& optimizer);
