@@ -178,7 +178,7 @@ void expect_largest_ratios(int percent) {
 
 TEST(Bohb, ProposesTheLargestRatioOfTheHighestRungWithEnoughTrials) {
   expect_largest_ratios(15);
-  expect_largest_ratios(40);  // more good ones than a density needs at least
+  expect_largest_ratios(70);  // more good ones than a density needs at least
 }
 
 TEST(Bohb, DensitiesTellArchitecturesOfManyDecisionsApart) {

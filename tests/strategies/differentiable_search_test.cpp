@@ -391,12 +391,21 @@ TEST(DifferentiableSearch, ArchitecturesAreDrawnByTheirWeights) {
   // Two of three inputs, one after the other by what the weights of each one's operators sum to.
   SmallSearch small(small_darts());
   Probe<Darts> search(small.context, DartsSearchOptions{});
-  search.spread(3, 1.5);
-  const Strengths strengths = search.strengths();
+  search.spread();
   const auto& decisions = search.parameters().decisions();
   const auto inputs = static_cast<std::size_t>(
       std::ranges::find(decisions, "normal.node3.inputs", &RelaxedDecision::name) -
       decisions.begin());
+  {
+    // One edge is nearly closed, one nearly open.
+    const at::NoGradGuard no_grad;
+    at::Tensor values = search.parameters().values();
+    for (std::size_t k = 0; k < 3; ++k) {
+      at::Tensor own = search.parameters().part(values, *decisions[inputs].edges[k]);
+      own[own.numel() - 1] = std::array{-2.0, 2.0, 6.0}[k];  // `none`
+    }
+  }
+  const Strengths strengths = search.strengths();
   std::vector<double> sums;
   for (const auto& edge : decisions[inputs].edges) {
     const std::vector<double>& its = strengths[*edge];
