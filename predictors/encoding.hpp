@@ -52,13 +52,13 @@ LabelCounts cell_paths(const Graph& graph);
 ///
 /// Operators that the input does not reach, or from which it does not reach the output, do not
 /// count. Operators of one block, the outermost scope of a kind inside a part, are one: a separable
-/// convolution. Activations count as a part of the operator that reads them. Sums, concatenations
-/// and what only passes its input on (normalizations, dropout, slices, shuffles, flattening) are no
-/// vertices: an edge says by how many ways through them one operator reads another. So a cell with
-/// operators on its edges (as of NAS-Bench-201 and DARTS) becomes one with operators on its
-/// vertices, with the same paths. Each value that a part reads of others is an entrance, in the
-/// order of the network. What is left over of a network whose input does not reach its output is
-/// one graph of an exit.
+/// convolution. Activations count as a part of the operator that reads them in the same part;
+/// behind a sum or at a part's end they are not seen. Sums, concatenations and what only passes its
+/// input on (normalizations, dropout, slices, shuffles, flattening) are no vertices: an edge says
+/// by how many ways through them one operator reads another. So a cell with operators on its edges
+/// (as of NAS-Bench-201 and DARTS) becomes one with operators on its vertices, with the same paths.
+/// Each value that a part reads of others is an entrance, in the order of the network. What is left
+/// over of a network whose input does not reach its output is one graph of an exit.
 ///
 /// Widths stand in the attributes as channels times height, since usual networks double the one as
 /// they halve the other: their repeated cells are equal. O(vertices x edges) a part.

@@ -62,8 +62,9 @@ OptionTable<DartsPtOptions> darts_pt_option_table();
 /// selections, at even intervals, weights and architecture learn on.
 /// Source: Wang et al., "Rethinking Architecture Selection in Differentiable NAS", ICLR 2021, arXiv
 /// 2108.04392, section 4. Differs from the source: accuracies are of some batches of the images
-/// that the architecture learns on (of those held out, where it has no own), not of all; the
-/// learning rate follows the evaluator's schedule, not a tenth of the first rate.
+/// that the architecture learns on (of those held out, where it has no own), not of all; inputs of
+/// one node at a time, whichever kind of cell it is of, and all by one look at each, not dropped
+/// one by one; the learning rate follows the evaluator's schedule, not a tenth of the first rate.
 /// Test: DartsPt.SelectsWhatTheRelaxationNeedsNotWhatIsStrongest.
 class DartsPt : public Darts {
  public:

@@ -5,6 +5,14 @@
 #include <utility>
 
 namespace espalier {
+namespace {
+
+// What cannot be picked has no value.
+void set_possible(std::vector<double>& values, double to) {
+  for (double& value : values) value = std::isinf(value) ? value : to;
+}
+
+}  // namespace
 
 OptionTable<QLearningOptions> q_learning_option_table() {
   using Options = QLearningOptions;
@@ -44,11 +52,10 @@ std::vector<double>& QLearning::state(std::size_t step, std::span<const std::uin
       values_[step].try_emplace({options.begin() + static_cast<std::ptrdiff_t>(begin),
                                  options.begin() + static_cast<std::ptrdiff_t>(step)});
   if (added) {
-    // What cannot be picked has no value.
     std::vector<double>& values = found->second;
     values.resize(steps_[step].options);
     steps_.log_completions(step, step == 0 ? 0 : options[step - 1], values);
-    for (double& value : values) value = std::isinf(value) ? value : first_value_;
+    set_possible(values, first_value_);
   }
   return found->second;
 }
@@ -79,7 +86,7 @@ void QLearning::learn(const Episode& episode, std::uint64_t trial_id) {
       first_value_ = rewards().of(trial_id);
       for (auto& states : values_) {
         for (auto& [options, values] : states) {
-          for (double& value : values) value = std::isinf(value) ? value : first_value_;
+          set_possible(values, first_value_);
         }
       }
     }
