@@ -1,10 +1,17 @@
+# Tests are compiled with fewer optimizations, which takes about half of the time: what they test is
+# not, and is where their own time goes.
+set(espalier_test_options $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
+
 # LibTorch's headers are compiled once, into the precompiled header of this target, and shared by
-# every target that says TORCH. That needs equal compile flags, hence the same usage requirements.
-function(espalier_add_torch_pch)
+# every target that says TORCH. That needs equal compile flags, hence the same usage requirements
+# and, for tests, a target of their own with their `options`.
+function(espalier_add_torch_pch target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "OPTIONS")
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/torch_pch.cpp CONTENT "")
-  add_library(espalier_torch_pch OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cpp)
-  target_link_libraries(espalier_torch_pch PRIVATE espalier_core espalier::torch)
-  target_precompile_headers(espalier_torch_pch PRIVATE <torch/torch.h>)
+  add_library(${target} OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cpp)
+  target_compile_options(${target} PRIVATE ${arg_OPTIONS})
+  target_link_libraries(${target} PRIVATE espalier_core espalier::torch)
+  target_precompile_headers(${target} PRIVATE <torch/torch.h>)
 endfunction()
 
 # Sets `result` to whether a file includes LibTorch, itself or through headers of this project.
@@ -32,11 +39,12 @@ function(espalier_includes_torch file result)
   set(${result} ${known} PARENT_SCOPE)
 endfunction()
 
-# Lets a target include LibTorch. Its sources that do not are spared the precompiled header, which
-# costs 4 s in each; a source that has begun to include it since the last configuration is slower.
-function(espalier_use_torch target scope)
+# Lets a target include LibTorch, precompiled for the target `pch`. Its sources that do not are spared
+# the precompiled header, which costs 4 s in each; a source that has begun to include it since the
+# last configuration is slower.
+function(espalier_use_torch target scope pch)
   target_link_libraries(${target} ${scope} espalier::torch)
-  target_precompile_headers(${target} REUSE_FROM espalier_torch_pch)
+  target_precompile_headers(${target} REUSE_FROM ${pch})
   get_target_property(sources ${target} SOURCES)
   foreach(source IN LISTS sources)
     espalier_includes_torch(${source} uses_torch)
@@ -64,7 +72,7 @@ function(espalier_add_library name)
     set(scope PUBLIC)
     target_link_libraries(${target} PRIVATE ${arg_PRIVATE})
     if(arg_TORCH)
-      espalier_use_torch(${target} PUBLIC)
+      espalier_use_torch(${target} PUBLIC espalier_torch_pch)
     endif()
   else()
     add_library(${target} INTERFACE)
@@ -103,11 +111,12 @@ function(espalier_add_tests name)
   set(target ${name}_test)
   list(TRANSFORM arg_DEPENDS PREPEND espalier_)
   add_executable(${target} ${sources})
+  target_compile_options(${target} PRIVATE ${espalier_test_options})
   target_compile_definitions(${target} PRIVATE ESPALIER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${target} PRIVATE ${arg_DEPENDS} GTest::gmock GTest::gtest_main)
   if(arg_TORCH)
-    espalier_use_torch(${target} PRIVATE)
+    espalier_use_torch(${target} PRIVATE espalier_torch_test_pch)
   endif()
   math(EXPR last "${arg_SHARDS} - 1")
   foreach(speed fast slow)

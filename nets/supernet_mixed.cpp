@@ -197,9 +197,17 @@ class MixedRun {
       if (joins_batch_norm(reader)) {
         plan_.joined[id] = readers[id][0];
       } else {
-        plan_.summed[id] = mode_.training && std::holds_alternative<op::Choice>(reader);
+        plan_.summed[id] = mode_.training && std::holds_alternative<op::Choice>(reader) &&
+                           joins_one_width(readers[id][0]);
       }
     }
+  }
+
+  bool joins_one_width(NodeId choice) const {
+    const auto inputs = graph_.inputs(choice);
+    return std::ranges::all_of(inputs, [&](NodeId input) {
+      return supergraph_.layout(input) == supergraph_.layout(inputs[0]);
+    });
   }
 
   bool drops_skips() const { return mixed_.skip_dropout > 0 && mode_.training && mode_.dropout; }
@@ -615,10 +623,7 @@ class MixedRun {
 
   at::Tensor value(NodeId id, const op::Choice& o) const {
     const auto inputs = graph_.inputs(id);
-    bool one_width = true;
-    for (NodeId input : inputs) {
-      one_width = one_width && supergraph_.layout(input) == supergraph_.layout(inputs[0]);
-    }
+    const bool one_width = joins_one_width(id);
     const std::int64_t width = supergraph_.layout(id).width();
     std::vector<kernels::Term> terms;
     std::vector<Factor> used;

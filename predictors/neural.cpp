@@ -67,7 +67,7 @@ OptionTable<FitOptions> fit_option_table(const Named<PredictorLoss>& losses) {
   return OptionTable<Options>("how a neural predictor is trained")
       .add("loss", &Options::loss,
            "what is minimized: squared differences, or what is wrong in the order of each two "
-           "networks (hinge, cross_entropy) or of all together (listwise)",
+           "networks (hinge, cross_entropy, relation) or of all together (listwise)",
            losses)
       .add("epochs", &Options::epochs, "how often each network is seen", between(1, 100000))
       .add("batch", &Options::batch, "networks in one step, at most", at_least(1))

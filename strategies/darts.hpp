@@ -126,8 +126,8 @@ OptionTable<DrNasOptions> dr_nas_option_table();
 /// them to the flat distribution; `kl_weight` adds the divergence from it to the loss. Options
 /// count by the distribution's mean.
 /// Source: Chen et al., "DrNAS: Dirichlet Neural Architecture Search", ICLR 2021, arXiv 2006.10355,
-/// sections 2.2 and 2.3. Differs from the source: no progressive stages (section 2.4), which the
-/// authors' results on NAS-Bench-201 do without.
+/// sections 2.2 and 2.3. Differs from the source: no progressive stages on parts of the channels
+/// (section 2.4), each of which begins with epochs of the weights alone.
 /// Test: DrNas.TheGradientGoesThroughTheDraw, DrNas.TheDivergenceIsThatFromTheFlatDistribution.
 class DrNas : public Darts {
  public:

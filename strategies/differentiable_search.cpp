@@ -472,9 +472,11 @@ at::Tensor DifferentiableSearch::architecture_loss(const at::Tensor& loss,
 
 at::Tensor DifferentiableSearch::architecture_gradient(const at::Tensor& loss,
                                                        const MixedWeights& weights) const {
-  const at::Tensor found =
-      torch::autograd::grad({architecture_loss(loss, weights)}, {parameters_.values()}, {},
-                            c10::nullopt, false, /*allow_unused=*/true)[0];
+  const at::Tensor total = architecture_loss(loss, weights);
+  // As where every decision drew `none`.
+  if (!total.requires_grad()) return at::zeros_like(parameters_.values());
+  const at::Tensor found = torch::autograd::grad({total}, {parameters_.values()}, {}, c10::nullopt,
+                                                 false, /*allow_unused=*/true)[0];
   return found.defined() ? found : at::zeros_like(parameters_.values());
 }
 
@@ -542,6 +544,7 @@ std::vector<Candidate> DifferentiableSearch::next_round(const Rng& rng) {
     accuracy = derived;
     noted(candidate.notes, "skip_share") =
         espalier::skip_share(space(), parameters_.decisions(), candidate.architecture);
+    candidate.notes.warning = warning_of(candidate.architecture, since->epoch);
     candidate.notes.numbers.emplace_back("of_epoch", since->epoch);
   }
   return {candidate};
@@ -674,19 +677,27 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
     measured_.push_back({epoch(), largest_eigenvalue(rng.fork("eigenvalue")), a});
     add("eigenvalue", measured_.back().eigenvalue);
   }
+  notes.warning = warning_of(a, epoch());
+  return notes;
+}
+
+std::string DifferentiableSearch::warning_of(const Architecture& a, int epoch) const {
+  const double skips = espalier::skip_share(space(), parameters_.decisions(), a);
   if (cost_ && off_target(cost_->of(a)) > close_cost) {
-    notes.warning = fmt::format(
+    return fmt::format(
         "the architecture of epoch {} has {} of {:.6g}, not of {:.6g}; no single decision brings "
         "it "
         "nearer: try another target",
-        epoch(), common_.cost->metric, cost_->of(a), common_.cost->target);
-  } else if (skips > collapsed_share && !cost_) {  // a cost may want them
-    notes.warning = fmt::format(
+        epoch, common_.cost->metric, cost_->of(a), common_.cost->target);
+  }
+  if (skips > collapsed_share && !cost_) {  // a cost may want them
+    return fmt::format(
         "the search has collapsed: {:.0f}% of the operators of epoch {}'s architecture are skip "
         "connections; {}",
-        100 * skips, epoch(), remedy());
-  } else if (const auto since = grown_since(); since && !answers_growth()) {
-    notes.warning = fmt::format(
+        100 * skips, epoch, remedy());
+  }
+  if (const auto since = grown_since(); since && !answers_growth()) {
+    return fmt::format(
         "the architecture's loss has become sharp: the Hessian's largest eigenvalue, a mean of "
         "some "
         "epochs, has grown by more than a factor of {:.3g} since epoch {}, after which networks "
@@ -694,15 +705,19 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
         "often worse; {}",
         EigenvalueGrowth().factor, since->epoch, remedy());
   }
-  return notes;
+  return "";
 }
 
 std::optional<DifferentiableSearch::Measured> DifferentiableSearch::grown_since() const {
   std::vector<double> values;
   for (const Measured& one : measured_) values.push_back(one.eigenvalue);
-  const auto since = EigenvalueGrowth().found(values);
-  if (!since || measured_[*since].epoch < earliest_stop * training().epochs()) return std::nullopt;
-  return measured_[*since];
+  for (std::size_t count = 1; count <= values.size(); ++count) {
+    const auto since = EigenvalueGrowth().found(std::span(values).first(count));
+    if (since && measured_[*since].epoch >= earliest_stop * training().epochs()) {
+      return measured_[*since];
+    }
+  }
+  return std::nullopt;
 }
 
 void DifferentiableSearch::forget_after(int epoch) {
@@ -731,29 +746,33 @@ void DifferentiableSearch::load_state(const Json& state) {
 double largest_eigenvalue(const std::function<at::Tensor(const at::Tensor&)>& product,
                           std::int64_t size, Rng rng) {
   constexpr int most_products = 50;
-  constexpr double precise = 1e-4;
+  constexpr double precise = 1e-4, mixed = 0.1;
+  struct Found {
+    double value = 0, norm = 0;
+  };
   const auto power = [&](double shift) {
     std::vector<double> start(static_cast<std::size_t>(size));
     rng.fill_normal(start);
     at::Tensor v = at::tensor(start, at::kDouble);
     v /= v.norm();
-    double value = 0;
+    Found found;
     for (int i = 0; i < most_products; ++i) {
       const at::Tensor next = product(v) - shift * v;
-      const double before = value;
-      value = (v * next).sum().item<double>();
-      const double norm = next.norm().item<double>();
-      if (!std::isfinite(norm)) {
+      const double before = found.value;
+      found = {.value = (v * next).sum().item<double>(), .norm = next.norm().item<double>()};
+      if (!std::isfinite(found.norm)) {
         throw NumericalError("the Hessian of the architecture's loss is not finite");
       }
-      if (norm == 0) return 0.0;
-      v = next / norm;
-      if (i > 0 && std::abs(value - before) <= precise * std::abs(value)) break;
+      if (found.norm == 0) return Found{};
+      v = next / found.norm;
+      if (i > 0 && std::abs(found.value - before) <= precise * std::abs(found.value)) break;
     }
-    return value;
+    return found;
   };
-  const double first = power(0);
-  return first >= 0 ? first : first + power(first);
+  const auto [value, norm] = power(0);
+  // Two eigenvalues of about this size, one of them below 0, keep v between their vectors.
+  if (norm * norm - value * value > mixed * mixed * norm * norm) return power(-norm).value - norm;
+  return value >= 0 ? value : value + power(value).value;
 }
 
 std::optional<std::size_t> EigenvalueGrowth::found(std::span<const double> values) const {

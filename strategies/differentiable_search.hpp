@@ -91,7 +91,7 @@ OptionTable<T>& add_differentiable_options(OptionTable<T>& table) {
            "steps of the weights, how often the architecture takes one", at_least(1))
       .add("early_stopping", flag(&Base::early_stopping),
            "ends the search when the eigenvalue grows fast, with the architecture of the epoch "
-           "before it grew")
+           "before it grew (not of r_darts and p_darts)")
       .add("derive_samples", count(&Base::derive_samples),
            "architectures drawn by the weights of their options after each epoch, of which the one "
            "of the highest accuracy on the monitor's images is derived; 0: the strongest one is",
@@ -171,9 +171,9 @@ class DifferentiableSearch : public WeightSharingSearch {
     double eigenvalue;
     Architecture architecture;
   };
-  /// Throws UnsupportedError for a space whose holes have no relaxation and for a cost that has no
-  /// expectation, ConfigError (/cost/target) for one that no walk of single changes comes near and
-  /// (/early_stopping) for one without eigenvalues.
+  /// Throws UnsupportedError for a space whose holes have no relaxation; ConfigError (/cost) where
+  /// the run knows no costs, (/cost/metric) for one without an expectation, (/cost/target) for one
+  /// that no walk of single changes comes near, (/early_stopping) without eigenvalues.
   DifferentiableSearch(const RunContext& context, const DifferentiableOptions& options,
                        const std::string& name, const ArchitectureOptimizer& optimizer);
   /// At the end of the constructor: checks the relaxation and begins the training. `tensors` are
@@ -275,7 +275,7 @@ class DifferentiableSearch : public WeightSharingSearch {
   bool architecture_learns(const TrainStep& step) const;
   /// In the order of epochs.
   std::span<const Measured> measured() const { return measured_; }
-  /// The measurement before the eigenvalue grew.
+  /// The measurement before the eigenvalue first grew, of those that are not forgotten.
   std::optional<Measured> grown_since() const;
   /// Forgets what was measured after an epoch.
   void forget_after(int epoch);
@@ -296,6 +296,8 @@ class DifferentiableSearch : public WeightSharingSearch {
  private:
   /// What a warning says to do.
   std::string remedy() const;
+  /// What to warn of about an epoch's architecture; "" for nothing.
+  std::string warning_of(const Architecture& a, int epoch) const;
   /// The weights that learn, and those that do not; then their training.
   void begin_training(const TrainingStage& stage);
   Notes notes_of(const Architecture& a, const Rng& rng);

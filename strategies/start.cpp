@@ -20,8 +20,10 @@ OptionTable<ScreenOptions> screen_option_table() {
            "what is compared: proxies and costs; of several, the sum of ranks", required(),
            non_empty())
       .add("samples", &ScreenOptions::samples, "draws for each candidate", at_least(2))
-      .add("moves", &ScreenOptions::moves,
-           "screens mutations, children and neighbours, too, not only random candidates")
+      .add(
+          "moves", &ScreenOptions::moves,
+          "screens mutations, children and neighbours, too (regularized_evolution, mu_plus_lambda, "
+          "nsga2, nsga3, local_search)")
       .add(
           "goal", &ScreenOptions::goal, "which values are better; by default the metric's own",
           named<Direction>({{"minimize", Direction::minimize}, {"maximize", Direction::maximize}}));

@@ -1,4 +1,4 @@
-// What all strategies have in common: how they begin.
+// What strategies that ask for single architectures have in common: how they begin.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ struct ScreenOptions {
   bool moves = false;  ///< also of mutations, children and neighbours, not only of random draws
 };
 
-/// The options that every strategy has: its own options derive from these.
+/// The options of how they begin: a strategy's own options derive from these.
 struct StartOptions {
   /// Known architectures, asked for before all others: the space's own strings, or {decision:
   /// label}.

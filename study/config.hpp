@@ -53,7 +53,7 @@ enum class Choose { first_objective, knee };
 struct FinalOptions {
   Choose choose = Choose::first_objective;
   std::optional<TrainOptions> train;  ///< on all training images; empty: it is not trained
-  std::optional<int> threads;         ///< of LibTorch; by default as prepare_threads
+  std::optional<int> threads;         ///< of LibTorch; by default workers * threads_per_trial
   std::vector<std::string> exports;   ///< formats
 };
 

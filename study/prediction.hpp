@@ -30,10 +30,10 @@ struct KnownNetworks {
 
 /// Reads them from the directory of a run: its trials that did not fail, of the highest fidelity,
 /// of each network the first one; or from a config whose evaluator is a table (it may have
-/// "strategies"): all networks of it, of the space in its order. The metric is one of the trials,
-/// of the table, or a cost; by default the first objective. `proxies` become scores, by the
-/// config's data and seed. Throws ConfigError for an unknown metric or proxy and another evaluator,
-/// Error for fewer than 2 networks, and as read_results() and make_run_parts() do.
+/// "strategies"): all of it that have the metric, in the order of the space. The metric is one of
+/// the trials, of the table, or a cost; by default the first objective. `proxies` become scores, by
+/// the config's data and seed. Throws ConfigError for an unknown metric or proxy and another
+/// evaluator, Error for fewer than 2 networks, and as read_results() and make_run_parts() do.
 KnownNetworks read_known_networks(const std::filesystem::path& source,
                                   const std::optional<std::string>& metric,
                                   std::span<const std::string> proxies, const Catalogue& catalogue);

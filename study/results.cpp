@@ -116,7 +116,7 @@ std::string nearest_text(const Results& results) {
 
 std::string Results::warning() const {
   for (auto trial = trials.rbegin(); trial != trials.rend(); ++trial) {
-    if (!trial->candidate.notes.warning.empty()) return trial->candidate.notes.warning;
+    if (trial->state == TrialState::complete) return trial->candidate.notes.warning;
   }
   return "";
 }

@@ -60,7 +60,7 @@ struct Results {
   /// Where no trial keeps the constraints: the complete one, of the highest fidelity, that breaks
   /// them the least. Nothing where there is no complete one.
   std::optional<std::size_t> nearest() const;
-  /// The last one that the strategy gave with a candidate; "" for none.
+  /// What the strategy says with the last complete trial; "" for nothing.
   std::string warning() const;
 };
 
@@ -88,11 +88,12 @@ std::vector<std::string> column_names(const Results& results,
 std::optional<Json> final_summary(const Results& results, const std::filesystem::path& directory);
 
 /// {"objectives", "constraints", "trials": [{"id", "state", "architecture", "arch", "metrics",
-/// "feasible", "error"?}], "chosen"?, "nearest"?, "baseline"?} of some of the trials. The same for
-/// every run with the same trials: no time and no path.
+/// "feasible", "fidelity"?, "error"?, "notes"?}], "chosen"?, "nearest"?, "warning"?, "baseline"?}
+/// of some of the trials. The same for every run with the same trials: no time and no path.
 Json results_json(const Results& results, std::span<const std::size_t> which);
 
-/// The same as CSV: id, state, feasible, the metrics, arch.
+/// The same as CSV: id, state, feasible, fidelity (where some trial of the run has less than 1),
+/// the metrics, arch.
 std::string results_csv(const Results& results, std::span<const std::size_t> which);
 
 /// The same for reading: aligned columns, the chosen trial marked.

@@ -45,7 +45,7 @@ std::vector<Constraint> constraints(const RunConfig& config);
 std::optional<SpaceDepths> space_depths(const RunConfig& config, const Catalogue& catalogue);
 
 /// A zero-cost proxy as a screen; it refers to nothing but what it is made of. Throws ConfigError
-/// (/screen/metric) for an unknown one.
+/// (/screen/metrics) for an unknown one.
 Screen proxy_screen(const std::string& metric, const RunConfig& config, const Catalogue& catalogue,
                     const RunParts& parts);
 

@@ -76,7 +76,8 @@ Proxy regularized_swap(const SwapSize& size);
 /// 1,000 crops of 3x3 pixels, thin networks whose first stage has one channel.
 /// Differs from the source: crops have 4 pixels a side or more, as halves of 3 pixels do not fit
 /// each other; it scores the network alone, where the source scores a supernet with and without an
-/// operator; relu6 and hard swish count as rectifiers.
+/// operator; relu6 and hard swish count as rectifiers; convolutions of several groups that are not
+/// depthwise have one group in the thin network, whose channels would often not divide.
 /// Test: LinearRegions.AreThePatternsOfSmallImages.
 ///
 /// Throws UnsupportedError for a network without a rectifier on a feature map, or that has no thin

@@ -483,6 +483,27 @@ TEST(SupernetMixed, BatchDecidesTheResolution) {
   }
 }
 
+TEST(SupernetMixed, OptionsOfSeveralWidthsThatEndInBatchNormsAreTrained) {
+  SupergraphBuilder b;
+  const NodeId in = b.input(3, 8, 8);
+  const std::array options{b.batch_norm(b.conv(in, 8, {.kernel = 3})), b.batch_norm(b.conv(in, 4))};
+  const DecisionId d = b.decide({.name = "op", .options = {"wide", "narrow"}});
+  b.output(b.conv(b.choice(d, options), 4, {.bias = true}));
+  const Supergraph supergraph = b.finish();
+  Supernet net(supergraph, in_double);
+  randomize(net, Rng(1));
+  net.train();
+  const at::Tensor x = random_tensor({2, 3, 8, 8}, Rng(2));
+  for (const std::uint32_t option : {0U, 1U}) {
+    const Architecture a{{option}};
+    EXPECT_LT(difference(net.forward_mixed(x, net.one_hot(a)), net.forward(x, a)), 1e-12);
+  }
+  // Behind the choice all is linear.
+  const at::Tensor both = net.forward_mixed(x, {at::tensor({0.25, 0.75}, at::kDouble)});
+  const at::Tensor apart = 0.25 * net.forward(x, {{0}}) + 0.75 * net.forward(x, {{1}});
+  EXPECT_LT(difference(both, apart), 1e-12);
+}
+
 TEST(SupernetMixed, FloatNetworksTakeDoubleWeightsAndTheGradientReachesThem) {
   const auto all = hole_supergraphs();
   const Supergraph& supergraph = all.at(1).second;  // bits

@@ -45,6 +45,16 @@ TEST(DifferentiableSearch, ThePowerIterationFindsTheLargestEigenvalue) {
                 wanted, 0.02 * std::abs(wanted))
         << shift;
   }
+  // Where one below 0 is as large, whatever it starts from.
+  for (const double least : {-1.0, -0.99, 0.99}) {
+    const at::Tensor matrix = at::diag(at::tensor({1.0, least, 0.3}, at::kDouble));
+    for (std::uint64_t seed = 0; seed < 10; ++seed) {
+      EXPECT_NEAR(
+          largest_eigenvalue([&](const at::Tensor& v) { return matrix.mv(v); }, 3, Rng(seed)), 1,
+          0.02)
+          << least << ' ' << seed;
+    }
+  }
   EXPECT_EQ(largest_eigenvalue([](const at::Tensor& v) { return 0 * v; }, 3, Rng(1)), 0);
   EXPECT_THROW(largest_eigenvalue([](const at::Tensor& v) { return v / 0.0; }, 3, Rng(1)),
                NumericalError);
@@ -221,6 +231,13 @@ TEST(DifferentiableSearch, EndsBeforeTheEigenvalueGrew) {
               number(notes, "relaxed_accuracy") - number(notes, "derived_accuracy"), 1e-9);
   EXPECT_THAT(all.back().notes.warning,
               HasSubstr("has grown by more than a factor of 1.3 since epoch "));
+}
+
+TEST(DifferentiableSearch, ALossWithoutAnArchitectureMovesNothing) {
+  SmallSearch small(small_cells(), 1);
+  Probe<Darts> search(small.context, DartsSearchOptions{});
+  const at::Tensor gradient = search.architecture_gradient(at::tensor(1.5, at::kDouble), {});
+  EXPECT_TRUE(gradient.equal(at::zeros_like(search.parameters().values())));
 }
 
 TEST(DifferentiableSearch, WarnsOfSkips) {

@@ -9,6 +9,7 @@
 
 #include "core/error.hpp"
 #include "core/stats.hpp"
+#include "hw_models/lookup_table.hpp"
 #include "study/config.hpp"
 #include "study/search.hpp"
 #include "tests/core/temporary_directory.hpp"
@@ -208,6 +209,41 @@ TEST(KnownNetworksOf, ATableAndARun) {
   EXPECT_THAT(of_run.values, ElementsAre(3, 4));
   EXPECT_THAT(read(run, "macs").values.size(), 2u);
   EXPECT_THROW(read(run, "acuracy"), ConfigError);
+}
+
+TEST(KnownNetworksOf, NetworksThatAHardwareTableDoesNotCoverAreLeftOut) {
+  const TemporaryDirectory directory;
+  const std::string convolution = "|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|",
+                    missing = "|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|",
+                    skip = "|none~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|";
+  const std::string table = directory.path() / "table.csv", board = directory.path() / "board.csv",
+                    file = directory.path() / "config.json";
+  std::ofstream(table) << "arch,acc\n\"" << convolution << "\",3\n\"" << missing << "\",5\n\""
+                       << skip << "\",4\n";
+  const auto space = space_registry().create({{"type", "nasbench201"}}, "");
+  std::vector<Graph> measured;
+  for (const std::string& arch : {convolution, skip}) {
+    measured.push_back(Network(*space, space->parse(arch)).graph());
+  }
+  std::ofstream(board) << make_lookup_table(
+      measured, {}, [](const Graph&, const Part&) { return HardwareCost{.latency_ms = 1}; });
+  std::ofstream(file) << Json{
+      {"space", {{"type", "nasbench201"}}},
+      {"evaluator",
+       {{"type", "table"}, {"file", table}, {"key", "arch"}, {"metrics", {{"accuracy", "acc"}}}}},
+      {"hardware", {{{"type", "lookup_table"}, {"file", board}}}},
+      {"objectives", {{{"metric", "accuracy"}}}},
+      {"budget", {{"trials", 3}}},
+      {"strategy", {{"type", "random"}}}};
+  const KnownNetworks known =
+      read_known_networks(file, "latency_ms@board", {}, Catalogue::standard());
+  std::vector<std::string> archs;
+  for (const Architecture& a : known.architectures) archs.push_back(space->to_string(a));
+  EXPECT_THAT(archs, testing::UnorderedElementsAre(convolution, skip));
+  for (std::size_t i = 0; i < archs.size(); ++i) {
+    const auto parts = split_into_parts(measured[archs[i] == skip ? 1 : 0], {});
+    EXPECT_EQ(known.values[i], static_cast<double>(parts.size())) << archs[i];
+  }
 }
 
 }  // namespace

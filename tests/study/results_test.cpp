@@ -247,7 +247,7 @@ TEST_F(ResultsOfARun, ATableKnowsNoForeignBaseline) {
   EXPECT_EQ(results.baseline->metrics[0].first, "params");  // costs, but no accuracy
 }
 
-TEST(Results, TellNotesAndTheLastWarning) {
+TEST(Results, TellNotesAndTheWarningOfTheLastCompleteTrial) {
   Results results{.config = {},
                   .space = make_nasbench201({.channels = 4, .cells = 1}),
                   .metrics = test_metrics(),
@@ -259,6 +259,8 @@ TEST(Results, TellNotesAndTheLastWarning) {
   for (Trial& one : results.trials) one.candidate.architecture.choices = {1, 1, 1, 1, 1, 1};
   EXPECT_EQ(results.warning(), "");
   results.trials[0].candidate.notes.warning = "first";
+  EXPECT_EQ(results.warning(), "");  // what it warned of is over
+  results.trials[2].state = TrialState::failed;
   results.trials[1].candidate.notes = {.numbers = {{"entropy", 0.5}}, .warning = "second"};
   EXPECT_EQ(results.warning(), "second");
   const std::vector<std::size_t> all{0, 1, 2};
