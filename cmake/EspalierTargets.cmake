@@ -39,9 +39,9 @@ function(espalier_includes_torch file result)
   set(${result} ${known} PARENT_SCOPE)
 endfunction()
 
-# Lets a target include LibTorch, precompiled for the target `pch`. Its sources that do not are spared
-# the precompiled header, which costs 4 s in each; a source that has begun to include it since the
-# last configuration is slower.
+# Lets a target include LibTorch, precompiled for the target `pch`. Its sources that do not are
+# spared the precompiled header, which costs 4 s in each; a source that has begun to include it
+# since the last configuration is slower.
 function(espalier_use_torch target scope pch)
   target_link_libraries(${target} ${scope} espalier::torch)
   target_precompile_headers(${target} REUSE_FROM ${pch})

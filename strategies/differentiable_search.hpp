@@ -328,7 +328,8 @@ class DifferentiableSearch : public WeightSharingSearch {
 };
 
 /// The largest eigenvalue of a symmetric matrix, given by its products with vectors {size}, by
-/// power iteration; where that of the largest magnitude is negative, by a second one, shifted.
+/// power iteration; by a second one, shifted, where that of the largest magnitude is negative or
+/// one below 0 is about as large.
 double largest_eigenvalue(const std::function<at::Tensor(const at::Tensor&)>& product,
                           std::int64_t size, Rng rng);
 
