@@ -64,7 +64,7 @@ def main():
     known = list(trained(out).values())
     table = out / "curves.csv"
     with table.open("w", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["cell", *(f"after_{k}" for k in range(1, PARTS + 1))])
         for cell, curve in enumerate(known, 1):
             writer.writerow([cell, *(curve[k] for k in range(1, PARTS + 1))])
