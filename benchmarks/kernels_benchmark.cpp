@@ -2,8 +2,8 @@
 // 32x32, two threads. The counters: memory traffic and arithmetic of the loops a second, and how
 // many times as long LibTorch takes in its default layout and with channels last. Both run in turn;
 // the ratios are medians of paired ones.
+#include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <chrono>
@@ -71,9 +71,8 @@ void depthwise(benchmark::State& state) {
   compare(
       state,
       [&](const at::Tensor& x) {
-        return depthwise_conv2d(
-            x, weight, {},
-            {{stride, stride}, {padding, padding}, {dilation, dilation}});
+        return depthwise_conv2d(x, weight, {},
+                                {{stride, stride}, {padding, padding}, {dilation, dilation}});
       },
       [&](const at::Tensor& x) {
         return at::conv2d(x, weight, {}, stride, padding, dilation, channels);
@@ -146,9 +145,7 @@ void mixed_edge(benchmark::State& state) {
   const at::Tensor weights = at::rand({5}).set_requires_grad(true);
   compare(
       state,
-      [&](const at::Tensor& x) {
-        return weighted_sum(std::vector<at::Tensor>(5, x), weights);
-      },
+      [&](const at::Tensor& x) { return weighted_sum(std::vector<at::Tensor>(5, x), weights); },
       [&](const at::Tensor& x) {
         at::Tensor sum = weights[0] * x;
         for (int i = 1; i < 5; ++i) sum = sum + weights[i] * x;

@@ -1,6 +1,6 @@
 // What a training step of a small MobileNet costs, and what of it is the data path. Two threads.
+#include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
-#include <torch/torch.h>
 
 #include <memory>
 #include <numeric>

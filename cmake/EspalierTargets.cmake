@@ -11,7 +11,7 @@ function(espalier_add_torch_pch target)
   add_library(${target} OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cpp)
   target_compile_options(${target} PRIVATE ${arg_OPTIONS})
   target_link_libraries(${target} PRIVATE espalier_core espalier::torch)
-  target_precompile_headers(${target} PRIVATE <torch/torch.h>)
+  target_precompile_headers(${target} PRIVATE <torch/types.h> <torch/autograd.h>)
 endfunction()
 
 # Sets `result` to whether a file includes LibTorch, itself or through headers of this project.

@@ -1,6 +1,6 @@
 #include "exporters/inference_net.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <array>
 #include <unordered_map>

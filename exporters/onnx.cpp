@@ -4,7 +4,7 @@
 #include "graph/onnx_import.hpp"
 
 #ifdef ESPALIER_WITH_ONNX
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <unordered_map>
 

@@ -1,8 +1,8 @@
 #include "exporters/torchscript.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <torch/script.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <sstream>

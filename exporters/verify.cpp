@@ -1,7 +1,7 @@
 #include "exporters/verify.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <limits>
 #include <system_error>

@@ -1,6 +1,6 @@
 #include "nets/op_to_torch.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <array>

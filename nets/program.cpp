@@ -1,7 +1,8 @@
 #include "nets/program.hpp"
 
+#include <ATen/ATen.h>
+#include <torch/autograd.h>
 #include <torch/csrc/autograd/functions/utils.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 // Supernet::forward_mixed. Everything runs at full width and is masked; no weight is sliced, so
 // that the tests that hold it equal to Supernet::forward are independent evidence for both.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <fmt/format.h>
 #include <algorithm>

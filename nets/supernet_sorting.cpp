@@ -1,5 +1,5 @@
 // Supernet::sort_channels.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <map>

@@ -1,5 +1,9 @@
 #include "predictors/encoder_decoder.hpp"
 
+#include <torch/autograd.h>
+#include <torch/nn/utils/clip_grad.h>
+#include <torch/optim.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>

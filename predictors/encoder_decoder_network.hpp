@@ -1,7 +1,7 @@
 // The network of EncoderDecoder. Includes LibTorch: for its source and its tests.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,7 @@
 // The network of GATES and TA-GATES. Includes LibTorch: for their source and its tests.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <vector>
 

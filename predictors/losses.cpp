@@ -1,6 +1,6 @@
 #include "predictors/losses.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cassert>
 

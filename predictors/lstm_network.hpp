@@ -1,7 +1,7 @@
 // An LSTM over decisions. Includes LibTorch: for its source and its tests.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <vector>
 

@@ -1,5 +1,8 @@
 #include "predictors/neural.hpp"
 
+#include <ATen/Parallel.h>
+#include <torch/optim.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>

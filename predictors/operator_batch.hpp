@@ -1,7 +1,7 @@
 // Graphs of operators as tensors. Includes LibTorch: for the sources of predictors and their tests.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <array>
 #include <cstdint>

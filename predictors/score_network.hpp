@@ -1,7 +1,7 @@
 // What neural predictors are made of. Includes LibTorch: for their sources and tests alone.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,7 @@
 #include "strategies/architecture_parameters.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <utility>
 

@@ -1,7 +1,8 @@
 #include "strategies/differentiable_search.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -44,11 +45,6 @@ std::vector<bool> with_none(std::span<const RelaxedDecision> decisions, std::opt
     result.push_back(d.pick == 1 && d.term && !d.zero && none.value_or(inputs));
   }
   return result;
-}
-
-// Whether each input of which several are picked ends with an operator to be chosen.
-bool told_apart_by_operators(const RelaxedDecision& d) {
-  return std::ranges::all_of(d.edges, [](const auto& edge) { return edge.has_value(); });
 }
 
 double& noted(Notes& notes, std::string_view name) {
@@ -96,7 +92,14 @@ DifferentiableSearch::DifferentiableSearch(const RunContext& context,
       initial_rng_(context.rng.fork("architecture parameters")),
       parameters_([&] {
         std::vector<RelaxedDecision> decisions = relaxed_decisions(supergraph_of(context, name));
+        if (decisions.empty()) {
+          throw ConfigError("", fmt::format("\"{}\" has nothing to search: this space has no "
+                                            "decisions; take \"random\", which evaluates its one "
+                                            "architecture",
+                                            name));
+        }
         std::vector<bool> none = with_none(decisions, options.none);
+        mark_told_apart(decisions, none);
         return ArchitectureParameters(std::move(decisions), std::move(none), optimizer);
       }()),
       alive_(at::ones_like(parameters_.values())) {
@@ -237,8 +240,8 @@ at::Tensor DifferentiableSearch::relax_inputs(const at::Tensor& logits,
 at::Tensor DifferentiableSearch::expected(const at::Tensor& logits,
                                           const RelaxedDecision& decision) const {
   if (decision.pick == 1) return logits.softmax(0);
-  return told_apart_by_operators(decision) ? at::isfinite(logits).to(logits.scalar_type())
-                                           : decision.pick * logits.softmax(0);
+  return decision.told_apart ? at::isfinite(logits).to(logits.scalar_type())
+                             : decision.pick * logits.softmax(0);
 }
 MixedOptions DifferentiableSearch::mixed_options() const {
   return {.normalize_pools = common_.normalize_pools};
@@ -359,13 +362,28 @@ Architecture DifferentiableSearch::derived(const Strengths& values) const {
 
 Architecture DifferentiableSearch::draw_architecture(Rng rng) const {
   // The largest of weights divided by exponential draws belongs to each option with its weight's
-  // probability, and is itself such a ratio, of the weights' sum.
-  Strengths values = derivable();
+  // probability.
+  const std::span<const RelaxedDecision> decisions = parameters_.decisions();
+  const Strengths weights = derivable();
+  Strengths values = weights;
+  for (std::vector<double>& of_decision : values) {
+    for (double& value : of_decision) {
+      value /= std::max(-std::log1p(-rng.uniform()), std::numeric_limits<double>::min());
+    }
+  }
+  // An input's is to be that of the sum of its operators, but derived() takes the strongest one's.
   for (std::size_t d = 0; d < values.size(); ++d) {
-    const RelaxedDecision& decision = parameters_.decisions()[d];
-    for (std::size_t k = 0; k < values[d].size(); ++k) {
-      if (decision.pick > 1 && decision.edges[k]) continue;  // its operators' are enough
-      values[d][k] /= std::max(-std::log1p(-rng.uniform()), std::numeric_limits<double>::min());
+    if (decisions[d].pick == 1) continue;
+    for (std::size_t k = 0; k < decisions[d].options; ++k) {
+      if (!decisions[d].edges[k]) continue;
+      const std::size_t edge = *decisions[d].edges[k];
+      double sum = 0, strongest = 0;
+      for (std::size_t o = 0; o < decisions[edge].options; ++o) {
+        if (decisions[edge].zero == o) continue;
+        sum += weights[edge][o];
+        strongest = std::max(strongest, values[edge][o]);
+      }
+      values[d][k] *= strongest > 0 ? sum / strongest : 0;
     }
   }
   return derived(values);
@@ -396,18 +414,27 @@ double DifferentiableSearch::off_target(double cost) const {
 Architecture DifferentiableSearch::fitted(Architecture a, const Strengths& strengths) const {
   if (!cost_) return a;
   double cost = cost_->of(a);
+  const auto dropped = [&](std::size_t d, std::uint32_t choice) {
+    const at::Tensor alive = parameters_.part(alive_, d);
+    return std::ranges::any_of(
+        picked_options(space().decisions()[d], choice),
+        [&](std::uint32_t k) { return alive[static_cast<std::int64_t>(k)].item<double>() == 0; });
+  };
   while (off_target(cost) > close_cost) {
-    // The change that loses the least likelihood for what it comes nearer.
+    // The change that loses the least likelihood for what it comes nearer; to what was dropped only
+    // where no other one does.
     std::optional<Architecture> best;
-    double least = 0, best_cost = 0;
+    std::pair<bool, double> least;
+    double best_cost = 0;
     for (std::size_t d = 0; d < a.choices.size(); ++d) {
       for (std::uint32_t c = 0; c < space().choice_counts()[d]; ++c) {
         Architecture next = a;
         next.choices[d] = c;
         const double value = cost_->of(next), nearer = off_target(cost) - off_target(value);
         if (nearer <= 0 || !space().valid(next)) continue;
-        const double price =
-            (likelihood(d, a.choices[d], strengths) - likelihood(d, c, strengths)) / nearer;
+        const std::pair price(
+            dropped(d, c),
+            (likelihood(d, a.choices[d], strengths) - likelihood(d, c, strengths)) / nearer);
         if (best && price >= least) continue;
         best = next;
         least = price;

@@ -171,9 +171,10 @@ class DifferentiableSearch : public WeightSharingSearch {
     double eigenvalue;
     Architecture architecture;
   };
-  /// Throws UnsupportedError for a space whose holes have no relaxation; ConfigError (/cost) where
-  /// the run knows no costs, (/cost/metric) for one without an expectation, (/cost/target) for one
-  /// that no walk of single changes comes near, (/early_stopping) without eigenvalues.
+  /// Throws UnsupportedError for a space whose holes have no relaxation; ConfigError for one
+  /// without a supergraph or decisions, (/cost) where the run knows no costs, (/cost/metric) for
+  /// one without an expectation, (/cost/target) for one that no walk of single changes comes near,
+  /// (/early_stopping) without eigenvalues.
   DifferentiableSearch(const RunContext& context, const DifferentiableOptions& options,
                        const std::string& name, const ArchitectureOptimizer& optimizer);
   /// At the end of the constructor: checks the relaxation and begins the training. `tensors` are
@@ -187,9 +188,8 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// The weights of a decision's options, {options, or one more for `none`}, from its logits, in
   /// which those that were dropped are minus infinity. Differentiable. Default: softmax.
   virtual at::Tensor relax(const at::Tensor& logits, const RelaxedDecision& decision, Pass& pass);
-  /// Those of the inputs of which several are picked. Default: 1 each where all end with an
-  /// operator to be chosen, whose weights tell them apart; else their softmax times how many are
-  /// picked.
+  /// Those of the inputs of which several are picked. Default: 1 each where their operators tell
+  /// them apart (`told_apart`); else their softmax times how many are picked.
   virtual at::Tensor relax_inputs(const at::Tensor& logits, const RelaxedDecision& decision,
                                   Pass& pass);
   /// The expected weights, for deriving. Default: softmax, of inputs as relax_inputs().

@@ -1,7 +1,7 @@
 #include "strategies/expected_cost.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 #include "strategies/greedy_darts.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <array>
@@ -157,10 +157,19 @@ void Sgas::end_epoch(const Rng&) {
       }
       if (decided.size() < static_cast<std::size_t>(decisions[node].pick)) continue;
       keep(node, decided);
+      const auto read = [&](std::size_t other) {  // decisions may be tied
+        for (std::size_t n = 0; n < decisions.size(); ++n) {
+          if (decisions[n].pick == 1) continue;
+          for (const std::size_t s : kept(n)) {
+            if (decisions[n].edges[s] == other) return true;
+          }
+        }
+        return false;
+      };
       for (std::size_t s = 0; s < decisions[node].options; ++s) {
         const auto edge = decisions[node].edges[s];
-        if (edge && std::ranges::find(decided, s) == decided.end()) {
-          keep(*edge, std::array<std::size_t, 1>{0});  // nothing reads it any more
+        if (edge && !read(*edge)) {
+          keep(*edge, std::array<std::size_t, 1>{0});
           if (decided_[*edge].empty()) decided_[*edge] = now[*edge];
         }
       }

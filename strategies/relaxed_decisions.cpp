@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <set>
 #include <string_view>
 
 namespace espalier {
@@ -95,6 +96,16 @@ std::vector<RelaxedDecision> relaxed_decisions(const Supergraph& supergraph) {
     }
   }
   return result;
+}
+
+void mark_told_apart(std::vector<RelaxedDecision>& decisions, const std::vector<bool>& none) {
+  for (RelaxedDecision& d : decisions) {
+    std::set<DecisionId> seen;
+    d.told_apart = d.pick > 1 && std::ranges::all_of(d.edges, [&](const auto& edge) {
+                     return edge && seen.insert(*edge).second &&
+                            decisions[*edge].options + (none[*edge] ? 1 : 0) > 1;
+                   });
+  }
 }
 
 Architecture strongest(std::span<const RelaxedDecision> decisions, const Strengths& strengths) {

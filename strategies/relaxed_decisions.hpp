@@ -30,6 +30,9 @@ struct RelaxedDecision {
   std::optional<std::size_t> zero = std::nullopt;
   /// Where several are picked: the decision on the operator that an option ends with.
   std::vector<std::optional<DecisionId>> edges = {};
+  /// Where several are picked: whether these decisions alone tell the options apart, so that there
+  /// are no weights of their own; see mark_told_apart().
+  bool told_apart = false;
 };
 
 /// The kind of cell that a decision is of: its name before the first dot, "" where there is none.
@@ -37,6 +40,10 @@ std::string cell_kind(const RelaxedDecision& d);
 
 /// Of all decisions, in their order.
 std::vector<RelaxedDecision> relaxed_decisions(const Supergraph& supergraph);
+
+/// Sets `told_apart` where each option ends with a decision that no other one ends with and that
+/// has at least two numbers, that of `none` counted; `none` tells which decisions have one.
+void mark_told_apart(std::vector<RelaxedDecision>& decisions, const std::vector<bool>& none);
 
 /// One number for each option of a decision.
 using Strengths = std::vector<std::vector<double>>;

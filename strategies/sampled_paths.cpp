@@ -1,7 +1,8 @@
 #include "strategies/sampled_paths.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include <cmath>
 #include <limits>
@@ -179,8 +180,11 @@ at::Tensor Dsnas::gradient_of_pass() const {
     const std::int64_t option = drawn_[i].detach().argmax(0).item<std::int64_t>();
     sum = sum + logits_[i].log_softmax(0)[option] * drawn_[i].grad()[option];
   }
-  if (!sum.requires_grad()) return {};
-  return torch::autograd::grad({sum}, {parameters().values()})[0];
+  // Inputs that are weighed beside each other learn by the pass itself.
+  const at::Tensor own = JointSearch::gradient_of_pass();
+  if (!sum.requires_grad()) return own;
+  const at::Tensor of_draws = torch::autograd::grad({sum}, {parameters().values()})[0];
+  return own.defined() ? own + of_draws : of_draws;
 }
 
 // ---- ProxylessNAS
@@ -205,6 +209,14 @@ Proxyless::Proxyless(const RunContext& context, const ProxylessOptions& options)
       samples_(options.samples),
       baseline_(options.baseline),
       mean_reward_(at::zeros({2}, at::kDouble)) {
+  for (const RelaxedDecision& d : parameters().decisions()) {
+    if (gradient_ != ProxylessGradient::reinforce || d.pick == 1 || d.told_apart) continue;
+    throw ConfigError("/gradient",
+                      fmt::format("\"reinforce\" learns from draws of single options, but {} of "
+                                  "decision '{}' are picked, and not by their operators alone; "
+                                  "write \"two_paths\"",
+                                  d.pick, d.name));
+  }
   start({.mean = 0, .deviation = 1e-3}, {{"mean_reward", mean_reward_}});
 }
 
@@ -259,22 +271,30 @@ void Proxyless::learn_two_paths(const TrainStep& step) {
   }
   const at::Tensor value = loss(step, architecture_batch(step), gates);
   also_computed_.clear();
-  std::vector<at::Tensor> leaves;
-  for (const at::Tensor& gate : gates) {
-    if (gate.requires_grad()) leaves.push_back(gate);
+  // Of the gates; of inputs that are weighed beside each other, the parameters' own.
+  std::vector<at::Tensor> leaves{parameters().values()};
+  for (std::size_t d = 0; d < decisions.size(); ++d) {
+    if (!pairs[d].empty()) leaves.push_back(gates[d]);
   }
-  const std::vector<at::Tensor> of_gates =
-      torch::autograd::grad({value}, leaves, {}, c10::nullopt, false, /*allow_unused=*/true);
+  std::vector<at::Tensor> found(leaves.size());
+  if (value.requires_grad()) {
+    found = torch::autograd::grad({value}, leaves, {}, c10::nullopt, false, /*allow_unused=*/true);
+  }
 
   // By the chain rule through the pair's probabilities, which the cost is expected with, too: what
   // the others have is not to change.
   at::Tensor sum = at::zeros({}, at::kDouble);
+  if (found[0].defined()) sum = (parameters().values() * found[0]).sum();
   MixedWeights of_pairs;
-  std::size_t next = 0;
+  std::size_t next = 1;
   for (std::size_t d = 0; d < decisions.size(); ++d) {
+    if (pairs[d].empty()) {
+      of_pairs.push_back(expected(logits(d), decisions[d])
+                             .narrow(0, 0, static_cast<std::int64_t>(decisions[d].options)));
+      continue;
+    }
     of_pairs.push_back(gates[d].detach());
-    if (pairs[d].empty()) continue;
-    const at::Tensor& gradient = of_gates[next++];
+    const at::Tensor& gradient = found[next++];
     if (pairs[d].size() < 2) continue;
     const at::Tensor places = at::tensor(
         {static_cast<std::int64_t>(pairs[d][0]), static_cast<std::int64_t>(pairs[d][1])});

@@ -125,7 +125,8 @@ OptionTable<DsnasOptions> dsnas_option_table();
 
 /// DSNAS: one option of each decision is drawn by its probability; weights and architecture learn
 /// by one loss on all training images, the architecture down the gradient of log p(option) times
-/// the derivative of the loss in a factor of 1 at the option's output.
+/// the derivative of the loss in a factor of 1 at the option's output; inputs of which several are
+/// picked are weighed beside each other.
 /// Source: Hu et al., "DSNAS: Direct Neural Architecture Search without Parameter Retraining", CVPR
 /// 2020, arXiv 2002.09128, section 3.2. Differs from the source: no early fixing of decisions
 /// (section 3.3), and what is found is trained by the evaluator as after any search.
@@ -165,7 +166,8 @@ OptionTable<ProxylessOptions> proxyless_option_table();
 /// ProxylessNAS: the weights learn with one option of each decision, drawn by its probability.
 /// `two_paths`: the architecture learns with two options of each decision, drawn without
 /// replacement, of which one is active; both learn by what the loss would change with their gates,
-/// and are then moved alike so that the probabilities of all others stay what they were.
+/// and are then moved alike so that the probabilities of all others stay what they were. Inputs of
+/// which several are picked are weighed beside each other.
 /// `reinforce`: it learns from the accuracies, as shares, of some drawn networks on a batch, less
 /// their running mean.
 /// Source: Cai et al., "ProxylessNAS: Direct Neural Architecture Search on Target Task and
@@ -174,9 +176,11 @@ OptionTable<ProxylessOptions> proxyless_option_table();
 /// learns with the active one, where the authors' code leaves such steps out; a `cost` enters
 /// `reinforce` by its expectation, not by each network's reward.
 /// Test: Proxyless.TwoPathsLearnByTheirGates, Proxyless.TwoPathsLeaveTheOthersProbabilities,
-/// Proxyless.ReinforceFollowsTheScoreFunction.
+/// Proxyless.ReinforceFollowsTheScoreFunction, SampledPaths.InputsThatAreWeighedLearnByThePass.
 class Proxyless : public DifferentiableSearch {
  public:
+  /// Throws as DifferentiableSearch, and ConfigError (/gradient) for `reinforce` where several
+  /// inputs are picked that their operators do not tell apart.
   Proxyless(const RunContext& context, const ProxylessOptions& options);
 
  protected:

@@ -1,6 +1,7 @@
 #include "strategies/unrolled_gradient.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
+#include <torch/autograd.h>
 
 #include <cmath>
 

@@ -1,7 +1,8 @@
 #include "study/environment.hpp"
 
 #include <sys/utsname.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/version.h>
 
 #include <string>
 

@@ -1,7 +1,7 @@
 #include "training/checkpoint_weights.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <string>
 #include <string_view>

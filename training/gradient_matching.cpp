@@ -1,6 +1,6 @@
 #include "training/gradient_matching.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <bit>

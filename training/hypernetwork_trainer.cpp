@@ -1,6 +1,6 @@
 #include "training/hypernetwork_trainer.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <string>
 #include <utility>

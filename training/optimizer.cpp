@@ -1,6 +1,6 @@
 #include "training/optimizer.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <cassert>
 #include <cmath>

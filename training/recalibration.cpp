@@ -1,6 +1,6 @@
 #include "training/recalibration.hpp"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
 #include "training/train_loop.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <cassert>

@@ -35,6 +35,7 @@ STRATEGIES = {
     "sdarts": {"type": "sdarts"},
     "dr_nas": {"type": "dr_nas"},
     "p_darts": {"type": "p_darts"},
+    "darts_pt": {"type": "darts_pt"},
 }
 RUNS = {"long": (CELLS, {}), "planted": (PLANTED, {"none": False})}
 EPOCHS, FRACTION = 60, 0.074

@@ -7,7 +7,7 @@
 // there, and the loss of their relaxation is printed.
 #include <fmt/format.h>
 #include <sys/resource.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <chrono>
 #include <cstdlib>

@@ -2,9 +2,9 @@
 // PyTorch: supernet_speed KIND STEPS THREADS [profile | recomputed | bfloat16]. Prints a line of
 // JSON. `profile` adds the time in dense 3x3 convolutions, forward and backward, to it; the others
 // train with recomputed activations, or in bfloat16.
+#include <ATen/ATen.h>
 #include <ATen/record_function.h>
 #include <sys/resource.h>
-#include <torch/torch.h>
 
 #include <chrono>
 #include <cstdio>

@@ -4,7 +4,7 @@
 // seconds, those of all processors together, and scores. With WEIGHTS in the environment it writes
 // the float32 weights, in the order of the operators, the images {N,H,W,C} and the labels to that
 // file.
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <chrono>
 #include <cstdio>

@@ -1,6 +1,6 @@
 // Proxies that count which rectifiers are active for which images.
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>
@@ -144,7 +144,7 @@ at::Tensor crops(const ImageBatch& images, std::int64_t count, std::int64_t size
 }  // namespace
 
 double swap_score(const ProxyInput& input) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   const Graph& graph = input.network.graph();
   check_rectifiers(graph, "swap");
   GraphModule module(graph, {.device = at::Device(input.device)});
@@ -168,7 +168,7 @@ Proxy regularized_swap(const SwapSize& size) {
 }
 
 double linear_regions(const ProxyInput& input) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   check_rectifiers(input.network.graph(), "linear_regions");
   const Graph graph = thin_network(input.network.graph(), input.images);
   const std::int64_t size = graph.node(graph.input()).shape[1].value();

@@ -1,7 +1,8 @@
 #include "evaluators/proxies/az_nas.hpp"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>
@@ -100,7 +101,7 @@ at::Tensor pixels_of(const at::Tensor& x) {
 }
 
 std::vector<double> block_entropies(const ProxyInput& input) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   std::vector<double> entropies;
   for (const at::Tensor& output : block_outputs(input)) {
     const at::Tensor pixels = pixels_of(output);
@@ -169,7 +170,7 @@ double az_progressivity(const ProxyInput& input) {
 }
 
 double az_trainability(const ProxyInput& input) {
-  const torch::AutoGradMode gradients_wanted(true);  // whatever the caller has set
+  const at::AutoGradMode gradients_wanted(true);  // whatever the caller has set
   const std::vector<at::Tensor> outputs = block_outputs(input);
   Rng rng = input.rng.fork("az_nas").fork("signs");
   double sum = 0;

@@ -1,7 +1,7 @@
 #include "evaluators/proxies/drawn_networks.hpp"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>
@@ -33,7 +33,7 @@ double deviation_of(const at::Tensor& weight, Deviation deviation) {
 }  // namespace
 
 void draw_normal_weights(GraphModule& module, const Rng& rng, Deviation deviation) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   module.reset_parameters(rng);
   const Graph& graph = module.graph();
   for (NodeId id = 0; id < graph.size(); ++id) {

@@ -1,4 +1,5 @@
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <map>
@@ -24,7 +25,7 @@ double class_score(const at::Tensor& gradients) {
 }  // namespace
 
 double epe_nas(const ProxyInput& input) {
-  const torch::AutoGradMode gradients_wanted(true);  // whatever the caller has set
+  const at::AutoGradMode gradients_wanted(true);  // whatever the caller has set
   GraphModule module(input.network.graph(), {.device = at::Device(input.device)});
   module.reset_parameters(input.rng.fork("weights"), ConvolutionInit::libtorch);
   for (const auto& [name, parameter] : module.parameters()) parameter.requires_grad_(false);

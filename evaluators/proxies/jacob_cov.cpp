@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "evaluators/proxies/passes.hpp"
 
@@ -7,7 +7,7 @@ namespace espalier {
 double jacob_cov(const ProxyInput& input) {
   constexpr double k = 1e-5;
   const PassesOf passes(input);
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   const at::Tensor rows = passes->input_gradients().to(at::kCPU, at::kDouble);
   const at::Tensor centred = rows - rows.mean(1, true);
   const at::Tensor lengths = centred.norm(2, 1, true);

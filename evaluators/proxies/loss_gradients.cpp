@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include "evaluators/proxies/passes.hpp"
 
@@ -8,7 +8,7 @@ namespace {
 // The sum over the layers of f(weight, of), in float64; 0 where `of` is undefined.
 template <class F>
 double sum_over_layers(std::span<const at::Tensor> weights, std::span<const at::Tensor> of, F&& f) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   double sum = 0;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     if (!of[i].defined()) continue;

@@ -1,5 +1,5 @@
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "core/error.hpp"
 #include "evaluators/proxies/activation_proxies.hpp"
@@ -19,7 +19,7 @@ at::Tensor correlation(const at::Tensor& rows) {
 }  // namespace
 
 double meco(const ProxyInput& input) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   const Graph& graph = input.network.graph();
   GraphModule module(graph, {.device = at::Device(input.device)});
   module.reset_parameters(input.rng.fork("weights"), ConvolutionInit::libtorch);

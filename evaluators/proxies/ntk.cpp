@@ -1,4 +1,5 @@
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <algorithm>
 
@@ -9,7 +10,7 @@ namespace espalier {
 
 double ntk(const ProxyInput& input) {
   constexpr double largest_condition = 1e8;
-  const torch::AutoGradMode gradients_wanted(true);  // whatever the caller has set
+  const at::AutoGradMode gradients_wanted(true);  // whatever the caller has set
   GraphModule module(input.network.graph(), {.device = at::Device(input.device)});
   draw_normal_weights(module, input.rng.fork("ntk"), Deviation::fan_out);
   std::vector<at::Tensor> weights;  // of norms, too, but no biases

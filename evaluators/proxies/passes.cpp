@@ -1,7 +1,8 @@
 #include "evaluators/proxies/passes.hpp"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <map>
@@ -145,7 +146,7 @@ void ProxyPasses::run(const std::set<ProxyPass>& passes) {
   const bool salient = wanted(ProxyPass::channel_saliencies);
   const bool loss_wanted = wanted(ProxyPass::loss_gradients) || salient || again;
   const bool input_wanted = wanted(ProxyPass::input_gradients);
-  const torch::AutoGradMode gradients_wanted(loss_wanted || input_wanted);
+  const at::AutoGradMode gradients_wanted(loss_wanted || input_wanted);
   GraphModule& net = module();
   // A run before this one has drawn dropout and has moved the ranges of activations.
   if (!made_.empty()) net.reset_parameters(input_.rng.fork("weights"), ConvolutionInit::libtorch);
@@ -211,7 +212,7 @@ const ProxyPasses::SynapticFlow& ProxyPasses::synaptic_flow() {
   GraphModule net(graph, options);
   SynapticFlow flow;
   {
-    const torch::NoGradGuard no_grad;
+    const at::NoGradGuard no_grad;
     for (NodeId id = 0; id < moved.size(); ++id) {
       const OpTensors& from = drawn.node_tensors()[id];
       const OpTensors& to = net.node_tensors()[moved[id]];
@@ -223,7 +224,7 @@ const ProxyPasses::SynapticFlow& ProxyPasses::synaptic_flow() {
     }
   }
   for (NodeId id : layers_) flow.weights.push_back(net.node_tensors()[moved[id]].weight);
-  const torch::AutoGradMode gradients_wanted(true);  // whatever the caller has set
+  const at::AutoGradMode gradients_wanted(true);  // whatever the caller has set
   const Shape& shape = graph.node(graph.input()).shape;
   const at::Tensor ones =
       torch::ones({1, shape[0].value(), shape[1].value(), shape[2].value()},

@@ -1,6 +1,6 @@
 #include "evaluators/proxies/synaptic_flow.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <array>
@@ -80,7 +80,7 @@ std::optional<double> synaptic_flow_sum(const GraphModule& drawn) {
   for (NodeId id = 0; id < graph.size(); ++id) {
     if (!flows(graph.node(id).op)) return std::nullopt;
   }
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   std::vector<OpTensors> tensors(graph.size());
   for (NodeId id = 0; id < moved.size(); ++id) {
     if (graph.node(moved[id]).name != drawn.graph().node(id).name) continue;  // it is left out

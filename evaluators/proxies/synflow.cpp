@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <optional>
 
@@ -10,7 +10,7 @@ namespace {
 // The sum over the layers of |weight x f(gradient)|.
 template <class F>
 double flow_sum(ProxyPasses& passes, F&& f) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   const ProxyPasses::SynapticFlow& flow = passes.synaptic_flow();
   double sum = 0;
   for (std::size_t i = 0; i < flow.weights.size(); ++i) {

@@ -1,5 +1,5 @@
 // Scores of feature maps that normal weights make of normal images.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 
@@ -50,7 +50,7 @@ at::Tensor output_of(GraphModule& module, NodeId node, const at::Tensor& images)
 }  // namespace
 
 double zen(const ProxyInput& input) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   check_convolutional(input.network.graph(), "zen");
   const Graph graph =
       with_operators(input.network.graph(), remembering_the_batch_alone, Compressions::kept).first;
@@ -77,7 +77,7 @@ double zen(const ProxyInput& input) {
 }
 
 double entropy_score(const ProxyInput& input) {
-  const torch::NoGradGuard no_grad;
+  const at::NoGradGuard no_grad;
   check_convolutional(input.network.graph(), "entropy");
   const Graph graph =
       with_operators(input.network.graph(), without_norms_and_activations, Compressions::dropped)

@@ -1,5 +1,6 @@
 // Proxies that compare the gradients of the loss of several batches.
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <array>
@@ -30,15 +31,15 @@ std::vector<at::Tensor> gradients_of(Differentiable& network, const at::Tensor& 
                                      const at::Tensor& labels) {
   const at::Tensor outputs = network.module.forward(images).flatten(1);
   if (!outputs.requires_grad()) return std::vector<at::Tensor>(network.weights.size());
-  return torch::autograd::grad({torch::nn::functional::cross_entropy(outputs, labels)},
-                               network.weights, {}, /*retain_graph=*/{}, /*create_graph=*/false,
+  return torch::autograd::grad({at::cross_entropy_loss(outputs, labels)}, network.weights, {},
+                               /*retain_graph=*/{}, /*create_graph=*/false,
                                /*allow_unused=*/true);
 }
 
 }  // namespace
 
 double zico(const ProxyInput& input) {
-  const torch::AutoGradMode gradients_wanted(true);  // whatever the caller has set
+  const at::AutoGradMode gradients_wanted(true);  // whatever the caller has set
   Differentiable network = network_of(input);
   const at::Tensor images = image_tensor(input), labels = label_tensor(input);
   const std::int64_t half = images.size(0) / 2;
@@ -62,7 +63,7 @@ double zico(const ProxyInput& input) {
 }
 
 double gradsign(const ProxyInput& input) {
-  const torch::AutoGradMode gradients_wanted(true);  // whatever the caller has set
+  const at::AutoGradMode gradients_wanted(true);  // whatever the caller has set
   Differentiable network = network_of(input);
   const at::Tensor images = image_tensor(input), labels = label_tensor(input);
   std::vector<at::Tensor> signs(network.weights.size());

@@ -1,7 +1,7 @@
 #include "exporters/inference_net.hpp"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include <cmath>
 

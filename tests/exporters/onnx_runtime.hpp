@@ -1,7 +1,7 @@
 // Runs exported models in ONNX Runtime, an implementation that shares no code with this project.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <filesystem>
 #include <string>

@@ -1,7 +1,7 @@
 #include "exporters/onnx.hpp"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <map>

@@ -1,8 +1,8 @@
 #include "exporters/torchscript.hpp"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <torch/script.h>
-#include <torch/torch.h>
 
 #include <set>
 

@@ -1,8 +1,8 @@
 #include "exporters/verify.hpp"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <limits>

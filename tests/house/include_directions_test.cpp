@@ -105,6 +105,13 @@ std::vector<std::string> violations(const Sources& sources) {
         lines.push_back(file + ": " + directory + " may not use \"" + header + "\"");
       }
     }
+    for (const std::string& header : foreign_includes(text)) {
+      if (header == "torch/torch.h") {
+        lines.push_back(file +
+                        ": <torch/torch.h> is slow to compile; include what is used of it, "
+                        "such as <ATen/ATen.h> or <torch/autograd.h>");
+      }
+    }
     const bool header = file.ends_with(".hpp");
     std::set<std::string> seen;
     if (without_torch.contains(directory) || (header && directory == "study") ||
@@ -184,9 +191,12 @@ TEST(IncludeDirectionsTest, FindsEachKindOfViolation) {
               ElementsAre("core/a.hpp: core may not use \"graph/b.hpp\""));
   EXPECT_THAT(violations({{"core/a.cpp", "#include <map>\n#include \"a.hpp\"\n"}}),
               ElementsAre("core/a.cpp: no file \"a.hpp\" from the root"));
-  EXPECT_THAT(violations({{"graph/a.cpp", "#include <torch/torch.h>\n"}}),
+  EXPECT_THAT(violations({{"graph/a.cpp", "#include <torch/types.h>\n"}}),
               ElementsAre("graph/a.cpp: LibTorch stays out, but graph/a.cpp includes "
-                          "<torch/torch.h>"));
+                          "<torch/types.h>"));
+  EXPECT_THAT(violations({{"nets/a.cpp", "#include <torch/torch.h>\n"}}),
+              ElementsAre("nets/a.cpp: <torch/torch.h> is slow to compile; include what is used of "
+                          "it, such as <ATen/ATen.h> or <torch/autograd.h>"));
   EXPECT_THAT(violations({{"study/a.hpp", "#pragma once\n  # include \"nets/b.hpp\"\n"},
                           {"nets/b.hpp", "#include <ATen/ATen.h>\n"}}),
               ElementsAre("study/a.hpp: LibTorch stays out, but nets/b.hpp includes "
@@ -209,7 +219,7 @@ TEST(IncludeDirectionsTest, AcceptsWhatTheTableAllows) {
                           {"search_spaces/architecture.hpp", ""},
                           {"compression/b.cpp", "#include \"core/c.hpp\"\n// #include \"x.hpp\"\n"},
                           {"core/c.hpp", ""},
-                          {"study/d.cpp", "#include <torch/torch.h>\n"}}),
+                          {"study/d.cpp", "#include <torch/types.h>\n"}}),
               IsEmpty());
 }
 

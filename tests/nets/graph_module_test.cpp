@@ -1,7 +1,7 @@
 #include "nets/graph_module.hpp"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <array>
 #include <map>

@@ -1,8 +1,8 @@
 // Helpers and small supergraphs for the tests of this directory.
 #pragma once
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <array>
 #include <memory>

@@ -1,7 +1,8 @@
 #include "nets/quantization.hpp"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include "core/error.hpp"
 #include "tests/core/throws.hpp"

@@ -1,6 +1,7 @@
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include <array>
 #include <functional>
@@ -66,19 +67,54 @@ void expect_gradients(const std::function<at::Tensor()>& value,
 TEST(SupernetMixed, GradientsAgreeWithFiniteDifferences) {
   for (const auto& [name, supergraph] : hole_supergraphs()) {
     if (name.starts_with("bits")) continue;  // the straight-through estimator is not a derivative
-    SCOPED_TRACE(name);
-    Supernet net(supergraph, in_double);
-    randomize(net, Rng(21));
-    net.eval();
-    const at::Tensor x = random_tensor({2, 3, 8, 8}, Rng(22));
-    MixedWeights weights = random_weights(supergraph, Rng(23));
-    std::vector<std::pair<std::string, at::Tensor>> tensors = net.parameters();
-    for (std::size_t d = 0; d < weights.size(); ++d) {
-      weights[d].set_requires_grad(true);
-      tensors.emplace_back(supergraph.decisions()[d].name, weights[d]);
+    for (const bool training : {false, true}) {
+      SCOPED_TRACE(name + (training ? ", training" : ""));
+      Supernet net(supergraph, in_double);
+      randomize(net, Rng(21));
+      training ? net.train() : net.eval();
+      const at::Tensor x = random_tensor({4, 3, 8, 8}, Rng(22));
+      MixedWeights weights = random_weights(supergraph, Rng(23));
+      std::vector<std::pair<std::string, at::Tensor>> tensors = net.parameters();
+      for (std::size_t d = 0; d < weights.size(); ++d) {
+        weights[d].set_requires_grad(true);
+        tensors.emplace_back(supergraph.decisions()[d].name, weights[d]);
+      }
+      const at::Tensor factors = random_tensor({4, 5}, Rng(24));
+      expect_gradients([&] { return (net.forward_mixed(x, weights) * factors).sum(); }, tensors);
     }
-    const at::Tensor factors = random_tensor({2, 5}, Rng(24));
-    expect_gradients([&] { return (net.forward_mixed(x, weights) * factors).sum(); }, tensors);
+  }
+}
+
+TEST(SupernetMixed, OneHotWeightsTrainTheArchitectureItself) {
+  for (const auto& [name, supergraph] : hole_supergraphs()) {
+    SCOPED_TRACE(name);
+    const SupergraphSpace space(Supergraph(supergraph.graph(), supergraph.decisions()));
+    Rng rng(25);
+    for (int i = 0; i < 4; ++i) {
+      const Architecture a = sample_uniform(space, rng);
+      // Two, since a pass changes what is held of batches.
+      Supernet mixed(*space.supergraph(), in_double), own(*space.supergraph(), in_double);
+      for (Supernet* net : {&mixed, &own}) {
+        randomize(*net, Rng(21));
+        net->train();
+      }
+      const at::Tensor x = random_tensor({4, 3, 8, 8}, Rng(22));
+      const at::Tensor y = mixed.forward_mixed(x, mixed.one_hot(a)), z = own.forward(x, a);
+      EXPECT_LT(difference(y, z), 1e-10);
+      y.square().sum().backward();
+      z.square().sum().backward();
+      // Those before a batch norm may be 0 but for rounding.
+      double largest = 0, apart = 0;
+      for (const auto& [parameter, value] : own.parameters()) {
+        const auto or_zeros = [](const at::Tensor& t) {
+          return t.grad().defined() ? t.grad() : at::zeros_like(t);
+        };
+        const at::Tensor wanted = or_zeros(value), got = or_zeros(mixed.tensor(parameter));
+        largest = std::max(largest, wanted.abs().max().item<double>());
+        apart = std::max(apart, (got - wanted).abs().max().item<double>());
+      }
+      EXPECT_LT(apart, 1e-10 * largest);
+    }
   }
 }
 
@@ -609,6 +645,27 @@ TEST(SupernetMixed, RefusesWhatHasNoRelaxation) {
     EXPECT_EQ(refused(b, b.choice(d, options)),
               "choice 'choice': a choice between tensors of different heights or widths has no "
               "relaxation; use a strategy that runs one architecture at a time");
+  }
+  {
+    SupergraphBuilder b;
+    const NodeId x = b.input(3, 8, 8);
+    const std::array parts{conv_bn_act(b, x, b.number("p", channels)), x};
+    EXPECT_EQ(refused(b, b.layer_norm(b.concat(parts))),
+              "layer_norm 'ln': layer norm over a concat of open widths, or flattened ones, "
+              "has no relaxation; mix the channels with a convolution first");
+  }
+  {
+    SupergraphBuilder b;
+    const NodeId x = b.conv(b.input(3, 8, 8), 4);
+    const std::array options{x, b.conv(x, 4, {.kernel = 3, .group_width = 2}, "grouped")};
+    b.output(b.choice(b.decide({.name = "op", .options = {"skip", "grouped"}}), options));
+    const Supergraph supergraph = b.finish();
+    Supernet net(supergraph);
+    EXPECT_EQ(throws<UnsupportedError>([&] {
+                net.forward_mixed(at::zeros({1, 3, 8, 8}), {at::ones({2})}, {.channel_share = 2});
+              }),
+              "conv2d 'grouped' of choice 'choice' cannot run on a share of 1/2 of its 4 channels; "
+              "take another share or leave it out");
   }
 }
 

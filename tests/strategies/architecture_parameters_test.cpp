@@ -1,8 +1,9 @@
 #include "strategies/architecture_parameters.hpp"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/optim.h>
 
 #include <cmath>
 #include <limits>

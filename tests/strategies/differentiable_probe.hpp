@@ -1,8 +1,9 @@
 // Small relaxations in float64, and a look inside of differentiable strategies.
 #pragma once
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include <array>
 #include <cmath>
@@ -56,6 +57,20 @@ inline std::shared_ptr<const SearchSpace> choices_in_a_row(
   const auto scope = b.scope("head");
   x = b.activation(b.batch_norm(x), ActivationKind::relu);
   b.output(b.linear(b.flatten(b.global_avg_pool(x)), 4));
+  return std::make_shared<SupergraphSpace>(b.finish());
+}
+
+/// Two of three inputs, which do not end with operators to be chosen.
+inline std::shared_ptr<const SearchSpace> two_of_three() {
+  SupergraphBuilder b;
+  const NodeId x = b.input(1, 8, 8);
+  std::vector<NodeId> inputs;
+  for (const int kernel : {1, 3, 5}) {
+    const auto scope = b.scope("k" + std::to_string(kernel));
+    inputs.push_back(b.conv(x, 4, {.kernel = kernel}));
+  }
+  const DecisionId d = b.decide({.name = "inputs", .options = {"1", "3", "5"}, .pick = 2});
+  b.output(b.linear(b.flatten(b.global_avg_pool(b.choice(d, inputs))), 4));
   return std::make_shared<SupergraphSpace>(b.finish());
 }
 

@@ -1,9 +1,10 @@
 #include "strategies/differentiable_search.hpp"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include <algorithm>
 #include <array>
@@ -335,6 +336,74 @@ TEST(DifferentiableSearch, WhatCostsLessThanAHingeIsLeftAsItIs) {
   EXPECT_EQ(search.derive(), (Architecture{{1, 1, 1, 1, 1, 1}}));
 }
 
+TEST(DifferentiableSearch, WhatWasDroppedStaysSoWhereAnotherChangeMeetsTheCost) {
+  const auto space = choices_in_a_row(2);
+  SmallSearch small(space);
+  DartsSearchOptions options;
+  options.cost =
+      CostOptions{.metric = "macs",
+                  .target = static_cast<double>(space->quick_cost(Architecture{{0, 2}}).macs),
+                  .form = CostForm::hinge};
+  Probe<Darts> search(with_macs(small.context), options);
+  search.keep(0, std::vector<std::size_t>{0});
+  const at::NoGradGuard no_grad;
+  at::Tensor values = search.parameters().values();
+  values.zero_();
+  values[search.place(1, 0)] = 80;  // as unlikely as what was dropped
+  EXPECT_EQ(search.derive().choices[0], 0U);
+  EXPECT_NE(search.derive().choices[1], 0U);
+  // But not where nothing else does.
+  search.keep(1, std::vector<std::size_t>{0});
+  EXPECT_NE(search.derive(), (Architecture{{0, 0}}));
+}
+
+TEST(DifferentiableSearch, APenaltyCountsWithoutACost) {
+  SmallSearch small(small_cells());
+  Probe<FairDarts> search(small.context, FairDartsOptions{});
+  search.spread();
+  const at::Tensor loss = at::scalar_tensor(0.6, at::kDouble);
+  const double penalty = search.architecture_penalty().item<double>();
+  EXPECT_GT(std::abs(penalty), 1e-3);
+  EXPECT_NEAR(search.architecture_loss(loss).item<double>(), 0.6 + penalty, 1e-12);
+}
+
+TEST(DifferentiableSearch, NotesAreOfWhatIsLearned) {
+  // After an epoch's training the numbers are what the test sets.
+  struct Set : Probe<Darts> {
+    using Probe<Darts>::Probe;
+    void end_epoch(const Rng& rng) override {
+      spread(9, 1.5);
+      Probe<Darts>::end_epoch(rng);
+    }
+  };
+  SmallSearch small(small_cells(), 1);
+  RunContext context = small.context;
+  // So few images are held out that a batch is all of them.
+  context.shared_training =
+      make_shared_training(small.net, small.space, small_data(),
+                           {.train = {.epochs = 1, .batch_size = 80}, .rule = RuleKind::strategy});
+  Set search(context, DartsSearchOptions{});
+  const std::vector<Candidate> asked = search.ask(1);
+  ASSERT_EQ(asked.size(), 1U);
+  const Notes& notes = asked[0].notes;
+  double entropy = 0;
+  for (const std::vector<double>& p : search.strengths()) {
+    for (const double value : p) entropy -= value * std::log(value) / std::log(5) / 6;
+  }
+  EXPECT_GT(entropy, 0.2);
+  EXPECT_LT(entropy, 0.9);
+  EXPECT_NEAR(number(notes, "entropy"), entropy, 1e-9);
+  const auto accuracy = [&](const MixedWeights& weights) {
+    return search.accuracy(weights, StepTraining::Images::held_out, 1, Rng(4));
+  };
+  const double relaxed = accuracy(search.expected_weights());
+  const double derived = accuracy(small.net.one_hot(asked[0].architecture));
+  EXPECT_NE(relaxed, derived);
+  EXPECT_DOUBLE_EQ(number(notes, "relaxed_accuracy"), relaxed);
+  EXPECT_DOUBLE_EQ(number(notes, "derived_accuracy"), derived);
+  EXPECT_DOUBLE_EQ(number(notes, "discretization_gap"), relaxed - derived);
+}
+
 TEST(DifferentiableSearch, TheExpectedCostIsThatOfArchitecturesWithoutNone) {
   SmallSearch small(small_darts());
   const RunContext context = with_macs(small.context);
@@ -358,19 +427,6 @@ TEST(DifferentiableSearch, TheExpectedCostIsThatOfArchitecturesWithoutNone) {
 }
 
 // The sum of two of three convolutions, which ends with no operator to be chosen.
-std::shared_ptr<const SearchSpace> two_of_three() {
-  SupergraphBuilder b;
-  const NodeId x = b.input(1, 8, 8);
-  std::vector<NodeId> inputs;
-  for (const int kernel : {1, 3, 5}) {
-    const auto scope = b.scope(fmt::format("k{}", kernel));
-    inputs.push_back(b.conv(x, 4, {.kernel = kernel}));
-  }
-  const DecisionId d = b.decide({.name = "inputs", .options = {"1", "3", "5"}, .pick = 2});
-  b.output(b.linear(b.flatten(b.global_avg_pool(b.choice(d, inputs))), 4));
-  return std::make_shared<SupergraphSpace>(b.finish());
-}
-
 TEST(DifferentiableSearch, InputsWithoutOperatorsToBeChosenHaveWeightsOfTheirOwn) {
   SmallSearch small(two_of_three());
   DartsSearchOptions options;
@@ -438,6 +494,41 @@ TEST(DifferentiableSearch, ArchitecturesAreDrawnByTheirWeights) {
     for (std::uint32_t b = a + 1; b < 3; ++b) {
       near(counts[rank_subset(std::vector{a, b})],
            sums[a] * sums[b] / all * (1 / (all - sums[a]) + 1 / (all - sums[b])));
+    }
+  }
+}
+
+TEST(DifferentiableSearch, InputsOfTiedOperatorsAreDrawnByTheirOwnWeights) {
+  SupergraphBuilder b;
+  const NodeId x = b.conv(b.input(1, 8, 8), 4, {.kernel = 3});
+  const DecisionId tied = b.decide({.name = "tied", .options = {"three", "five"}});
+  const DecisionId alone = b.decide({.name = "alone", .options = {"three", "five"}});
+  std::vector<NodeId> inputs;
+  for (const DecisionId d : {tied, tied, alone}) {
+    const auto scope = b.scope(fmt::format("edge{}", inputs.size()));
+    const std::array options{b.conv(x, 4, {.kernel = 3}), b.conv(x, 4, {.kernel = 5})};
+    inputs.push_back(b.choice(d, options));
+  }
+  const DecisionId d = b.decide({.name = "inputs", .options = {"a", "b", "c"}, .pick = 2});
+  b.output(b.linear(b.flatten(b.global_avg_pool(b.choice(d, inputs))), 4));
+  SmallSearch small(std::make_shared<SupergraphSpace>(b.finish()));
+  DartsSearchOptions options;
+  options.none = false;
+  Probe<Darts> search(small.context, options);
+  search.spread();
+  EXPECT_FALSE(search.parameters().decisions()[2].told_apart);
+  const std::vector<double> w = search.strengths()[2];
+  const double all = w[0] + w[1] + w[2];
+  constexpr int draws = 4000;
+  std::vector<int> counts(3);
+  for (std::uint64_t i = 0; i < draws; ++i) {
+    ++counts[search.draw_architecture(Rng(2).fork(i)).choices[2]];
+  }
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    for (std::uint32_t j = i + 1; j < 3; ++j) {
+      const double p = w[i] * w[j] / all * (1 / (all - w[i]) + 1 / (all - w[j]));
+      EXPECT_NEAR(counts[rank_subset(std::vector{i, j})] / static_cast<double>(draws), p,
+                  4 * std::sqrt(p * (1 - p) / draws));
     }
   }
 }
@@ -529,7 +620,40 @@ TEST(DifferentiableSearch, RefusesCostsThatItCannotMeet) {
               HasSubstr("no sum: peak"));
 }
 
+TEST(DifferentiableSearch, ACostNeedsARunThatKnowsCosts) {
+  SmallSearch small(small_cells());
+  DartsSearchOptions options;
+  options.cost = CostOptions{.metric = "macs", .target = 60'000};
+  EXPECT_THAT(throws<ConfigError>([&] { const Darts search(small.context, options); }),
+              HasSubstr("this run knows no costs"));
+}
+
+TEST(DifferentiableSearch, NeedsWeightsThatLearnByItsSteps) {
+  const RunContext context = sharing_context(small_cells(), std::make_shared<FakeTraining>(2));
+  EXPECT_THAT(throws<UnsupportedError>([&] { const Darts search(context, DartsSearchOptions{}); }),
+              HasSubstr("these shared weights learn with architectures only"));
+}
+
+TEST(DifferentiableSearch, ASpaceWithoutDecisionsIsRefused) {
+  SupergraphBuilder b;
+  b.output(b.linear(b.flatten(b.global_avg_pool(b.input(1, 8, 8))), 4));
+  SmallSearch small(std::make_shared<SupergraphSpace>(b.finish()));
+  EXPECT_THAT(throws<ConfigError>([&] { const Darts search(small.context, DartsSearchOptions{}); }),
+              HasSubstr("this space has no decisions; take \"random\""));
+}
+
 TEST(DifferentiableSearch, RefusesWhatHasNoRelaxation) {
+  {
+    SupergraphBuilder b;
+    const std::array<std::int64_t, 2> sizes{8, 16};
+    const Dim size = b.number("resolution", sizes);
+    const NodeId x = b.input(1, size, size);
+    b.output(b.linear(b.flatten(b.global_avg_pool(x)), 4));
+    SmallSearch small(std::make_shared<SupergraphSpace>(b.finish()));
+    EXPECT_THAT(
+        throws<UnsupportedError>([&] { const Darts search(small.context, DartsSearchOptions{}); }),
+        HasSubstr("an open resolution has no relaxation"));
+  }
   {
     SmallSearch small(small_cells());
     RunContext context = small.context;

@@ -1,8 +1,8 @@
 #include "strategies/greedy_darts.hpp"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <memory>
@@ -201,6 +201,33 @@ TEST(DartsPt, SelectsWhatTheRelaxationNeedsNotWhatIsStrongest) {
       EXPECT_EQ(last.architecture.choices[d], 0U) << d;
     }
   }
+}
+
+TEST(DartsPt, SelectsInputsThatTheRelaxationNeedsNotTheStrongest) {
+  // Only the last input tells images apart, and is the weakest.
+  struct LastCounts : Probe<DartsPt> {
+    using Probe<DartsPt>::Probe;
+    void end_epoch(const Rng& rng) override {
+      {
+        const at::NoGradGuard no_grad;
+        for (const auto& [name, tensor] : learning()) {
+          at::Tensor weight = tensor;
+          if (name.starts_with("k1") || name.starts_with("k3")) weight.zero_();
+        }
+        parameters().values().copy_(at::tensor({1.0, 0.5, 0.0}, at::kDouble));
+      }
+      Probe<DartsPt>::end_epoch(rng);
+    }
+    using DartsPt::kept;
+    using DartsPt::learning;
+  };
+  SmallSearch small(two_of_three(), 12);
+  DartsPtOptions options;
+  options.eigenvalue_every = 0;
+  LastCounts search(small.context, options);
+  const Candidate last = all_epochs(search).back();
+  EXPECT_THAT(search.kept(0), testing::ElementsAre(testing::AnyOf(0U, 1U), 2U));
+  EXPECT_NE(last.architecture.choices[0], rank_subset(std::vector<std::uint32_t>{0, 1}));
 }
 
 TEST(DartsPt, InputsAreSelectedLast) {

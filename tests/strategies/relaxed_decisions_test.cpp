@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "search_spaces/darts.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
@@ -89,6 +92,24 @@ TEST(RelaxedDecisions, TheTwoStrongestEdgesAreKept) {
   Strengths weighed = strengths;
   weighed[3] = {1, 0.1, 1};
   EXPECT_EQ(strongest(decisions, weighed).choices[3], rank_subset(std::array{0U, 2U}));
+}
+
+TEST(RelaxedDecisions, OperatorsOfTheirOwnTellInputsApart) {
+  const auto told_apart = [](std::size_t options, bool none,
+                             std::vector<std::optional<DecisionId>> edges) {
+    std::vector<RelaxedDecision> decisions{
+        {.name = "a", .options = 3, .operators = true},
+        {.name = "b", .options = options, .operators = true},
+        {.name = "inputs", .options = 2, .pick = 2, .edges = std::move(edges)}};
+    mark_told_apart(decisions, {false, none, false});
+    EXPECT_FALSE(decisions[0].told_apart);
+    return decisions[2].told_apart;
+  };
+  EXPECT_TRUE(told_apart(2, false, {0, 1}));
+  EXPECT_FALSE(told_apart(2, false, {0, std::nullopt}));
+  EXPECT_FALSE(told_apart(2, false, {1, 1}));  // tied
+  EXPECT_FALSE(told_apart(1, false, {0, 1}));  // always of the same strength
+  EXPECT_TRUE(told_apart(1, true, {0, 1}));
 }
 
 TEST(RelaxedDecisions, SkipsAreCountedWhereTheyAreUsed) {

@@ -1,8 +1,8 @@
 #include "strategies/robust_darts.hpp"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <filesystem>
@@ -98,6 +98,28 @@ TEST(Sdarts, TheRadiusGrows) {
   EXPECT_NEAR(search.radius(0), 0.1, 1e-12);
   EXPECT_NEAR(search.radius(1), 0.2, 1e-12);
   EXPECT_NEAR(search.radius(3), 0.4, 1e-12);
+}
+
+TEST(Sdarts, WeightsLearnAtTheRadiusOfTheEpoch) {
+  // Searches to different radii begin alike.
+  std::vector<std::array<at::Tensor, 2>> weights;
+  for (const double last : {0.1, 0.9}) {
+    SmallSearch small(small_cells(), 2);
+    SdartsOptions options;
+    options.eigenvalue_every = 0;
+    options.perturbation = Perturbation::random;
+    options.first_radius = 0.1;
+    options.last_radius = last;
+    Probe<Sdarts> search(small.context, options);
+    const auto after = [&] {
+      one_epoch(search);
+      return small.net.tensor("head.linear.weight").detach().clone();
+    };
+    const at::Tensor first = after();
+    weights.push_back({first, after()});
+  }
+  EXPECT_TRUE(weights[0][0].equal(weights[1][0]));
+  EXPECT_FALSE(weights[0][1].equal(weights[1][1]));
 }
 
 TEST(Sdarts, MayMoveAllWeightToNone) {

@@ -1,8 +1,9 @@
 #include "strategies/sampled_paths.hpp"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include <algorithm>
 #include <array>
@@ -378,6 +379,70 @@ TEST(SampledPaths, NoneMayBeDrawn) {
   expect_that_none_may_be_drawn<Proxyless>(proxyless);
   proxyless.gradient = ProxylessGradient::reinforce;
   expect_that_none_may_be_drawn<Proxyless>(proxyless);
+}
+
+/// What the loss at the expected weights says, of the first step.
+template <class S>
+struct OfWeighedInputs : Probe<S> {
+  using Probe<S>::Probe;
+  void look(const Batch& batch) {
+    const at::Tensor logits = this->forward(batch, this->expected_weights());
+    if (!wanted.defined()) {
+      wanted = this->architecture_gradient(cross_entropy(logits, batch.labels, 0));
+    }
+  }
+  at::Tensor wanted;
+};
+
+TEST(SampledPaths, InputsThatAreWeighedLearnByThePass) {
+  // What is drawn has no part in this space; a cost has, by the inputs' weights.
+  const auto space = two_of_three();
+  const auto context_of = [&](SmallSearch& small, int batch) {
+    RunContext context = with_macs(small.context);
+    context.shared_training =
+        make_shared_training(small.net, small.space, small_data(),
+                             {.train = {.epochs = 1, .batch_size = batch, .learning_rate = 1e-12},
+                              .rule = RuleKind::strategy});
+    return context;
+  };
+  const CostOptions cost{.metric = "macs",
+                         .target = static_cast<double>(space->quick_cost(Architecture{{0}}).macs),
+                         .form = CostForm::hinge,
+                         .weight = 0.1};
+  const auto expect_near = [](const at::Tensor& got, const at::Tensor& wanted) {
+    EXPECT_LT((got - wanted).abs().max().item<double>(), 1e-9);
+    EXPECT_GT(wanted.abs().min().item<double>(), 1e-4);
+  };
+  {
+    struct Seen : OfWeighedInputs<Dsnas> {
+      using OfWeighedInputs<Dsnas>::OfWeighedInputs;
+      Learned learn_weights(const TrainStep& step) override {
+        look(step.batch({8, 8}));
+        return Dsnas::learn_weights(step);
+      }
+    };
+    SmallSearch small(space, 1);
+    DsnasOptions options;
+    options.eigenvalue_every = 0;
+    options.cost = cost;
+    Seen search(context_of(small, 160), options);
+    EXPECT_EQ(search.ask(1).size(), 1U);
+    expect_near(search.parameters().tensors().at("alpha.mean") * 2, search.wanted);
+  }
+  struct Seen : OfWeighedInputs<Proxyless> {
+    using OfWeighedInputs<Proxyless>::OfWeighedInputs;
+    void learn_architecture(const TrainStep& step) override {
+      look(architecture_batch(step));
+      Proxyless::learn_architecture(step);
+    }
+    using Proxyless::architecture_batch;
+  };
+  SmallSearch small(space, 1);
+  ProxylessOptions options = in_each_step();
+  options.cost = cost;
+  Seen search(context_of(small, 80), options);
+  EXPECT_EQ(search.ask(1).size(), 1U);
+  expect_near(search.parameters().tensors().at("alpha.mean"), search.wanted);
 }
 
 TEST(Proxyless, TwoPathsLeaveTheOthersProbabilities) {

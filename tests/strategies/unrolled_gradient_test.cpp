@@ -1,7 +1,8 @@
 #include "strategies/unrolled_gradient.hpp"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 namespace espalier {
 namespace {

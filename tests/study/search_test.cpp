@@ -244,6 +244,19 @@ TEST_F(Search, AStoppedRunThroughStagesIsContinuedAlike) {
   EXPECT_GT(stops, 2);
 }
 
+TEST_F(Search, CostsOfARelaxationAreSums) {
+  const auto error_of = [&](const std::string& metric) {
+    Json config = weight_sharing_run("cars");
+    config["strategy"] = {{"type", "darts"}, {"cost", {{"metric", metric}, {"target", 1}}}};
+    return config_error(config);
+  };
+  EXPECT_THAT(error_of("mac"), HasSubstr("/strategy/cost/metric: \"mac\" is no metric of networks "
+                                         "in this run; did you mean \"macs\"?"));
+  EXPECT_THAT(error_of("peak_memory_bytes"),
+              HasSubstr("/strategy/cost/metric: peak_memory_bytes is no sum over the parts"));
+  EXPECT_THAT(error_of("macs"), HasSubstr("no architecture of this space has macs of 1"));
+}
+
 TEST_F(Search, SharedWeightsAndTheirStrategyGoTogether) {
   Json config = weight_sharing_run("enas");
   config["strategy"] = {{"type", "random"}};

@@ -1,7 +1,7 @@
 #include "training/batch.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "tests/training/images.hpp"
 

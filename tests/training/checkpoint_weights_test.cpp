@@ -1,8 +1,8 @@
 #include "training/checkpoint_weights.hpp"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "core/error.hpp"
 #include "tests/core/temporary_directory.hpp"

@@ -1,8 +1,8 @@
 #include "training/recalibration.hpp"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include "core/error.hpp"
 #include "nets/graph_module.hpp"

@@ -1,9 +1,10 @@
 // Oracles of the proxies that read passes over images: finite differences in float64.
 #include "evaluators/proxies/passes.hpp"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include <array>
 #include <cmath>

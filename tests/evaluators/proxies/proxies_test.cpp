@@ -1,7 +1,7 @@
 // Oracles of the proxies on networks small enough to work out.
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <set>

@@ -1,7 +1,7 @@
 // Networks and images small enough to work out what proxies score.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <functional>
 #include <string>

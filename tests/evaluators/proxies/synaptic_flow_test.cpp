@@ -1,7 +1,8 @@
 #include "evaluators/proxies/synaptic_flow.hpp"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include <cmath>
 

@@ -1,7 +1,9 @@
 #include "nets/kernels/functions.hpp"
 
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
 
 #include <functional>
 #include <limits>
