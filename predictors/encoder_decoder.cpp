@@ -1,8 +1,10 @@
 #include "predictors/encoder_decoder.hpp"
 
 #include <torch/autograd.h>
-#include <torch/nn/utils/clip_grad.h>
 #include <torch/optim.h>
+
+// Needs the types of those above.
+#include <torch/nn/utils/clip_grad.h>
 
 #include <algorithm>
 #include <array>

@@ -116,7 +116,7 @@ StrategyRegistry strategy_registry() {
                  return std::make_unique<Ddpg>(context, options);
                });
   registry.add("enas", enas_option_table(),
-               [](const EnasOptions& options, const RunContext& context) {
+               [](const EnasSearchOptions& options, const RunContext& context) {
                  return std::make_unique<Enas>(context, options);
                });
   registry.add("cars", cars_option_table(),
@@ -152,7 +152,7 @@ StrategyRegistry strategy_registry() {
                  return std::make_unique<Snas>(context, options);
                });
   registry.add("fbnet", fbnet_option_table(),
-               [](const FbnetOptions& options, const RunContext& context) {
+               [](const FbnetSearchOptions& options, const RunContext& context) {
                  return std::make_unique<Fbnet>(context, options);
                });
   registry.add("dsnas", dsnas_option_table(),

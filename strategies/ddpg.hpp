@@ -66,7 +66,7 @@ class Ddpg : public EpisodicSearch {
   DdpgOptions options_;
   OrdinalWalk walk_;
   ActorCritic networks_;
-  Baseline baseline_;
+  RewardBaseline baseline_;
   std::uint64_t remembered_ = 0;  // trials
   int known_draws_ = 0;           // since the last of these
 };

@@ -136,7 +136,8 @@ struct InitialParameters {
 /// (`hinge`); or L (E / T)^weight (`power`). An architecture that is derived costs at most 5% more,
 /// with a multiplier also at most 5% less, than the target: where the strongest one does not,
 /// decisions are changed one by one, those first that are the least likely for what they change of
-/// the cost; a warning says where that does not suffice. Its notes have `expected_cost`.
+/// the cost, and to what was dropped last of all; a warning says where that does not suffice. Its
+/// notes have `expected_cost`.
 /// Source: Wu et al., "FBNet", CVPR 2019, arXiv 1812.03443, section 3.2, and Tan et al., "MnasNet",
 /// CVPR 2019, arXiv 1807.11626, equation 2 (powers).
 /// Test: DifferentiableSearch.ACostEntersTheLossByItsForm,

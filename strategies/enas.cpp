@@ -41,8 +41,8 @@ void require_known(const RunContext& context) {
 
 }  // namespace
 
-OptionTable<EnasOptions> enas_option_table() {
-  using Options = EnasOptions;
+OptionTable<EnasSearchOptions> enas_option_table() {
+  using Options = EnasSearchOptions;
   OptionTable<Options> table("ENAS: a policy and the weights of all architectures learn in turn");
   table
       .add(
@@ -63,7 +63,7 @@ OptionTable<EnasOptions> enas_option_table() {
   return add_start_options(table);
 }
 
-Enas::Enas(const RunContext& context, const EnasOptions& options)
+Enas::Enas(const RunContext& context, const EnasSearchOptions& options)
     : WeightSharingSearch(context, options, "enas"),
       options_(options),
       reward_(options.reward.value_or(context.goals.size() == 1 ? RewardKind::value

@@ -9,7 +9,7 @@
 
 namespace espalier {
 
-struct EnasOptions : StartOptions {
+struct EnasSearchOptions : StartOptions {
   PolicyKind policy = PolicyKind::lstm;
   int hidden = 64;                                  ///< units of the LSTM, >= 1
   double logit_limit = 1.1;                         ///< of Policy::limit_logits(), > 0
@@ -21,7 +21,7 @@ struct EnasOptions : StartOptions {
   double baseline = 0.99;                           ///< in [0, 1)
   std::optional<RewardKind> reward = std::nullopt;  ///< by default `value` for one objective
 };
-OptionTable<EnasOptions> enas_option_table();
+OptionTable<EnasSearchOptions> enas_option_table();
 
 /// ENAS: a policy and shared weights learn in turn. For an epoch, the weights learn with an
 /// architecture for each step that the policy draws; then the policy takes `updates` steps of
@@ -47,7 +47,7 @@ class Enas : public WeightSharingSearch {
  public:
   /// Throws ConfigError as WeightSharingSearch and Rewards do, and (/objectives, /constraints) for
   /// a metric that only an evaluation gives.
-  Enas(const RunContext& context, const EnasOptions& options);
+  Enas(const RunContext& context, const EnasSearchOptions& options);
 
   Policy& policy() { return gradient_.policy(); }
 
@@ -62,7 +62,7 @@ class Enas : public WeightSharingSearch {
   void update(const Rng& rng);
   void measure(Trial& trial, const Rng& images);
 
-  EnasOptions options_;
+  EnasSearchOptions options_;
   RewardKind reward_;
   std::function<Metrics(const Architecture&)> known_metrics_;
   PolicyGradient gradient_;

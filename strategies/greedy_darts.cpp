@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <string>
@@ -26,9 +27,13 @@ std::map<std::string, std::vector<std::size_t>> edges_by_kind(
   return result;
 }
 
-bool reads(const RelaxedDecision& inputs, std::size_t edge) {
-  return std::ranges::find(inputs.edges, std::optional(static_cast<DecisionId>(edge))) !=
-         inputs.edges.end();
+/// How many nodes read what a decision chooses as one of their inputs.
+std::size_t readers(std::span<const RelaxedDecision> decisions, std::size_t edge) {
+  std::size_t count = 0;
+  for (const RelaxedDecision& d : decisions) {
+    count += static_cast<std::size_t>(std::ranges::count(d.edges, std::optional<DecisionId>(edge)));
+  }
+  return count;
 }
 
 /// To [0, 1]; all 1 where they are equal.
@@ -70,10 +75,12 @@ Sgas::Sgas(const RunContext& context, const SgasOptions& options)
   for (const auto& [kind, edges] : edges_by_kind(decisions)) {
     std::size_t count = edges.size();
     for (const RelaxedDecision& d : decisions) {
-      if (d.pick == 1 || cell_kind(d) != kind) continue;
-      const auto read = static_cast<std::size_t>(
-          std::ranges::count_if(d.edges, [](const auto& edge) { return edge.has_value(); }));
-      count -= read - std::min(read, static_cast<std::size_t>(d.pick));
+      if (!d.told_apart || cell_kind(d) != kind) continue;
+      const auto own = std::ranges::count_if(d.edges, [&](const auto& edge) {
+        return edge && decisions[*edge].input && cell_kind(decisions[*edge]) == kind &&
+               readers(decisions, *edge) == 1;
+      });
+      count -= static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, own - d.pick));
     }
     most = std::max(most, count);
   }
@@ -85,6 +92,17 @@ Sgas::Sgas(const RunContext& context, const SgasOptions& options)
                                   training().epochs() - first_, first_, most));
   }
   start();
+}
+
+bool Sgas::still_read(std::size_t edge) const {
+  const std::span<const RelaxedDecision> decisions = parameters().decisions();
+  for (std::size_t node = 0; node < decisions.size(); ++node) {
+    if (decisions[node].pick == 1) continue;
+    for (const std::size_t s : kept(node)) {
+      if (decisions[node].edges[s] == edge) return true;
+    }
+  }
+  return false;
 }
 
 void Sgas::end_epoch(const Rng&) {
@@ -147,31 +165,25 @@ void Sgas::end_epoch(const Rng&) {
     }
     keep(d, std::array{strongest_option});
     decided_[d] = now[d];
-    // A node that has all its inputs loses the others.
+    // A node that has all its inputs loses the others; one whose inputs have weights of their own
+    // is left to these.
     for (std::size_t node = 0; node < decisions.size(); ++node) {
-      if (decisions[node].pick == 1 || !reads(decisions[node], d)) continue;
-      std::vector<std::size_t> decided;
-      for (std::size_t s = 0; s < decisions[node].options; ++s) {
-        const auto edge = decisions[node].edges[s];
-        if (edge && kept(*edge).size() == 1) decided.push_back(s);
+      const std::vector<std::size_t> left = kept(node);
+      if (!decisions[node].told_apart ||
+          left.size() <= static_cast<std::size_t>(decisions[node].pick)) {
+        continue;
       }
+      std::vector<std::size_t> decided;
+      std::ranges::copy_if(left, std::back_inserter(decided), [&](std::size_t s) {
+        return kept(*decisions[node].edges[s]).size() == 1;
+      });
       if (decided.size() < static_cast<std::size_t>(decisions[node].pick)) continue;
       keep(node, decided);
-      const auto read = [&](std::size_t other) {  // decisions may be tied
-        for (std::size_t n = 0; n < decisions.size(); ++n) {
-          if (decisions[n].pick == 1) continue;
-          for (const std::size_t s : kept(n)) {
-            if (decisions[n].edges[s] == other) return true;
-          }
-        }
-        return false;
-      };
-      for (std::size_t s = 0; s < decisions[node].options; ++s) {
-        const auto edge = decisions[node].edges[s];
-        if (edge && !read(*edge)) {
-          keep(*edge, std::array<std::size_t, 1>{0});
-          if (decided_[*edge].empty()) decided_[*edge] = now[*edge];
-        }
+      for (const std::size_t s : left) {
+        const std::size_t edge = *decisions[node].edges[s];
+        if (!decided_[edge].empty() || !decisions[edge].input || still_read(edge)) continue;
+        keep(edge, std::array<std::size_t, 1>{0});
+        decided_[edge] = now[edge];
       }
     }
   }

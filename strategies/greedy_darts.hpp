@@ -18,16 +18,17 @@ OptionTable<SgasOptions> sgas_option_table();
 /// SGAS: from some epoch on, the edge of the largest criterion gets its strongest operator for good
 /// and learns no more, one of each kind of cell at a time, at even intervals, until all are decided
 /// before the last interval. Of a node that picks k inputs, the others are dropped when k are
-/// decided. The criterion is the product of the edge's importance (the weight of what is not zero)
-/// and certainty (1 less the entropy of its operators as a share of the largest one), and of its
-/// stability (the mean intersection of its weights with those of past epochs); each is scaled to
-/// [0, 1] over the edges of a kind, where they differ, those that are decided with what they were.
+/// decided, but not of one whose inputs have weights of their own. The criterion is the product of
+/// the edge's importance (the weight of what is not zero) and certainty (1 less the entropy of its
+/// operators as a share of the largest one), and of its stability (the mean intersection of its
+/// weights with those of past epochs); each is scaled to [0, 1] over the edges of a kind, where
+/// they differ, those that are decided with what they were.
 /// Source: Li et al., "SGAS: Sequential Greedy Architecture Search", CVPR 2020, arXiv 1912.00195,
 /// section 3.2; the first decision and the interval as in the authors' code (after 10 of 50 epochs,
 /// then after every five). Differs from the source: batches do not grow with the decisions;
 /// decisions of other kinds than on operators stay open and are derived at the end.
 /// Test: Sgas.DecidesTheMostImportantAndCertainEdgeForGood, Sgas.CertaintyCounts,
-/// Sgas.StabilityCounts.
+/// Sgas.StabilityCounts, Sgas.TiedEdgesStayWhereTheyAreRead.
 class Sgas : public Darts {
  public:
   /// Throws as Darts, and ConfigError (/first_decision) where too few epochs are left.
@@ -42,6 +43,9 @@ class Sgas : public Darts {
   }
 
  private:
+  /// Whether a node still has an edge among its inputs.
+  bool still_read(std::size_t edge) const;
+
   SgasCriterion criterion_;
   int first_, interval_ = 1;  // epochs
   std::size_t history_;

@@ -44,9 +44,9 @@ void PolicyGradient::step(std::span<const PolicyExperience> batch, double baseli
   policy_->ascend(options_.learning_rate);
 }
 
-Json Baseline::save() const { return {{"sum", sum_}, {"weight", weight_}}; }
+Json RewardBaseline::save() const { return {{"sum", sum_}, {"weight", weight_}}; }
 
-void Baseline::load(const Json& json) {
+void RewardBaseline::load(const Json& json) {
   json.at("sum").get_to(sum_);
   json.at("weight").get_to(weight_);
 }

@@ -11,10 +11,10 @@
 namespace espalier {
 
 /// A moving average of rewards whose early values are not drawn to 0.
-class Baseline {
+class RewardBaseline {
  public:
   /// `momentum` is in [0, 1): the weight of the past.
-  explicit Baseline(double momentum) : momentum_(momentum) {}
+  explicit RewardBaseline(double momentum) : momentum_(momentum) {}
 
   void add(double reward) {
     sum_ = momentum_ * sum_ + (1 - momentum_) * reward;
@@ -73,7 +73,7 @@ class PolicyGradient {
       : policy_(std::move(policy)), options_(options), baseline_(options.momentum) {}
 
   Policy& policy() { return *policy_; }
-  const Baseline& baseline() const { return baseline_; }
+  const RewardBaseline& baseline() const { return baseline_; }
 
   /// Learns from a batch of one or more.
   void update(std::span<const PolicyExperience> batch);
@@ -87,7 +87,7 @@ class PolicyGradient {
 
   std::unique_ptr<Policy> policy_;
   PolicyGradientOptions options_;
-  Baseline baseline_;
+  RewardBaseline baseline_;
 };
 
 }  // namespace espalier

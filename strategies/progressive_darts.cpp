@@ -175,10 +175,18 @@ void PDarts::enter(int stage) {
 void PDarts::drop_operators(double share) {
   const std::span<const RelaxedDecision> decisions = parameters().decisions();
   const Strengths values = strengths();
+  // By one operator an edge, inputs that operators tell apart could not be.
+  std::vector<std::size_t> least(decisions.size(), 1);
+  for (const RelaxedDecision& d : decisions) {
+    for (const auto& edge : d.edges) {
+      if (d.told_apart && edge) least[*edge] = 2;
+    }
+  }
   for (std::size_t d = 0; d < decisions.size(); ++d) {
     if (!decisions[d].operators) continue;
-    const auto count = static_cast<std::size_t>(
-        std::max<long>(1, std::lround(share * static_cast<double>(values[d].size()))));
+    const std::size_t count = std::max(
+        least[d],
+        static_cast<std::size_t>(std::lround(share * static_cast<double>(values[d].size()))));
     std::vector<std::size_t> left = kept(d);
     std::ranges::stable_sort(left, std::greater<>(),
                              [&](std::size_t option) { return values[d][option]; });

@@ -18,7 +18,8 @@ struct PDartsOptions : DifferentiableOptions {
   /// what of the space comes nearest from above.
   std::vector<int> depths = {};
   /// What is left of each decision's operators after the stages but the last, as a share of all,
-  /// `none` counted, (0, 1]; not more than that before.
+  /// `none` counted, (0, 1]; not more than that before. At least one is, and two of edges whose
+  /// operators tell the inputs of a node apart.
   std::vector<double> operator_shares = {5.0 / 8, 3.0 / 8};
   std::vector<double> skip_dropout = {0, 0.4, 0.7};  ///< at the beginning of each stage, [0, 1)
   int most_skips = 2;                                ///< of an architecture's cell, >= 0

@@ -62,13 +62,16 @@ std::vector<RelaxedDecision> relaxed_decisions(const Supergraph& supergraph) {
     }
   }
   const auto choice_of = [&](NodeId id) { return std::get_if<op::Choice>(&graph.node(id).op); };
-  std::vector<bool> other_reader(graph.size());  // than sums
+  // Nodes that others read than sums, than choices of several.
+  std::vector<bool> beside_sums(graph.size()), beside_inputs(graph.size());
   for (NodeId id = 0; id < graph.size(); ++id) {
     const op::Choice* const choice = choice_of(id);
-    const bool sum = std::holds_alternative<op::Add>(graph.node(id).op) ||
-                     (choice != nullptr && supergraph.decisions()[choice->decision].pick > 1);
-    if (sum) continue;
-    for (const NodeId input : graph.inputs(id)) other_reader[input] = true;
+    const bool several = choice != nullptr && supergraph.decisions()[choice->decision].pick > 1;
+    for (const NodeId input : graph.inputs(id)) {
+      if (several) continue;
+      beside_inputs[input] = true;
+      if (!std::holds_alternative<op::Add>(graph.node(id).op)) beside_sums[input] = true;
+    }
   }
   std::vector<bool> seen(result.size());
   for (NodeId id = 0; id < graph.size(); ++id) {
@@ -85,12 +88,13 @@ std::vector<RelaxedDecision> relaxed_decisions(const Supergraph& supergraph) {
     }
     if (!seen[choice->decision]) {
       seen[choice->decision] = true;
-      relaxed.operators = relaxed.term = true;
+      relaxed.operators = relaxed.term = relaxed.input = true;
       if (!relaxed.skip) relaxed.skip = passed_on(graph, id);
       relaxed.unchanged = relaxed.skip.has_value();
     }
     relaxed.unchanged = relaxed.unchanged && passed_on(graph, id) == relaxed.skip;
-    relaxed.term = relaxed.term && !other_reader[id];
+    relaxed.term = relaxed.term && !beside_sums[id];
+    relaxed.input = relaxed.input && !beside_inputs[id];
     for (std::size_t s = 0; s < inputs.size(); ++s) {
       if (std::holds_alternative<op::Zero>(graph.node(inputs[s]).op)) relaxed.zero = s;
     }
@@ -101,10 +105,11 @@ std::vector<RelaxedDecision> relaxed_decisions(const Supergraph& supergraph) {
 void mark_told_apart(std::vector<RelaxedDecision>& decisions, const std::vector<bool>& none) {
   for (RelaxedDecision& d : decisions) {
     std::set<DecisionId> seen;
-    d.told_apart = d.pick > 1 && std::ranges::all_of(d.edges, [&](const auto& edge) {
-                     return edge && seen.insert(*edge).second &&
-                            decisions[*edge].options + (none[*edge] ? 1 : 0) > 1;
-                   });
+    const bool by_edges = std::ranges::all_of(d.edges, [&](const auto& edge) {
+      return edge && seen.insert(*edge).second &&
+             decisions[*edge].options + (none[*edge] ? 1 : 0) > 1;
+    });
+    d.told_apart = d.pick > 1 && (by_edges || static_cast<std::size_t>(d.pick) == d.options);
   }
 }
 

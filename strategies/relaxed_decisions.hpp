@@ -21,6 +21,8 @@ struct RelaxedDecision {
   bool operators = false;
   /// Its choices are terms of sums only, so that one may be left out.
   bool term = false;
+  /// Its choices are inputs of which several are picked, and nothing else reads them.
+  bool input = false;
   /// The option that passes its input on: the node that the others read, or one whose label is
   /// "skip_connect", "skip" or "identity". None where there is but one option.
   std::optional<std::size_t> skip = std::nullopt;
@@ -30,8 +32,8 @@ struct RelaxedDecision {
   std::optional<std::size_t> zero = std::nullopt;
   /// Where several are picked: the decision on the operator that an option ends with.
   std::vector<std::optional<DecisionId>> edges = {};
-  /// Where several are picked: whether these decisions alone tell the options apart, so that there
-  /// are no weights of their own; see mark_told_apart().
+  /// Where several are picked: whether the options have no weights of their own, since these
+  /// decisions tell them apart, or since all of them are picked; see mark_told_apart().
   bool told_apart = false;
 };
 
@@ -42,7 +44,8 @@ std::string cell_kind(const RelaxedDecision& d);
 std::vector<RelaxedDecision> relaxed_decisions(const Supergraph& supergraph);
 
 /// Sets `told_apart` where each option ends with a decision that no other one ends with and that
-/// has at least two numbers, that of `none` counted; `none` tells which decisions have one.
+/// has at least two numbers, that of `none` counted, and where all options are picked; `none` tells
+/// which decisions have one.
 void mark_told_apart(std::vector<RelaxedDecision>& decisions, const std::vector<bool>& none);
 
 /// One number for each option of a decision.

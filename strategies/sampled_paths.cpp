@@ -125,18 +125,19 @@ at::Tensor Snas::relax(const at::Tensor& logits, const RelaxedDecision&, Pass& p
 
 // ---- FBNet
 
-OptionTable<FbnetOptions> fbnet_option_table() {
-  OptionTable<FbnetOptions> table("FBNet: Gumbel-softmax weights at a temperature that falls");
+OptionTable<FbnetSearchOptions> fbnet_option_table() {
+  OptionTable<FbnetSearchOptions> table(
+      "FBNet: Gumbel-softmax weights at a temperature that falls");
   table
-      .add("first_temperature", &FbnetOptions::first_temperature, "in the first epoch",
+      .add("first_temperature", &FbnetSearchOptions::first_temperature, "in the first epoch",
            greater_than(0))
-      .add("temperature_decay", &FbnetOptions::temperature_decay,
+      .add("temperature_decay", &FbnetSearchOptions::temperature_decay,
            "what the temperature is multiplied by after each epoch",
            Range{.low = 0, .high = 1, .low_open = true});
   return add_differentiable_options(table);
 }
 
-Fbnet::Fbnet(const RunContext& context, const FbnetOptions& options)
+Fbnet::Fbnet(const RunContext& context, const FbnetSearchOptions& options)
     : DifferentiableSearch(context, options, "fbnet", architecture_optimizer(options, 0.9)),
       first_(options.first_temperature),
       decay_(options.temperature_decay) {

@@ -78,8 +78,8 @@ class Snas : public JointSearch {
   double first_, last_;
 };
 
-struct FbnetOptions : DifferentiableOptions {
-  FbnetOptions() {
+struct FbnetSearchOptions : DifferentiableOptions {
+  FbnetSearchOptions() {
     architecture_learning_rate = 0.01;
     architecture_weight_decay = 5e-4;
     architecture_share = 0.2;
@@ -90,7 +90,7 @@ struct FbnetOptions : DifferentiableOptions {
   double first_temperature = 5;      ///< > 0
   double temperature_decay = 0.956;  ///< by epoch, (0, 1]
 };
-OptionTable<FbnetOptions> fbnet_option_table();
+OptionTable<FbnetSearchOptions> fbnet_option_table();
 
 /// FBNet: the options' weights are drawn from the concrete distribution at a temperature that falls
 /// by a factor from epoch to epoch; the architecture learns on a fifth of the images.
@@ -104,7 +104,7 @@ OptionTable<FbnetOptions> fbnet_option_table();
 /// Test: Fbnet.TheTemperatureFallsByAFactor.
 class Fbnet : public DifferentiableSearch {
  public:
-  Fbnet(const RunContext& context, const FbnetOptions& options);
+  Fbnet(const RunContext& context, const FbnetSearchOptions& options);
 
  protected:
   at::Tensor relax(const at::Tensor& logits, const RelaxedDecision& decision, Pass& pass) override;

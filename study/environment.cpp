@@ -1,5 +1,7 @@
 #include "study/environment.hpp"
 
+#include <c10/core/Device.h>
+#include <c10/util/Exception.h>
 #include <sys/utsname.h>
 #include <torch/cuda.h>
 #include <torch/version.h>

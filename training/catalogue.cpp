@@ -39,7 +39,7 @@ void add_valid_fraction(OptionTable<Options>& table) {
             Range{.low = 0, .high = 1, .low_open = false, .high_open = true});
 }
 
-using Reader = ImageSet (*)(const std::filesystem::path&, Part);
+using Reader = ImageSet (*)(const std::filesystem::path&, DatasetPart);
 
 template <class Options, class... A>
 void add_files(DatasetRegistry& registry, const std::string& name, const std::string& doc,
@@ -51,8 +51,8 @@ void add_files(DatasetRegistry& registry, const std::string& name, const std::st
   registry.add(name, table, [name, read](const Options& options) {
     const std::filesystem::path directory = options.dir;
     return std::make_shared<const Dataset>(
-        name, read(directory, Part::training),
-        [read, directory] { return read(directory, Part::test); }, options.valid_fraction);
+        name, read(directory, DatasetPart::training),
+        [read, directory] { return read(directory, DatasetPart::test); }, options.valid_fraction);
   });
 }
 
@@ -65,8 +65,8 @@ std::shared_ptr<const Dataset> make_synthetic(const SyntheticDataOptions& option
   SyntheticOptions test = training;
   test.images = options.test_images;
   return std::make_shared<const Dataset>(
-      "synthetic", synthetic_images(training, Part::training),
-      [test] { return synthetic_images(test, Part::test); }, options.valid_fraction);
+      "synthetic", synthetic_images(training, DatasetPart::training),
+      [test] { return synthetic_images(test, DatasetPart::test); }, options.valid_fraction);
 }
 
 }  // namespace

@@ -72,8 +72,8 @@ std::vector<std::int64_t> idx_sizes(const File& file, std::size_t rank) {
   return sizes;
 }
 
-ImageSet read_idx(const fs::path& directory, Part part, const std::string& hint) {
-  const std::string prefix = part == Part::training ? "train" : "t10k";
+ImageSet read_idx(const fs::path& directory, DatasetPart part, const std::string& hint) {
+  const std::string prefix = part == DatasetPart::training ? "train" : "t10k";
   const File images = read_either(directory, prefix + "-images-idx3-ubyte", hint);
   const File labels = read_either(directory, prefix + "-labels-idx1-ubyte", hint);
   const std::vector<std::int64_t> sizes = idx_sizes(images, 3);
@@ -119,19 +119,19 @@ void read_cifar(const fs::path& directory, const std::string& name, std::size_t 
 
 }  // namespace
 
-ImageSet read_mnist(const fs::path& directory, Part part) {
+ImageSet read_mnist(const fs::path& directory, DatasetPart part) {
   return read_idx(directory, part, "; \"dir\" names the folder of the four files of MNIST");
 }
 
-ImageSet read_fashion_mnist(const fs::path& directory, Part part) {
+ImageSet read_fashion_mnist(const fs::path& directory, DatasetPart part) {
   return read_idx(directory, part,
                   "; install the Debian package dataset-fashion-mnist, or let \"dir\" name the "
                   "folder of the four files");
 }
 
-ImageSet read_cifar10(const fs::path& directory, Part part) {
+ImageSet read_cifar10(const fs::path& directory, DatasetPart part) {
   ImageSet set{.shape = {3, 32, 32}, .classes = 10};
-  if (part == Part::test) {
+  if (part == DatasetPart::test) {
     read_cifar(directory, "test_batch.bin", 1, set);
     return set;
   }
@@ -141,14 +141,14 @@ ImageSet read_cifar10(const fs::path& directory, Part part) {
   return set;
 }
 
-ImageSet read_cifar100(const fs::path& directory, Part part) {
+ImageSet read_cifar100(const fs::path& directory, DatasetPart part) {
   ImageSet set{.shape = {3, 32, 32}, .classes = 100};
   // Each record has its superclass, then its class.
-  read_cifar(directory, part == Part::training ? "train.bin" : "test.bin", 2, set);
+  read_cifar(directory, part == DatasetPart::training ? "train.bin" : "test.bin", 2, set);
   return set;
 }
 
-ImageSet synthetic_images(const SyntheticOptions& options, Part part) {
+ImageSet synthetic_images(const SyntheticOptions& options, DatasetPart part) {
   const auto [channels, height, width] = options.shape;
   const Rng rng(options.seed);
   ImageSet set{.shape = options.shape, .classes = options.classes};
@@ -179,7 +179,7 @@ ImageSet synthetic_images(const SyntheticOptions& options, Part part) {
     }
   }
 
-  const Rng images = rng.fork(part == Part::training ? "training" : "test");
+  const Rng images = rng.fork(part == DatasetPart::training ? "training" : "test");
   for (std::int64_t i = 0; i < options.images; ++i) {
     Rng draw = images.fork(static_cast<std::uint64_t>(i));
     const std::int64_t label = i % options.classes;

@@ -77,8 +77,8 @@ void measure(const std::shared_ptr<const SearchSpace>& space, Options options, i
   options.monitor_batches = 1;
   SyntheticOptions images{.shape = {3, 32, 32}, .classes = 10, .images = 2 * batch * (steps + 2)};
   const auto data = std::make_shared<const Dataset>(
-      "synthetic", synthetic_images(images, Part::training),
-      [images] { return synthetic_images(images, Part::test); }, 1.0 / (steps + 2));
+      "synthetic", synthetic_images(images, DatasetPart::training),
+      [images] { return synthetic_images(images, DatasetPart::test); }, 1.0 / (steps + 2));
   Supernet net(*space->supergraph());
   const std::shared_ptr<SharedTraining> training = make_shared_training(
       net, space, data,

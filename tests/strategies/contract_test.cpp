@@ -158,7 +158,7 @@ std::unique_ptr<Strategy> with_weights(const RunContext& context, const Options&
 }
 
 std::unique_ptr<Strategy> small_enas(const RunContext& context) {
-  EnasOptions options;
+  EnasSearchOptions options;
   options.hidden = 8;
   options.updates = 5;
   options.candidates = 5;

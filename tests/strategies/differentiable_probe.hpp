@@ -74,6 +74,23 @@ inline std::shared_ptr<const SearchSpace> two_of_three() {
   return std::make_shared<SupergraphSpace>(b.finish());
 }
 
+/// Two of three inputs, of which one ends with no operator to be chosen; the last decision.
+inline std::shared_ptr<const SearchSpace> two_of_three_beside_a_choice() {
+  SupergraphBuilder b;
+  const NodeId x = b.conv(b.input(1, 8, 8), 4, {.kernel = 3});
+  std::vector<NodeId> inputs{x};
+  for (const char* const name : {"a", "b"}) {
+    const auto scope = b.scope(name);
+    const std::array options{x, relu_conv_bn(b, x, 4, 3, 1, "three")};
+    inputs.push_back(
+        b.choice(b.decide({.name = name, .options = {"skip_connect", "three"}}), options));
+  }
+  const NodeId sum =
+      b.choice(b.decide({.name = "inputs", .options = {"x", "a", "b"}, .pick = 2}), inputs);
+  b.output(b.linear(b.flatten(b.global_avg_pool(sum)), 4));
+  return std::make_shared<SupergraphSpace>(b.finish());
+}
+
 /// With "macs" as a cost.
 inline RunContext with_macs(const RunContext& context) {
   RunContext result = context;

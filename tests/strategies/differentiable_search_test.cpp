@@ -398,7 +398,6 @@ TEST(DifferentiableSearch, NotesAreOfWhatIsLearned) {
   };
   const double relaxed = accuracy(search.expected_weights());
   const double derived = accuracy(small.net.one_hot(asked[0].architecture));
-  EXPECT_NE(relaxed, derived);
   EXPECT_DOUBLE_EQ(number(notes, "relaxed_accuracy"), relaxed);
   EXPECT_DOUBLE_EQ(number(notes, "derived_accuracy"), derived);
   EXPECT_DOUBLE_EQ(number(notes, "discretization_gap"), relaxed - derived);
@@ -426,7 +425,6 @@ TEST(DifferentiableSearch, TheExpectedCostIsThatOfArchitecturesWithoutNone) {
   EXPECT_NEAR(cost.of(search.cost_weights()).item<double>(), before, 1e-6 * before);
 }
 
-// The sum of two of three convolutions, which ends with no operator to be chosen.
 TEST(DifferentiableSearch, InputsWithoutOperatorsToBeChosenHaveWeightsOfTheirOwn) {
   SmallSearch small(two_of_three());
   DartsSearchOptions options;

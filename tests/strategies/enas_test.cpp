@@ -16,8 +16,8 @@ namespace {
 
 using testing::HasSubstr;
 
-EnasOptions small() {
-  EnasOptions options;
+EnasSearchOptions small() {
+  EnasSearchOptions options;
   options.policy = PolicyKind::independent;
   options.learning_rate = 0.1;
   return options;
@@ -80,7 +80,7 @@ class GatedSpace : public TestSpace {
 };
 
 TEST(Enas, LearnsFromWhatWasDrawnAlsoWhereThatIsNotActive) {
-  EnasOptions options;
+  EnasSearchOptions options;
   options.updates = 3;
   options.learning_rate = 0.1;
   options.batch = 20;
@@ -139,7 +139,7 @@ TEST(Enas, CandidatesOfARoundDiffer) {
 TEST(Enas, ConstraintsAndFurtherObjectivesCount) {
   const auto space = test_space({5, 5, 5, 5, 5, 5});
   const auto mean_size = [&](Goals goals, std::optional<RewardKind> reward) {
-    EnasOptions options = small();
+    EnasSearchOptions options = small();
     options.reward = reward;
     const auto training = std::make_shared<FakeTraining>(8);
     Enas enas(sharing_context(space, training, std::move(goals)), options);
@@ -168,7 +168,7 @@ TEST(Enas, NeedsMetricsThatAreKnownWithoutAnEvaluation) {
                         {{.metric = "size", .upper = 7}});
   EXPECT_THAT(throws<ConfigError>([&] { Enas(context, small()); }),
               HasSubstr("/constraints: \"enas\" learns from"));
-  EnasOptions value = small();
+  EnasSearchOptions value = small();
   value.reward = RewardKind::value;
   EXPECT_THAT(throws<ConfigError>([&] {
                 Enas(sharing_context(test_space({3}), training_of(2, 0), accuracy_and_size()),

@@ -1,9 +1,11 @@
 #include "strategies/greedy_darts.hpp"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <memory>
 #include <string>
@@ -157,6 +159,72 @@ TEST(Sgas, ANodeThatHasItsInputsLosesTheOthers) {
     const RelaxedDecision& decision = search.parameters().decisions()[d];
     EXPECT_TRUE(decision.pick == 1 || open_options(search, d) == 2) << decision.name;
   }
+}
+
+TEST(Sgas, TiedEdgesStayWhereTheyAreRead) {
+  // Two nodes of two inputs out of three, of which the first ones are tied.
+  SupergraphBuilder b;
+  NodeId x = b.conv(b.input(1, 8, 8), 4, {.kernel = 3});
+  std::vector<DecisionId> edges;
+  for (const char* const name : {"tied", "b", "c", "d", "e"}) {
+    edges.push_back(b.decide({.name = name, .options = {"one", "three"}}));
+  }
+  for (const std::array<std::size_t, 3>& own : {std::array<std::size_t, 3>{0, 1, 2}, {0, 3, 4}}) {
+    std::vector<NodeId> inputs;
+    for (const std::size_t e : own) {
+      const auto scope = b.scope(fmt::format("edge{}_{}", own[1], e));
+      const std::array options{b.conv(x, 4), b.conv(x, 4, {.kernel = 3})};
+      inputs.push_back(b.choice(edges[e], options));
+    }
+    x = b.choice(
+        b.decide({.name = fmt::format("node{}", own[1]), .options = {"0", "1", "2"}, .pick = 2}),
+        inputs);
+  }
+  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 4));
+  SmallSearch small(std::make_shared<SupergraphSpace>(b.finish()), 12, 100);
+  SgasOptions options;
+  options.eigenvalue_every = 0;
+  options.none = false;
+  struct Opened : Probe<Sgas> {
+    using Probe<Sgas>::Probe;
+    using Sgas::kept;
+  };
+  Opened search(small.context, options);
+  ASSERT_TRUE(search.parameters().decisions()[5].told_apart);
+  {
+    // The surest first: b, c, tied, d, e.
+    const at::NoGradGuard no_grad;
+    at::Tensor values = search.parameters().values();
+    values.zero_();
+    for (const auto& [d, value] : {std::pair(1, 6.0), {2, 5.0}, {0, 4.0}, {3, 3.0}, {4, 2.0}}) {
+      values[search.place(static_cast<std::size_t>(d), 1)] = value;
+    }
+  }
+  const Candidate last = all_epochs(search).back();
+  EXPECT_THAT(search.kept(5), testing::ElementsAre(1U, 2U));
+  EXPECT_THAT(search.kept(6), testing::ElementsAre(0U, 1U));
+  EXPECT_THAT(search.kept(0),
+              testing::ElementsAre(1U));  // not the first, which it would be closed to
+  EXPECT_EQ(last.architecture.choices[5], rank_subset(std::vector<std::uint32_t>{1, 2}));
+  EXPECT_EQ(last.architecture.choices[6], rank_subset(std::vector<std::uint32_t>{0, 1}));
+  EXPECT_EQ(last.architecture.choices[0], 1U);
+}
+
+TEST(Sgas, InputsWithWeightsOfTheirOwnAreLeftToThese) {
+  SmallSearch small(two_of_three_beside_a_choice(), 6, 100);
+  SgasOptions options;
+  options.eigenvalue_every = 0;
+  Probe<Sgas> search(small.context, options);
+  const std::size_t inputs = search.parameters().decisions().size() - 1;
+  {
+    const at::NoGradGuard no_grad;
+    at::Tensor own = search.parameters().part(search.parameters().values(), inputs);
+    own.copy_(at::tensor({3.0, 0.0, 1.0}, at::kDouble));
+  }
+  const Candidate last = all_epochs(search).back();
+  EXPECT_EQ(open_options(search, 0), 1U);
+  EXPECT_EQ(open_options(search, 1), 1U);
+  EXPECT_EQ(last.architecture.choices[inputs], rank_subset(std::vector<std::uint32_t>{0, 2}));
 }
 
 TEST(Sgas, TooFewEpochsAreRefused) {

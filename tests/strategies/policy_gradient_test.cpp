@@ -99,7 +99,7 @@ TEST(PolicyGradient, AStepIsUpTheClippedObjective) {
 }
 
 TEST(PolicyGradient, TheBaselineIsThatOfEarlierRewards) {
-  Baseline baseline(0.9);
+  RewardBaseline baseline(0.9);
   EXPECT_TRUE(baseline.empty());
   baseline.add(3);
   EXPECT_NEAR(baseline.value(), 3, 1e-12);

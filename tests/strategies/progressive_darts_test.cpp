@@ -176,6 +176,19 @@ TEST(PDarts, ASnapshotGoesOnBitByBit) {
   }
 }
 
+TEST(PDarts, EdgesThatTellInputsApartKeepTwoOperators) {
+  Growing small(3);
+  PDartsOptions options = quick();
+  options.operator_shares = {0.4, 0.01};
+  Opened search(small.context, options);
+  all_epochs(search);
+  for (std::size_t d = 0; d < search.parameters().decisions().size(); ++d) {
+    const RelaxedDecision& decision = search.parameters().decisions()[d];
+    if (!decision.operators) continue;
+    EXPECT_EQ(search.kept(d).size(), decision.input ? 2U : 1U) << decision.name;
+  }
+}
+
 TEST(PDarts, ASpaceWithoutShallowerNetworksKeepsItsDepth) {
   SmallSearch small(small_cells(), 3);
   small.context.depths =

@@ -29,12 +29,14 @@ TEST(RelaxedDecisions, KnowsSkipsZerosAndTerms) {
     EXPECT_EQ(d.skip, 1U);
     EXPECT_EQ(d.zero, 0U);
     EXPECT_EQ(d.term, d.name != "edge0_1") << d.name;  // that node is its one edge
+    EXPECT_FALSE(d.input);
   }
   const auto darts = make_darts({.channels = 4, .layers = 3});
   const auto decisions = relaxed_decisions(*darts->supergraph());
   const RelaxedDecision& edge = decisions[place_of(decisions, "normal.edge1_4")];
   EXPECT_TRUE(edge.operators);
   EXPECT_TRUE(edge.term);
+  EXPECT_TRUE(edge.input);
   EXPECT_EQ(edge.skip, 2U);
   EXPECT_FALSE(edge.zero);
   const RelaxedDecision& node = decisions[place_of(decisions, "reduce.node4.inputs")];
@@ -96,20 +98,22 @@ TEST(RelaxedDecisions, TheTwoStrongestEdgesAreKept) {
 
 TEST(RelaxedDecisions, OperatorsOfTheirOwnTellInputsApart) {
   const auto told_apart = [](std::size_t options, bool none,
-                             std::vector<std::optional<DecisionId>> edges) {
+                             std::vector<std::optional<DecisionId>> edges, int pick = 2) {
     std::vector<RelaxedDecision> decisions{
         {.name = "a", .options = 3, .operators = true},
         {.name = "b", .options = options, .operators = true},
-        {.name = "inputs", .options = 2, .pick = 2, .edges = std::move(edges)}};
-    mark_told_apart(decisions, {false, none, false});
+        {.name = "c", .options = 2, .operators = true},
+        {.name = "inputs", .options = 3, .pick = pick, .edges = std::move(edges)}};
+    mark_told_apart(decisions, {false, none, false, false});
     EXPECT_FALSE(decisions[0].told_apart);
-    return decisions[2].told_apart;
+    return decisions[3].told_apart;
   };
-  EXPECT_TRUE(told_apart(2, false, {0, 1}));
-  EXPECT_FALSE(told_apart(2, false, {0, std::nullopt}));
-  EXPECT_FALSE(told_apart(2, false, {1, 1}));  // tied
-  EXPECT_FALSE(told_apart(1, false, {0, 1}));  // always of the same strength
-  EXPECT_TRUE(told_apart(1, true, {0, 1}));
+  EXPECT_TRUE(told_apart(2, false, {0, 1, 2}));
+  EXPECT_FALSE(told_apart(2, false, {0, std::nullopt, 2}));
+  EXPECT_FALSE(told_apart(2, false, {0, 1, 1}));  // tied
+  EXPECT_FALSE(told_apart(1, false, {0, 1, 2}));  // always of the same strength
+  EXPECT_TRUE(told_apart(1, true, {0, 1, 2}));
+  EXPECT_TRUE(told_apart(2, false, {0, std::nullopt, 2}, 3));  // all are picked
 }
 
 TEST(RelaxedDecisions, SkipsAreCountedWhereTheyAreUsed) {

@@ -197,14 +197,14 @@ TEST(Snas, TheArchitectureLearnsAsOftenAsItIsTold) {
 
 TEST(Fbnet, GradientsAreExact) {
   SmallSearch small(small_cells(), 4);
-  Probe<Fbnet> search(small.context, FbnetOptions{});
+  Probe<Fbnet> search(small.context, FbnetSearchOptions{});
   search.spread();
   expect_exact_gradients<Fbnet>(small, search, search.pass_of(2, 4));
 }
 
 TEST(Fbnet, TheTemperatureFallsByAFactor) {
   SmallSearch small(small_cells(), 4);
-  FbnetOptions options;
+  FbnetSearchOptions options;
   options.temperature_decay = 0.5;
   Probe<Fbnet> search(small.context, options);
   search.spread();

@@ -17,8 +17,8 @@ namespace {
 
 using testing::HasSubstr;
 
-EnasOptions enas_options() {
-  EnasOptions options;
+EnasSearchOptions enas_options() {
+  EnasSearchOptions options;
   options.hidden = 6;
   options.updates = 4;
   options.batch = 3;
@@ -86,7 +86,7 @@ TEST(WeightSharingSearch, ASnapshotGoesOnAsIfNothingHadHappened) {
   const std::vector<Json> initial{{{"d1", "1"}, {"d2", "2"}, {"d3", "3"}, {"d4", "4"}}};
   std::vector<std::function<std::unique_ptr<Strategy>(const RunContext&)>> all = both();
   all.push_back([&](const RunContext& context) {
-    EnasOptions options = enas_options();
+    EnasSearchOptions options = enas_options();
     options.initial = initial;
     return std::make_unique<Enas>(context, options);
   });
@@ -137,7 +137,7 @@ TEST(WeightSharingSearch, AStopInTheMiddleOfItsTrainingAsksForNothing) {
 
 TEST(WeightSharingSearch, KnownArchitecturesComeFirst) {
   const auto space = test_space({4, 4, 4});
-  EnasOptions enas = enas_options();
+  EnasSearchOptions enas = enas_options();
   CarsOptions cars = cars_options();
   enas.initial = cars.initial = {{{"d1", "3"}, {"d2", "2"}, {"d3", "1"}}};
   Enas one(sharing_context(space, planted_training(3)), enas);

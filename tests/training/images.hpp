@@ -28,8 +28,8 @@ inline ImageSet counting_images(std::array<std::int64_t, 3> shape, std::int64_t 
 inline std::shared_ptr<const Dataset> small_data(std::int64_t images = 200) {
   SyntheticOptions options{.shape = {1, 8, 8}, .classes = 4, .images = images};
   return std::make_shared<const Dataset>(
-      "small", synthetic_images(options, Part::training),
-      [options] { return synthetic_images(options, Part::test); }, 0.2);
+      "small", synthetic_images(options, DatasetPart::training),
+      [options] { return synthetic_images(options, DatasetPart::test); }, 0.2);
 }
 
 /// What a small network is made of.

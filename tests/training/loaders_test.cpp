@@ -45,7 +45,7 @@ class MnistTest : public testing::Test {
     write("train-labels-idx1-ubyte", labels);
   }
   std::string error() {
-    return throws<IoError>([&] { read_mnist(directory_.path(), Part::training); });
+    return throws<IoError>([&] { read_mnist(directory_.path(), DatasetPart::training); });
   }
   TemporaryDirectory directory_;
 };
@@ -54,12 +54,12 @@ TEST_F(MnistTest, ReadsPlainAndCompressedFiles) {
   write_training(idx_images(2, 1, 3, "abc\xff\x01\x02"), idx_labels(2, "\x09\x02"));
   write("t10k-images-idx3-ubyte.gz", gzip(idx_images(1, 1, 3, "xyz")));
   write("t10k-labels-idx1-ubyte.gz", gzip(idx_labels(1, "\x03")));
-  const ImageSet training = read_mnist(directory_.path(), Part::training);
+  const ImageSet training = read_mnist(directory_.path(), DatasetPart::training);
   EXPECT_THAT(training.shape, ElementsAre(1, 1, 3));
   EXPECT_EQ(training.classes, 10);
   EXPECT_THAT(training.pixels, ElementsAre('a', 'b', 'c', 255, 1, 2));
   EXPECT_THAT(training.labels, ElementsAre(9, 2));
-  const ImageSet test = read_fashion_mnist(directory_.path(), Part::test);
+  const ImageSet test = read_fashion_mnist(directory_.path(), DatasetPart::test);
   EXPECT_THAT(test.pixels, ElementsAre('x', 'y', 'z'));
   EXPECT_THAT(test.labels, ElementsAre(3));
 }
@@ -67,7 +67,7 @@ TEST_F(MnistTest, ReadsPlainAndCompressedFiles) {
 TEST_F(MnistTest, MissingFilesAreNamed) {
   EXPECT_THAT(error(), HasSubstr("/train-images-idx3-ubyte: no such file, nor "
                                  "train-images-idx3-ubyte.gz; \"dir\" names the folder"));
-  EXPECT_THAT(throws<IoError>([&] { read_fashion_mnist(directory_.path(), Part::test); }),
+  EXPECT_THAT(throws<IoError>([&] { read_fashion_mnist(directory_.path(), DatasetPart::test); }),
               HasSubstr("/t10k-images-idx3-ubyte: no such file, nor t10k-images-idx3-ubyte.gz; "
                         "install the Debian package dataset-fashion-mnist"));
   write("train-images-idx3-ubyte", idx_images(1, 1, 1, "a"));
@@ -111,12 +111,12 @@ TEST(FashionMnistTest, TheRealFilesAreWhatTheyShouldBe) {
   if (!std::filesystem::exists(directory)) {
     GTEST_SKIP() << "the Debian package dataset-fashion-mnist is not installed";
   }
-  const ImageSet training = read_fashion_mnist(directory, Part::training);
+  const ImageSet training = read_fashion_mnist(directory, DatasetPart::training);
   EXPECT_EQ(training.size(), 60000);
   EXPECT_THAT(training.shape, ElementsAre(1, 28, 28));
   EXPECT_THAT(std::vector(training.labels.begin(), training.labels.begin() + 5),
               ElementsAre(9, 0, 0, 3, 0));
-  const ImageSet test = read_fashion_mnist(directory, Part::test);
+  const ImageSet test = read_fashion_mnist(directory, DatasetPart::test);
   EXPECT_EQ(test.size(), 10000);
   EXPECT_THAT(std::vector(test.labels.begin(), test.labels.begin() + 5),
               ElementsAre(9, 2, 1, 1, 6));
@@ -138,33 +138,33 @@ TEST(CifarTest, ReadsTheBinaryVersionOfCifar10) {
                           record({batch}, 'a') + record({0}, 'b'));
   }
   write_file_atomically(directory.path() / "test_batch.bin", record("\x09", 'c'));
-  const ImageSet training = read_cifar10(directory.path(), Part::training);
+  const ImageSet training = read_cifar10(directory.path(), DatasetPart::training);
   EXPECT_THAT(training.shape, ElementsAre(3, 32, 32));
   EXPECT_EQ(training.classes, 10);
   EXPECT_THAT(training.labels, ElementsAre(1, 0, 2, 0, 3, 0, 4, 0, 5, 0));
   EXPECT_EQ(training.pixels.size(), 10u * 3072);
   EXPECT_EQ(training.pixels[3072], 'b');
-  EXPECT_EQ(read_cifar10(directory.path(), Part::test).pixels[0], 'c');
+  EXPECT_EQ(read_cifar10(directory.path(), DatasetPart::test).pixels[0], 'c');
 }
 
 TEST(CifarTest, ReadsTheFineLabelsOfCifar100) {
   const TemporaryDirectory directory;
   write_file_atomically(directory.path() / "train.bin", record("\x05\x63", 'a'));
   write_file_atomically(directory.path() / "test.bin.gz", gzip(record("\x13\x07", 'b')));
-  const ImageSet training = read_cifar100(directory.path(), Part::training);
+  const ImageSet training = read_cifar100(directory.path(), DatasetPart::training);
   EXPECT_EQ(training.classes, 100);
   EXPECT_THAT(training.labels, ElementsAre(99));
   EXPECT_EQ(training.pixels[0], 'a');
-  EXPECT_THAT(read_cifar100(directory.path(), Part::test).labels, ElementsAre(7));
+  EXPECT_THAT(read_cifar100(directory.path(), DatasetPart::test).labels, ElementsAre(7));
 }
 
 TEST(CifarTest, WrongFilesAreErrors) {
   const TemporaryDirectory directory;
   const auto error = [&](const std::string& content) {
     write_file_atomically(directory.path() / "test_batch.bin", content);
-    return throws<IoError>([&] { read_cifar10(directory.path(), Part::test); });
+    return throws<IoError>([&] { read_cifar10(directory.path(), DatasetPart::test); });
   };
-  EXPECT_THAT(throws<IoError>([&] { read_cifar10(directory.path(), Part::training); }),
+  EXPECT_THAT(throws<IoError>([&] { read_cifar10(directory.path(), DatasetPart::training); }),
               HasSubstr("/data_batch_1.bin: no such file, nor data_batch_1.bin.gz"));
   EXPECT_THAT(error(""), HasSubstr("0 bytes are not whole records of 3073 bytes"));
   EXPECT_THAT(error(record("\x01", 'a').substr(1)),
@@ -175,21 +175,21 @@ TEST(CifarTest, WrongFilesAreErrors) {
 
 TEST(SyntheticTest, IsEqualOnEveryMachine) {
   const SyntheticOptions options{.shape = {2, 9, 7}, .classes = 3, .images = 7};
-  const ImageSet images = synthetic_images(options, Part::training);
+  const ImageSet images = synthetic_images(options, DatasetPart::training);
   EXPECT_THAT(images.shape, ElementsAre(2, 9, 7));
   EXPECT_EQ(images.classes, 3);
   EXPECT_THAT(images.labels, ElementsAre(0, 1, 2, 0, 1, 2, 0));
   const std::string text(images.pixels.begin(), images.pixels.end());
   EXPECT_EQ(combine(Hash128{}, std::string_view(text)).to_string(),
             "77bb47f5ab23a43eb0d87eb580b5ff24");
-  EXPECT_NE(synthetic_images(options, Part::test).pixels, images.pixels);
+  EXPECT_NE(synthetic_images(options, DatasetPart::test).pixels, images.pixels);
 }
 
 // The mean image of each class tells its images apart far above chance, but not perfectly.
 TEST(SyntheticTest, ClassesAreSeparableButNoisy) {
   const SyntheticOptions options{.shape = {1, 12, 12}, .images = 600, .noise = 0.5};
-  const ImageSet training = synthetic_images(options, Part::training);
-  const ImageSet test = synthetic_images(options, Part::test);
+  const ImageSet training = synthetic_images(options, DatasetPart::training);
+  const ImageSet test = synthetic_images(options, DatasetPart::test);
   std::vector<std::vector<double>> means(10, std::vector<double>(144));
   for (std::size_t i = 0; i < 600; ++i) {
     for (std::size_t j = 0; j < 144; ++j) {

@@ -1,9 +1,11 @@
 #include "training/optimizer.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/nn/utils/clip_grad.h>
 #include <torch/optim.h>
 #include <torch/types.h>
+
+// Needs the types of those above.
+#include <torch/nn/utils/clip_grad.h>
 
 #include "training/losses.hpp"
 

@@ -408,7 +408,8 @@ TEST_F(CheckpointTest, ThoseOfOtherImagesAreRefused) {
   const auto data = [](std::uint64_t seed) {
     const SyntheticOptions options{.shape = {1, 8, 8}, .classes = 4, .images = 200, .seed = seed};
     return Dataset(
-        "synthetic", synthetic_images(options, Part::training), [] { return ImageSet{}; }, 0.2);
+        "synthetic", synthetic_images(options, DatasetPart::training), [] { return ImageSet{}; },
+        0.2);
   };
   const Dataset first = data(1), again = data(1), second = data(2);
   GraphModule module = fresh(rich);
