@@ -35,7 +35,6 @@ MixedWeights random_weights(const Supergraph& supergraph, Rng rng) {
 /// Compares the gradient of a scalar with central differences at some places of each tensor.
 void expect_gradients(const std::function<at::Tensor()>& value,
                       std::vector<std::pair<std::string, at::Tensor>> tensors) {
-  constexpr double step = 1e-5;
   value().backward();
   Rng rng(1);
   double largest = 0;
@@ -55,9 +54,16 @@ void expect_gradients(const std::function<at::Tensor()>& value,
         tensor.sub_(delta.view(tensor.sizes()));
         return result;
       };
-      const double numeric = (shifted(step) - shifted(-step)) / (2 * step);
       const double exact = gradient[place].item<double>();
-      EXPECT_NEAR(exact, numeric, 1e-6 * (1 + std::abs(numeric))) << name << " at " << place;
+      // A step may cross the kink of an activation, to which another one does not reach.
+      double numeric = 0;
+      bool near = false;
+      for (const double step : {1e-5, 1e-6, 1e-7}) {
+        numeric = (shifted(step) - shifted(-step)) / (2 * step);
+        near = std::abs(exact - numeric) < 1e-6 * (1 + std::abs(numeric));
+        if (near) break;
+      }
+      EXPECT_TRUE(near) << name << " at " << place << ": " << exact << ", not " << numeric;
       largest = std::max(largest, std::abs(exact));
     }
   }
