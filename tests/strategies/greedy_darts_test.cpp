@@ -299,9 +299,8 @@ TEST(DartsPt, SelectsInputsThatTheRelaxationNeedsNotTheStrongest) {
 }
 
 TEST(DartsPt, InputsAreSelectedLast) {
-  SmallSearch small(small_darts(), 40, 64);
+  SmallSearch small(two_of_three_beside_a_choice(), 8, 64);
   DartsPtOptions options;
-  options.supernet_share = 0.4;
   options.eigenvalue_every = 0;
   options.batches = 1;
   options.monitor_batches = 1;
