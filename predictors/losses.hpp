@@ -5,7 +5,7 @@
 
 namespace at {
 class Tensor;
-}
+}  // namespace at
 
 namespace espalier {
 

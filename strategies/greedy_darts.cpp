@@ -42,8 +42,16 @@ void scale(std::vector<double>& values) {
   for (double& value : values) value = high > low ? (value - low) / (high - low) : 1;
 }
 
+/// Epochs between as many decisions as there are; 0 where those left are too few.
 int interval_of(int left, std::size_t count) {
-  return static_cast<int>(static_cast<std::size_t>(left) / std::max<std::size_t>(1, count));
+  return left <= 0 ? 0 : left / static_cast<int>(std::max<std::size_t>(1, count));
+}
+
+UnsupportedError nothing_to_decide(const char* name) {
+  return UnsupportedError(
+      fmt::format("\"{}\" decides on operators one after the other, but this "
+                  "space has none to choose; take \"darts\"",
+                  name));
 }
 
 }  // namespace
@@ -84,12 +92,13 @@ Sgas::Sgas(const RunContext& context, const SgasOptions& options)
     }
     most = std::max(most, count);
   }
+  if (most == 0) throw nothing_to_decide("sgas");
   interval_ = interval_of(training().epochs() - first_, most);
   if (interval_ == 0) {
     throw ConfigError("/first_decision",
                       fmt::format("{} epochs after the first {} are too few for {} decisions one "
                                   "after the other; write more epochs, or a smaller share",
-                                  training().epochs() - first_, first_, most));
+                                  std::max(0, training().epochs() - first_), first_, most));
   }
   start();
 }
@@ -213,7 +222,8 @@ DartsPt::DartsPt(const RunContext& context, const DartsPtOptions& options)
     count = std::max(count, edges.size());
   }
   for (const RelaxedDecision& d : parameters().decisions()) count += d.pick > 1 ? 1 : 0;
-  interval_ = interval_of(training().epochs() - first_, std::max<std::size_t>(1, count - 1));
+  if (count == 0) throw nothing_to_decide("darts_pt");
+  interval_ = interval_of(training().epochs() - first_, count - 1);
   if (interval_ == 0) {
     throw ConfigError("/supernet_share",
                       fmt::format("{} epochs after the first {} are too few for {} selections one "

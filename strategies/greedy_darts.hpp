@@ -31,7 +31,8 @@ OptionTable<SgasOptions> sgas_option_table();
 /// Sgas.StabilityCounts, Sgas.TiedEdgesStayWhereTheyAreRead.
 class Sgas : public Darts {
  public:
-  /// Throws as Darts, and ConfigError (/first_decision) where too few epochs are left.
+  /// Throws as Darts, UnsupportedError for a space without operators to choose, and ConfigError
+  /// (/first_decision) where too few epochs are left.
   Sgas(const RunContext& context, const SgasOptions& options);
 
  protected:
@@ -72,7 +73,8 @@ OptionTable<DartsPtOptions> darts_pt_option_table();
 /// Test: DartsPt.SelectsWhatTheRelaxationNeedsNotWhatIsStrongest.
 class DartsPt : public Darts {
  public:
-  /// Throws as Darts, and ConfigError (/supernet_share) where too few epochs are left.
+  /// Throws as Darts, UnsupportedError for a space without operators or inputs to choose, and
+  /// ConfigError (/supernet_share) where too few epochs are left.
   DartsPt(const RunContext& context, const DartsPtOptions& options);
 
  protected:

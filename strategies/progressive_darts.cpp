@@ -179,7 +179,8 @@ void PDarts::drop_operators(double share) {
   std::vector<std::size_t> least(decisions.size(), 1);
   for (const RelaxedDecision& d : decisions) {
     for (const auto& edge : d.edges) {
-      if (d.told_apart && edge) least[*edge] = 2;
+      const bool chosen = static_cast<std::size_t>(d.pick) < d.options;
+      if (d.told_apart && chosen && edge) least[*edge] = 2;
     }
   }
   for (std::size_t d = 0; d < decisions.size(); ++d) {

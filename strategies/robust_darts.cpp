@@ -37,6 +37,12 @@ Sdarts::Sdarts(const RunContext& context, const SdartsOptions& options)
       first_radius_(options.first_radius),
       last_radius_(options.last_radius),
       attack_steps_(options.attack_steps) {
+  const auto several = [](const RelaxedDecision& d) { return d.pick > 1; };
+  if (std::ranges::all_of(parameters().decisions(), several)) {
+    throw UnsupportedError(
+        "\"sdarts\" moves the weights of options of which one is picked, but of every decision of "
+        "this space several are; take \"darts\"");
+  }
   start();
 }
 

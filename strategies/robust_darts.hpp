@@ -27,9 +27,11 @@ OptionTable<SdartsOptions> sdarts_option_table();
 /// Regularization", ICML 2020, arXiv 2002.05283, sections 3.2 and 3.3. As in the authors' code, it
 /// is the softmax that is moved and then brought back to weights that sum to 1, and the attack's
 /// networks normalize by running statistics (pools, where they are normalized, by the batch).
-/// Test: Sdarts.TheAttackRaisesTheLossMoreThanChance, Sdarts.TheRadiusGrows.
+/// Test: Sdarts.TheAttackRaisesTheLossMoreThanChance, Sdarts.TheRadiusGrows,
+/// Sdarts.WeightsLearnAtTheRadiusOfTheEpoch.
 class Sdarts : public Darts {
  public:
+  /// Throws as Darts, and UnsupportedError where of every decision several options are picked.
   Sdarts(const RunContext& context, const SdartsOptions& options);
 
  protected:

@@ -41,6 +41,7 @@ void add_definitions(const std::string& file, const std::string& text, Definitio
     }
     special = line == "template <>";
   }
+  EXPECT_THAT(spaces, testing::IsEmpty()) << file << ": write the name behind the closing brace";
 }
 
 std::vector<std::string> doubles(const Definitions& definitions) {

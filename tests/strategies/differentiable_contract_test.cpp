@@ -225,7 +225,7 @@ void expect_all_learn(const DifferentiableCase& one,
     largest = at::maximum(largest, parameters.tensors().at("alpha.square"));
   }
   for (std::size_t d = 0; d < parameters.decisions().size(); ++d) {
-    EXPECT_GT(parameters.part(largest, d).min().item<double>(), 0)
+    EXPECT_GT(parameters.part(largest, d).min().item<double>(), 1e-20)
         << parameters.decisions()[d].name;
   }
 }

@@ -231,6 +231,17 @@ TEST(Sgas, TooFewEpochsAreRefused) {
   SmallSearch small(small_cells(), 3);
   EXPECT_THAT(throws<ConfigError>([&] { const Sgas search(small.context, SgasOptions{}); }),
               HasSubstr("are too few for 6 decisions"));
+  SgasOptions options;
+  options.first_decision = 0.95;  // of 10 epochs, the one after the last
+  SmallSearch longer(small_cells(), 10);
+  EXPECT_THAT(throws<ConfigError>([&] { const Sgas search(longer.context, options); }),
+              HasSubstr("0 epochs after the first 11 are too few for 6 decisions"));
+}
+
+TEST(Sgas, NeedsOperatorsToDecideOn) {
+  SmallSearch small(two_of_three(), 10);
+  EXPECT_THAT(throws<UnsupportedError>([&] { const Sgas search(small.context, SgasOptions{}); }),
+              HasSubstr("\"sgas\" decides on operators one after the other"));
 }
 
 /// Whose 1x1 convolutions, the stronger ones, give zeros: only what a 3x3 convolution passes on
@@ -330,6 +341,17 @@ TEST(DartsPt, TooFewEpochsAreRefused) {
   SmallSearch small(small_cells(), 5);
   EXPECT_THAT(throws<ConfigError>([&] { const DartsPt search(small.context, DartsPtOptions{}); }),
               HasSubstr("selections one after the other"));
+}
+
+TEST(DartsPt, NeedsSomethingToSelect) {
+  SupergraphBuilder b;
+  const std::array<std::int64_t, 2> widths{4, 8};
+  const NodeId x = b.conv(b.input(1, 8, 8), b.number("width", widths), {.kernel = 3});
+  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 4));
+  SmallSearch small(std::make_shared<SupergraphSpace>(b.finish()), 10);
+  EXPECT_THAT(
+      throws<UnsupportedError>([&] { const DartsPt search(small.context, DartsPtOptions{}); }),
+      HasSubstr("\"darts_pt\" decides on operators one after the other"));
 }
 
 }  // namespace

@@ -122,6 +122,13 @@ TEST(Sdarts, WeightsLearnAtTheRadiusOfTheEpoch) {
   EXPECT_FALSE(weights[0][1].equal(weights[1][1]));
 }
 
+TEST(Sdarts, NeedsADecisionThatPicksOneOption) {
+  SmallSearch small(two_of_three());
+  EXPECT_THAT(
+      throws<UnsupportedError>([&] { const Sdarts search(small.context, SdartsOptions{}); }),
+      testing::HasSubstr("\"sdarts\" moves the weights of options of which one is picked"));
+}
+
 TEST(Sdarts, MayMoveAllWeightToNone) {
   for (const Perturbation perturbation : {Perturbation::random, Perturbation::adversarial}) {
     SmallSearch small(small_darts(), 1, 64);
