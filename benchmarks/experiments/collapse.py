@@ -36,8 +36,6 @@ STRATEGIES = {
     "dr_nas": {"type": "dr_nas"},
     "p_darts": {"type": "p_darts"},
     "darts_pt": {"type": "darts_pt"},
-    "pc_darts": {"type": "pc_darts"},
-    "gdas": {"type": "gdas"},
 }
 RUNS = {"long": (CELLS, {}), "planted": (PLANTED, {"none": False})}
 EPOCHS, FRACTION = 60, 0.074
