@@ -3,27 +3,23 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <regex>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "tests/house/sources.hpp"
+
 namespace espalier {
 namespace {
-
-const std::filesystem::path root = ESPALIER_SOURCE_DIR;
 
 std::vector<std::string> matches(const std::filesystem::path& directory,
                                  const std::string& extension, const std::string& pattern) {
   const std::regex expression(pattern);
   std::vector<std::string> found;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(root / directory)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(source_root / directory)) {
     if (entry.path().extension() != extension) continue;
-    std::stringstream file;
-    file << std::ifstream(entry.path()).rdbuf();
-    const std::string text = file.str();
+    const std::string text = read_text(entry.path());
     for (std::sregex_iterator i(text.begin(), text.end(), expression), end; i != end; ++i) {
       found.push_back(i->size() > 2 ? i->str(1) + "." + i->str(2) : i->str(1));
     }
@@ -33,7 +29,7 @@ std::vector<std::string> matches(const std::filesystem::path& directory,
 
 TEST(DocstringsTest, ATestThatIsNamedExists) {
   std::set<std::string> tests;
-  for (const auto& entry : std::filesystem::directory_iterator(root / "tests")) {
+  for (const auto& entry : std::filesystem::directory_iterator(source_root / "tests")) {
     if (!entry.is_directory() || entry.path().filename() == "onnxruntime") continue;
     for (const std::string& test :
          matches(entry.path(), ".cpp", R"(\nTEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\))")) {

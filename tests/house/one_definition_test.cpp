@@ -5,12 +5,13 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include "tests/house/sources.hpp"
 
 namespace espalier {
 namespace {
@@ -53,21 +54,14 @@ std::vector<std::string> doubles(const Definitions& definitions) {
 }
 
 TEST(OneDefinition, NoTwoTypesHaveOneName) {
-  const std::filesystem::path root = ESPALIER_SOURCE_DIR;
-  Definitions definitions;
-  for (const auto& library : std::filesystem::directory_iterator(root)) {
-    std::stringstream lists;
-    lists << std::ifstream(library.path() / "CMakeLists.txt").rdbuf();
-    if (lists.str().find("espalier_add_library(") == std::string::npos) continue;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(library)) {
-      const std::string extension = entry.path().extension().string();
-      if (extension != ".hpp" && extension != ".cpp") continue;
-      std::stringstream text;
-      text << std::ifstream(entry.path()).rdbuf();
-      add_definitions(std::filesystem::relative(entry.path(), root).string(), text.str(),
-                      definitions);
-    }
+  Sources sources;
+  for (const auto& library : std::filesystem::directory_iterator(source_root)) {
+    const std::string lists = read_text(library.path() / "CMakeLists.txt");
+    if (lists.find("espalier_add_library(") == std::string::npos) continue;
+    add_sources(library.path().filename().string(), sources);
   }
+  Definitions definitions;
+  for (const auto& [file, text] : sources) add_definitions(file, text, definitions);
   EXPECT_TRUE(definitions.contains("espalier::Graph"));
   EXPECT_TRUE(definitions.contains("espalier::op::Conv2d"));
   EXPECT_GT(definitions.size(), 300U);
