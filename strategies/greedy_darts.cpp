@@ -27,15 +27,6 @@ std::map<std::string, std::vector<std::size_t>> edges_by_kind(
   return result;
 }
 
-/// How many nodes read what a decision chooses as one of their inputs.
-std::size_t readers(std::span<const RelaxedDecision> decisions, std::size_t edge) {
-  std::size_t count = 0;
-  for (const RelaxedDecision& d : decisions) {
-    count += static_cast<std::size_t>(std::ranges::count(d.edges, std::optional<DecisionId>(edge)));
-  }
-  return count;
-}
-
 /// To [0, 1]; all 1 where they are equal.
 void scale(std::vector<double>& values) {
   const auto [low, high] = std::ranges::minmax(values);
@@ -86,7 +77,7 @@ Sgas::Sgas(const RunContext& context, const SgasOptions& options)
       if (!d.told_apart || cell_kind(d) != kind) continue;
       const auto own = std::ranges::count_if(d.edges, [&](const auto& edge) {
         return edge && decisions[*edge].input && cell_kind(decisions[*edge]) == kind &&
-               readers(decisions, *edge) == 1;
+               readers(*edge) == 1;
       });
       count -= static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, own - d.pick));
     }
@@ -103,15 +94,16 @@ Sgas::Sgas(const RunContext& context, const SgasOptions& options)
   start();
 }
 
-bool Sgas::still_read(std::size_t edge) const {
+std::size_t Sgas::readers(std::size_t edge) const {
   const std::span<const RelaxedDecision> decisions = parameters().decisions();
+  std::size_t count = 0;
   for (std::size_t node = 0; node < decisions.size(); ++node) {
     if (decisions[node].pick == 1) continue;
     for (const std::size_t s : kept(node)) {
-      if (decisions[node].edges[s] == edge) return true;
+      if (decisions[node].edges[s] == edge) ++count;
     }
   }
-  return false;
+  return count;
 }
 
 void Sgas::end_epoch(const Rng&) {
@@ -190,7 +182,7 @@ void Sgas::end_epoch(const Rng&) {
       keep(node, decided);
       for (const std::size_t s : left) {
         const std::size_t edge = *decisions[node].edges[s];
-        if (!decided_[edge].empty() || !decisions[edge].input || still_read(edge)) continue;
+        if (!decided_[edge].empty() || !decisions[edge].input || readers(edge) > 0) continue;
         keep(edge, std::array<std::size_t, 1>{0});
         decided_[edge] = now[edge];
       }

@@ -44,8 +44,8 @@ class Sgas : public Darts {
   }
 
  private:
-  /// Whether a node still has an edge among its inputs.
-  bool still_read(std::size_t edge) const;
+  /// How many inputs that nodes still have end with an edge.
+  std::size_t readers(std::size_t edge) const;
 
   SgasCriterion criterion_;
   int first_, interval_ = 1;  // epochs
