@@ -74,6 +74,8 @@ void Darts::learn_architecture(const TrainStep& step) {
     }
     return directions;
   };
+  const TrainOptions& options = steps().options();
+  problem.slope = options.nesterov ? 1 + options.momentum : 1;
   problem.learning_rate = step.learning_rate();
   descend(unrolled_gradient(problem));
 }

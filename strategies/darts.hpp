@@ -29,7 +29,10 @@ OptionTable<T>& add_darts_options(OptionTable<T>& table) {
 /// section 2; numbers as in the authors' search on CIFAR-10. Differs from the source: the learning
 /// rate of the weights is that of the evaluator's training; both kinds of image are augmented alike
 /// as there, but the images of the two are the first and the last of the training images.
-/// Test: Darts.TheSecondOrderTakesTheWeightsAStepFurther.
+/// Test: Darts.TheSecondOrderTakesTheWeightsAStepFurther,
+/// Darts.TheSecondOrderUnrollsTheStepThatIsTaken,
+/// UnrolledGradient.IsTheImplicitTermOfAQuadraticProblem,
+/// Darts.TheArchitectureLearnsOnImagesOfItsOwn.
 class Darts : public DifferentiableSearch {
  public:
   /// Throws as DifferentiableSearch; ConfigError (/order) for `second` with another optimizer.
@@ -62,8 +65,8 @@ OptionTable<PcDartsOptions> pc_darts_option_table();
 /// Source: Xu et al., "PC-DARTS: Partial Channel Connections for Memory-Efficient Architecture
 /// Search", ICLR 2020, arXiv 1907.05737, section 3; numbers as in the authors' search on CIFAR-10
 /// (15 of 50 epochs of warm-up). Differs from the source: the first channels, not a random part, as
-/// in the authors' code, and shuffled; where all inputs of a node count (NAS-Bench-201), edges have
-/// no numbers of their own.
+/// in the authors' code, and shuffled; where all inputs of a node count (all of NAS-Bench-201, the
+/// first node of a cell of the space "darts"), edges have no numbers of their own and are summed.
 /// Test: PcDarts.OperatorsSeeAShareAndEdgesAreNormalized.
 class PcDarts : public Darts {
  public:
@@ -127,8 +130,10 @@ OptionTable<DrNasOptions> dr_nas_option_table();
 /// count by the distribution's mean.
 /// Source: Chen et al., "DrNAS: Dirichlet Neural Architecture Search", ICLR 2021, arXiv 2006.10355,
 /// sections 2.2 and 2.3. Differs from the source: no progressive stages on parts of the channels
-/// (section 2.4), each of which begins with epochs of the weights alone.
-/// Test: DrNas.TheGradientGoesThroughTheDraw, DrNas.TheDivergenceIsThatFromTheFlatDistribution.
+/// (section 2.4), each of which begins with epochs of the weights alone; the authors' code ranks a
+/// node's edges by the softmax of the numbers, here they too are ranked by the mean.
+/// Test: DrNas.TheGradientGoesThroughTheDraw, DrNas.OptionsCountByTheMeanOfTheirDraws,
+/// DrNas.TheDivergenceIsThatFromTheFlatDistribution.
 class DrNas : public Darts {
  public:
   DrNas(const RunContext& context, const DrNasOptions& options);

@@ -148,6 +148,12 @@ DifferentiableSearch::DifferentiableSearch(const RunContext& context,
 void DifferentiableSearch::start(const InitialParameters& initial,
                                  std::map<std::string, at::Tensor> tensors,
                                  const TrainingStage& stage) {
+  if (common_.early_stopping && !takes_early_stopping()) {
+    throw ConfigError("/early_stopping",
+                      fmt::format("\"{}\" cannot end with the architecture of an earlier epoch; "
+                                  "leave it out, or take \"darts\"",
+                                  name_));
+  }
   initial_ = initial;
   tensors_ = std::move(tensors);
   parameters_.reset(initial_rng_, initial.mean, initial.deviation);
@@ -569,9 +575,9 @@ std::vector<Candidate> DifferentiableSearch::next_round(const Rng& rng) {
     double& accuracy = noted(candidate.notes, "derived_accuracy");
     gap += accuracy - derived;
     accuracy = derived;
-    noted(candidate.notes, "skip_share") =
-        espalier::skip_share(space(), parameters_.decisions(), candidate.architecture);
-    candidate.notes.warning = warning_of(candidate.architecture, since->epoch);
+    double& skips = noted(candidate.notes, "skip_share");
+    skips = skip_share(space(), parameters_.decisions(), candidate.architecture);
+    candidate.notes.warning = warning_of(candidate.architecture, since->epoch, skips);
     candidate.notes.numbers.emplace_back("of_epoch", since->epoch);
   }
   return {candidate};
@@ -704,17 +710,15 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
     measured_.push_back({epoch(), largest_eigenvalue(rng.fork("eigenvalue")), a});
     add("eigenvalue", measured_.back().eigenvalue);
   }
-  notes.warning = warning_of(a, epoch());
+  notes.warning = warning_of(a, epoch(), skips);
   return notes;
 }
 
-std::string DifferentiableSearch::warning_of(const Architecture& a, int epoch) const {
-  const double skips = espalier::skip_share(space(), parameters_.decisions(), a);
+std::string DifferentiableSearch::warning_of(const Architecture& a, int epoch, double skips) const {
   if (cost_ && off_target(cost_->of(a)) > close_cost) {
     return fmt::format(
         "the architecture of epoch {} has {} of {:.6g}, not of {:.6g}; no single decision brings "
-        "it "
-        "nearer: try another target",
+        "it nearer: try another target",
         epoch, common_.cost->metric, cost_->of(a), common_.cost->target);
   }
   if (skips > collapsed_share && !cost_) {  // a cost may want them
@@ -726,10 +730,8 @@ std::string DifferentiableSearch::warning_of(const Architecture& a, int epoch) c
   if (const auto since = grown_since(); since && !answers_growth()) {
     return fmt::format(
         "the architecture's loss has become sharp: the Hessian's largest eigenvalue, a mean of "
-        "some "
-        "epochs, has grown by more than a factor of {:.3g} since epoch {}, after which networks "
-        "are "
-        "often worse; {}",
+        "some epochs, has grown by more than a factor of {:.3g} since epoch {}, after which "
+        "networks are often worse; {}",
         EigenvalueGrowth().factor, since->epoch, remedy());
   }
   return "";

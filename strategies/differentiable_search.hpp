@@ -91,7 +91,7 @@ OptionTable<T>& add_differentiable_options(OptionTable<T>& table) {
            "steps of the weights, how often the architecture takes one", at_least(1))
       .add("early_stopping", flag(&Base::early_stopping),
            "ends the search when the eigenvalue grows fast, with the architecture of the epoch "
-           "before it grew (not of r_darts and p_darts)")
+           "before it grew (not of r_darts, p_darts, sgas and darts_pt)")
       .add("derive_samples", count(&Base::derive_samples),
            "architectures drawn by the weights of their options after each epoch, of which the one "
            "of the highest accuracy on the monitor's images is derived; 0: the strongest one is",
@@ -124,7 +124,7 @@ struct InitialParameters {
 /// With early_stopping, the search ends where the eigenvalue, as EigenvalueGrowth has it, has
 /// grown, but not before a fifth of the epochs, with the architecture of the epoch before it did.
 /// Source: Zela et al., "Understanding and Robustifying Differentiable Architecture Search", ICLR
-/// 2020, arXiv 1909.09656, sections 4 and 5.1.
+/// 2020, arXiv 1909.09656, section 4.3.
 /// Test: DifferentiableSearch.TheEigenvalueIsThatOfTheWholeHessian.
 ///
 /// A warning follows where, without a cost, more than half of the operators are skips, or the
@@ -210,7 +210,8 @@ class DifferentiableSearch : public WeightSharingSearch {
   virtual void begin_epoch() {}
   /// After an epoch's training, before an architecture is derived.
   virtual void end_epoch(const Rng&) {}
-  /// Whether it may be told to stop early.
+  /// Whether it may be told to stop early: not where what an architecture is derived from comes
+  /// to be only by the last epoch. Default: yes.
   virtual bool takes_early_stopping() const { return true; }
   /// Whether the search itself does something about an eigenvalue that grows, so that no warning
   /// follows.
@@ -297,8 +298,8 @@ class DifferentiableSearch : public WeightSharingSearch {
  private:
   /// What a warning says to do.
   std::string remedy() const;
-  /// What to warn of about an epoch's architecture; "" for nothing.
-  std::string warning_of(const Architecture& a, int epoch) const;
+  /// What to warn of about an epoch's architecture, which has this share of skips; "" for nothing.
+  std::string warning_of(const Architecture& a, int epoch, double skips) const;
   /// The weights that learn, and those that do not; then their training.
   void begin_training(const TrainingStage& stage);
   Notes notes_of(const Architecture& a, const Rng& rng);
@@ -337,7 +338,7 @@ double largest_eigenvalue(const std::function<at::Tensor(const at::Tensor&)>& pr
 /// Whether eigenvalues grow as they do before a search by them fails: the mean of the last ones,
 /// up to `window` of them, is more than `factor` times that of as many measured `lag`
 /// measurements before.
-/// Source: Zela et al., as above, section 5.1; numbers as in the authors' code.
+/// Source: Zela et al., as above, section 4.3; numbers as in the authors' code.
 /// Test: EigenvalueGrowth.AsInTheAuthorsCode.
 struct EigenvalueGrowth {
   int window = 5;

@@ -28,15 +28,17 @@ OptionTable<SgasOptions> sgas_option_table();
 /// then after every five). Differs from the source: batches do not grow with the decisions;
 /// decisions of other kinds than on operators stay open and are derived at the end.
 /// Test: Sgas.DecidesTheMostImportantAndCertainEdgeForGood, Sgas.CertaintyCounts,
-/// Sgas.StabilityCounts, Sgas.TiedEdgesStayWhereTheyAreRead.
+/// Sgas.CriteriaAreScaled, Sgas.StabilityCounts, Sgas.StabilityIsThatOfSomeEpochs,
+/// Sgas.TiedEdgesStayWhereTheyAreRead.
 class Sgas : public Darts {
  public:
   /// Throws as Darts, UnsupportedError for a space without operators to choose, and ConfigError
-  /// (/first_decision) where too few epochs are left.
+  /// (/first_decision) where too few epochs are left, (/early_stopping) with it.
   Sgas(const RunContext& context, const SgasOptions& options);
 
  protected:
   void end_epoch(const Rng& rng) override;
+  bool takes_early_stopping() const override { return false; }
   Json save_own() const override { return {{"past", past_}, {"decided", decided_}}; }
   void load_own(const Json& state) override {
     state.at("past").get_to(past_);
@@ -70,15 +72,18 @@ OptionTable<DartsPtOptions> darts_pt_option_table();
 /// that the architecture learns on (of those held out, where it has no own), not of all; inputs of
 /// one node at a time, whichever kind of cell it is of, and all by one look at each, not dropped
 /// one by one; the learning rate follows the evaluator's schedule, not a tenth of the first rate.
-/// Test: DartsPt.SelectsWhatTheRelaxationNeedsNotWhatIsStrongest.
+/// Test: DartsPt.SelectsWhatTheRelaxationNeedsNotWhatIsStrongest,
+/// DartsPt.SelectsInputsThatTheRelaxationNeedsNotTheStrongest,
+/// DartsPt.LearnsBetweenSelectionsOfEdgesAtRandom.
 class DartsPt : public Darts {
  public:
   /// Throws as Darts, UnsupportedError for a space without operators or inputs to choose, and
-  /// ConfigError (/supernet_share) where too few epochs are left.
+  /// ConfigError (/supernet_share) where too few epochs are left, (/early_stopping) with it.
   DartsPt(const RunContext& context, const DartsPtOptions& options);
 
  protected:
   void end_epoch(const Rng& rng) override;
+  bool takes_early_stopping() const override { return false; }
 
  private:
   void select_operator(std::size_t d, const Rng& rng);

@@ -136,11 +136,6 @@ PDarts::PDarts(const RunContext& context, const PDartsOptions& options)
                       fmt::format("{} is more than the {} before, but what was dropped stays so",
                                   operator_shares_[i], operator_shares_[i - 1]));
   }
-  if (options.early_stopping) {
-    throw ConfigError(
-        "/early_stopping",
-        "\"p_darts\" goes through its stages to the end; leave it out, or take \"darts\"");
-  }
   if (epochs < count) {
     throw ConfigError(
         "/skip_dropout",

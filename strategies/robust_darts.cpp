@@ -156,12 +156,6 @@ RDarts::RDarts(const RunContext& context, const RDartsOptions& options)
     : Darts(context, options, "r_darts", architecture_optimizer(options)),
       factor_(options.weight_decay_factor),
       most_(options.most_weight_decay) {
-  if (options.early_stopping) {
-    throw ConfigError(
-        "/early_stopping",
-        "\"r_darts\" goes back where the eigenvalue grows, and does not stop; leave it "
-        "out, or take \"darts\"");
-  }
   if (options.eigenvalue_every == 0) {
     throw ConfigError("/eigenvalue_every",
                       "\"r_darts\" looks at the eigenvalue; write how often it is measured");

@@ -27,8 +27,9 @@ OptionTable<SdartsOptions> sdarts_option_table();
 /// Regularization", ICML 2020, arXiv 2002.05283, sections 3.2 and 3.3. As in the authors' code, it
 /// is the softmax that is moved and then brought back to weights that sum to 1, and the attack's
 /// networks normalize by running statistics (pools, where they are normalized, by the batch).
-/// Test: Sdarts.TheAttackRaisesTheLossMoreThanChance, Sdarts.TheRadiusGrows,
-/// Sdarts.WeightsLearnAtTheRadiusOfTheEpoch.
+/// Test: Sdarts.TheAttackIsProjectedSignStepsFromARandomStart,
+/// Sdarts.TheAttackRaisesTheLossMoreThanChance,
+/// Sdarts.TheRadiusGrows, Sdarts.WeightsLearnAtTheRadiusOfTheEpoch.
 class Sdarts : public Darts {
  public:
   /// Throws as Darts, and UnsupportedError where of every decision several options are picked.
@@ -61,11 +62,11 @@ OptionTable<RDartsOptions> r_darts_option_table();
 /// Copies of the weights and of the optimizer's state are kept in memory and in snapshots: of six
 /// epochs for each time that the decay may still grow.
 /// Source: Zela et al., "Understanding and Robustifying Differentiable Architecture Search", ICLR
-/// 2020, arXiv 1909.09656, section 5.2; factor and limit as in the authors' script, which has the
+/// 2020, arXiv 1909.09656, section 5.3; factor and limit as in the authors' script, which has the
 /// second order and eigenvalues of every other epoch (`order`, `eigenvalue_every`). Differs from
-/// the source: its R-DARTS (L2), several searches with weight decays of their own, is a matter of
-/// several runs here; eigenvalues of the epochs that are taken back are forgotten, and those epochs
-/// are trained again on the same batches.
+/// the source: what it calls R-DARTS proper is not here, the best of several searches with weight
+/// decays (L2), which is a matter of several runs, or with rates of dropped paths (DP) of their
+/// own; epochs that are taken back are trained again on the same batches.
 /// Test: RDarts.GoesBackToTheEpochBeforeTheGrowthWithMoreWeightDecay.
 class RDarts : public Darts {
  public:

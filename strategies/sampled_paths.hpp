@@ -130,7 +130,9 @@ OptionTable<DsnasOptions> dsnas_option_table();
 /// Source: Hu et al., "DSNAS: Direct Neural Architecture Search without Parameter Retraining", CVPR
 /// 2020, arXiv 2002.09128, section 3.2. Differs from the source: no early fixing of decisions
 /// (section 3.3), and what is found is trained by the evaluator as after any search.
-/// Test: Dsnas.TheGradientIsTheFactorsDerivativeTimesThatOfTheLogProbability.
+/// Test: Dsnas.TheGradientIsTheFactorsDerivativeTimesThatOfTheLogProbability,
+/// SampledPaths.OptionsAreDrawnByTheirProbabilities,
+/// SampledPaths.InputsThatAreWeighedLearnByThePass.
 class Dsnas : public JointSearch {
  public:
   /// Throws as Snas.
@@ -172,11 +174,12 @@ OptionTable<ProxylessOptions> proxyless_option_table();
 /// their running mean.
 /// Source: Cai et al., "ProxylessNAS: Direct Neural Architecture Search on Target Task and
 /// Hardware", ICLR 2019, arXiv 1812.00332, sections 3.2 and 3.3.2; the baseline as in the authors'
-/// code. Differs from the source: an inactive option that gives zeros changes nothing, and so
-/// learns with the active one, where the authors' code leaves such steps out; a `cost` enters
-/// `reinforce` by its expectation, not by each network's reward.
+/// code. Differs from the source: where the active option gives zeros, the pair learns by what the
+/// other one would change, where the authors' code leaves the decision out of the step; a `cost`
+/// enters `reinforce` by its expectation, not by each network's reward.
 /// Test: Proxyless.TwoPathsLearnByTheirGates, Proxyless.TwoPathsLeaveTheOthersProbabilities,
-/// Proxyless.ReinforceFollowsTheScoreFunction, SampledPaths.InputsThatAreWeighedLearnByThePass.
+/// Proxyless.ReinforceFollowsTheScoreFunction, SampledPaths.OptionsAreDrawnByTheirProbabilities,
+/// SampledPaths.InputsThatAreWeighedLearnByThePass.
 class Proxyless : public DifferentiableSearch {
  public:
   /// Throws as DifferentiableSearch, and ConfigError (/gradient) for `reinforce` where several

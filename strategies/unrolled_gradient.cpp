@@ -65,7 +65,7 @@ at::Tensor unrolled_gradient(const Bilevel& problem) {
     return found.defined() ? found : zero;
   };
   const at::Tensor second = (of_training(epsilon) - of_training(-epsilon)) / (2 * epsilon);
-  return result - problem.learning_rate * second;
+  return result - problem.learning_rate * problem.slope * second;
 }
 
 }  // namespace espalier

@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 #include <torch/autograd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
+#include <vector>
 
 #include "core/error.hpp"
 #include "search_spaces/chain.hpp"
@@ -69,6 +72,132 @@ TEST(Darts, TheSecondOrderTakesTheWeightsAStepFurther) {
   // Without a step of the weights there is no difference.
   const at::Tensor still = moment(DartsOrder::second, 1e-9);
   EXPECT_LT((still - first).norm().item<double>(), 1e-6 * first.norm().item<double>());
+}
+
+/// Equations 7 and 8 of the source for a step of SGD with momentum and weight decay, by hand.
+struct UnrolledByHand : Probe<Darts> {
+  UnrolledByHand(const RunContext& context, const DartsSearchOptions& options)
+      : Probe<Darts>(context, options) {
+    for (const auto& [name, tensor] : learning()) {
+      weights.push_back(tensor);
+      momenta.push_back(at::zeros_like(tensor.detach()));
+    }
+  }
+  at::Tensor loss_of(const Batch& batch) {
+    MixedWeights mixed;
+    for (std::size_t d = 0; d < 6; ++d) mixed.push_back(logits(d).softmax(0));
+    return cross_entropy(forward(batch, mixed), batch.labels, 0);
+  }
+  at::Tensor decayed(std::size_t i, const at::Tensor& gradient) const {
+    const TrainOptions& options = steps().options();
+    return weights[i].dim() > 1 ? gradient + options.weight_decay * weights[i].detach() : gradient;
+  }
+  /// The weights as they are, but for `factor` times these directions.
+  at::Tensor gradient_at(const Batch& batch, const std::vector<at::Tensor>& of,
+                         const std::vector<at::Tensor>& directions, double factor,
+                         std::vector<at::Tensor>* of_weights = nullptr) {
+    const auto move = [&](double by) {
+      const at::NoGradGuard no_grad;
+      for (std::size_t i = 0; i < weights.size(); ++i) weights[i].add_(directions[i], by);
+    };
+    move(factor);
+    std::vector<at::Tensor> found = torch::autograd::grad({loss_of(batch)}, of, {});
+    move(-factor);
+    const at::Tensor last = found.back();
+    found.pop_back();
+    if (of_weights != nullptr) *of_weights = found;
+    return last;
+  }
+  void learn_architecture(const TrainStep& step) override {
+    const TrainOptions& options = steps().options();
+    const Batch batch = step.batch({8, 8}), held = step.second_batch({8, 8});
+    const at::Tensor alpha = parameters().values();
+    std::vector<at::Tensor> taken = torch::autograd::grad({loss_of(batch)}, weights, {});
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const at::Tensor gradient = decayed(i, taken[i]);
+      const at::Tensor momentum = options.momentum * momenta[i] + gradient;
+      taken[i] = options.nesterov ? gradient + options.momentum * momentum : momentum;
+    }
+    std::vector<at::Tensor> all = weights, direction;
+    all.push_back(alpha);
+    const at::Tensor direct = gradient_at(held, all, taken, -step.learning_rate(), &direction);
+    double squares = 0;
+    for (const at::Tensor& v : direction) squares += v.square().sum().item<double>();
+    const double epsilon = 0.01 / std::sqrt(squares);
+    const at::Tensor second = (gradient_at(batch, {alpha}, direction, epsilon) -
+                               gradient_at(batch, {alpha}, direction, -epsilon)) /
+                              (2 * epsilon);
+    const at::Tensor wanted =
+        direct - step.learning_rate() * (options.nesterov ? 1 + options.momentum : 1) * second;
+    const at::Tensor before = parameters().tensors().at("alpha.mean").clone();
+    Probe<Darts>::learn_architecture(step);
+    const at::Tensor got = parameters().tensors().at("alpha.mean") * 2 - before;
+    EXPECT_LT((got - wanted).abs().max().item<double>(), 1e-9);
+    EXPECT_GT((direct - wanted).abs().max().item<double>(), 1e-3);
+    ++seen;
+  }
+  Learned learn_weights(const TrainStep& step) override {
+    const Learned learned = Probe<Darts>::learn_weights(step);
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      momenta[i] = steps().options().momentum * momenta[i] + decayed(i, weights[i].grad());
+    }
+    return learned;
+  }
+  using Darts::learning;
+  using Darts::steps;
+  std::vector<at::Tensor> weights, momenta;
+  int seen = 0;
+};
+
+TEST(Darts, TheSecondOrderUnrollsTheStepThatIsTaken) {
+  for (const bool nesterov : {false, true}) {
+    SmallSearch small(small_cells(), 1, 120);
+    RunContext context = small.context;
+    context.shared_training = make_shared_training(small.net, small.space, small_data(120),
+                                                   {.train = {.epochs = 1,
+                                                              .batch_size = 20,
+                                                              .learning_rate = 0.1,
+                                                              .nesterov = nesterov,
+                                                              .weight_decay = 0.1,
+                                                              .schedule = ScheduleKind::constant},
+                                                    .rule = RuleKind::strategy});
+    DartsSearchOptions options;
+    options.order = DartsOrder::second;
+    options.architecture_weight_decay = 0;
+    options.eigenvalue_every = 0;
+    UnrolledByHand search(context, options);
+    search.spread();
+    one_epoch(search);
+    EXPECT_EQ(search.seen, 2);  // the second one with momentum
+  }
+}
+
+TEST(Darts, TheArchitectureLearnsOnImagesOfItsOwn) {
+  struct Seen : Probe<Darts> {
+    using Probe<Darts>::Probe;
+    void learn_architecture(const TrainStep& step) override {
+      add(architecture_batch(step), of_architecture);
+      Probe<Darts>::learn_architecture(step);
+    }
+    Learned learn_weights(const TrainStep& step) override {
+      add(step.batch({8, 8}), of_weights);
+      return Probe<Darts>::learn_weights(step);
+    }
+    static void add(const Batch& batch, std::set<double>& to) {
+      const at::Tensor sums = batch.images.flatten(1).abs().sum(1).contiguous();
+      to.insert(sums.data_ptr<double>(), sums.data_ptr<double>() + sums.numel());
+    }
+    using Darts::architecture_batch;
+    std::set<double> of_architecture, of_weights;
+  };
+  SmallSearch small(small_cells(), 1);
+  DartsSearchOptions options;
+  options.eigenvalue_every = 0;
+  Seen search(small.context, options);
+  one_epoch(search);
+  EXPECT_EQ(search.of_weights.size(), 80U);
+  EXPECT_GT(search.of_architecture.size(), 20U);
+  for (const double image : search.of_architecture) EXPECT_FALSE(search.of_weights.contains(image));
 }
 
 TEST(Darts, TheSecondOrderNeedsSgd) {
@@ -231,6 +360,38 @@ TEST(DrNas, TheGradientGoesThroughTheDraw) {
   EXPECT_NEAR(one[0].sum().item<double>(), 1, 1e-9);
   EXPECT_GT((one[0] - two[0]).abs().max().item<double>(), 1e-3);
   EXPECT_TRUE(one[0].requires_grad());
+}
+
+TEST(DrNas, OptionsCountByTheMeanOfTheirDraws) {
+  SmallSearch small(small_cells());
+  Probe<DrNas> search(small.context, DrNasOptions{});
+  {
+    const at::NoGradGuard no_grad;
+    at::Tensor values = search.parameters().values();
+    values.zero_();
+    // Concentrations elu + 1 of 3, 1, 1/e, 1 and e^-2; the softmax is nearer to one of them.
+    values[search.place(2, 0)] = 2;
+    values[search.place(2, 2)] = -1;
+    values[search.place(2, 4)] = -2;
+  }
+  const at::Tensor c = at::tensor({3.0, 1.0, std::exp(-1.0), 1.0, std::exp(-2.0)}, at::kDouble);
+  const at::Tensor mean = c / c.sum();
+  const at::NoGradGuard no_grad;
+  EXPECT_LT((search.expected_weights()[2] - mean).abs().max().item<double>(), 1e-12);
+  for (const auto part : {Probe<DrNas>::Part::weights, Probe<DrNas>::Part::architecture}) {
+    at::Tensor sum = at::zeros({5}, at::kDouble), squares = at::zeros({5}, at::kDouble);
+    constexpr int draws = 4000;
+    for (int i = 0; i < draws; ++i) {
+      const at::Tensor w =
+          search.relaxed(search.pass_of(0, 2, static_cast<std::uint64_t>(i), part))[2];
+      sum += w / draws;
+      squares += w.square() / draws;
+    }
+    EXPECT_LT((sum - mean).abs().max().item<double>(), 0.02);
+    // What the sum of the concentrations is shows in how far draws spread.
+    const at::Tensor variance = mean * (1 - mean) / (c.sum() + 1);
+    EXPECT_LT((squares - sum.square() - variance).abs().max().item<double>(), 0.005);
+  }
 }
 
 TEST(DrNas, TheDivergenceIsThatFromTheFlatDistribution) {

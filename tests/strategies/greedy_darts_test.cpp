@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -84,6 +85,45 @@ TEST(Sgas, CertaintyCounts) {
   plant(search, 2, {0.677, 0.001, 0.001, 0.320, 0.001});
   one_epoch(search);
   for (std::size_t d = 0; d < 6; ++d) EXPECT_EQ(open_options(search, d), d == 2 ? 1U : 5U) << d;
+}
+
+TEST(Sgas, CriteriaAreScaled) {
+  // Edge 4 has the largest product as it is, but is the least important one, by little.
+  SmallSearch small(small_cells(), 8);
+  SgasOptions options;
+  options.first_decision = 0;
+  options.eigenvalue_every = 0;
+  Probe<Sgas> search(small.context, options);
+  for (std::size_t d = 0; d < 6; ++d) plant(search, d, {0.05, 0.2375, 0.2375, 0.2375, 0.2375});
+  plant(search, 4, {0.1, 0.001, 0.001, 0.897, 0.001});
+  plant(search, 2, {0.001, 0.849, 0.05, 0.05, 0.05});
+  one_epoch(search);
+  for (std::size_t d = 0; d < 6; ++d) EXPECT_EQ(open_options(search, d), d == 2 ? 1U : 5U) << d;
+}
+
+TEST(Sgas, StabilityIsThatOfSomeEpochs) {
+  for (const int history : {2, 3}) {
+    SmallSearch small(small_cells(), 16);
+    SgasOptions options;
+    options.criterion = SgasCriterion::stable;
+    options.history = history;
+    options.first_decision = 3 / 16.0;
+    options.eigenvalue_every = 0;
+    Probe<Sgas> search(small.context, options);
+    for (int epoch = 1; epoch <= 4; ++epoch) {
+      // Edge 4, the surest, was another one in the first epoch.
+      for (std::size_t d = 0; d < 6; ++d) plant(search, d, {0.8, 0.05, 0.05, 0.05, 0.05});
+      plant(search, 2, {0.02, 0.02, 0.02, 0.92, 0.02});
+      plant(search, 4,
+            epoch == 1 ? std::vector{0.01, 0.96, 0.01, 0.01, 0.01}
+                       : std::vector{0.01, 0.01, 0.01, 0.96, 0.01});
+      one_epoch(search);
+    }
+    const std::size_t decided = history == 2 ? 4 : 2;
+    for (std::size_t d = 0; d < 6; ++d) {
+      EXPECT_EQ(open_options(search, d), d == decided ? 1U : 5U) << d;
+    }
+  }
 }
 
 TEST(Sgas, StabilityCounts) {
@@ -227,6 +267,18 @@ TEST(Sgas, InputsWithWeightsOfTheirOwnAreLeftToThese) {
   EXPECT_EQ(last.architecture.choices[inputs], rank_subset(std::vector<std::uint32_t>{0, 2}));
 }
 
+TEST(GreedyDarts, CannotEndBeforeAllIsDecided) {
+  SmallSearch small(small_cells(), 20);
+  SgasOptions sgas;
+  sgas.early_stopping = true;
+  EXPECT_THAT(throws<ConfigError>([&] { const Sgas search(small.context, sgas); }),
+              testing::StartsWith("/early_stopping: \"sgas\" cannot end with"));
+  DartsPtOptions darts_pt;
+  darts_pt.early_stopping = true;
+  EXPECT_THAT(throws<ConfigError>([&] { const DartsPt search(small.context, darts_pt); }),
+              testing::StartsWith("/early_stopping: \"darts_pt\" cannot end with"));
+}
+
 TEST(Sgas, TooFewEpochsAreRefused) {
   SmallSearch small(small_cells(), 3);
   EXPECT_THAT(throws<ConfigError>([&] { const Sgas search(small.context, SgasOptions{}); }),
@@ -307,6 +359,46 @@ TEST(DartsPt, SelectsInputsThatTheRelaxationNeedsNotTheStrongest) {
   const Candidate last = all_epochs(search).back();
   EXPECT_THAT(search.kept(0), testing::ElementsAre(testing::AnyOf(0U, 1U), 2U));
   EXPECT_NE(last.architecture.choices[0], rank_subset(std::vector<std::uint32_t>{0, 1}));
+}
+
+TEST(DartsPt, LearnsBetweenSelectionsOfEdgesAtRandom) {
+  // Four selections: after 14 of 20 epochs, then after every second one.
+  struct Looking : Probe<DartsPt> {
+    using Probe<DartsPt>::Probe;
+    void end_epoch(const Rng& rng) override {
+      for (std::uint64_t i = 0; epoch() == 14 && i < 12; ++i) {
+        Probe<DartsPt>::end_epoch(Rng(i));
+        for (std::size_t d = 0; d < 4; ++d) {
+          if (kept(d).size() == 1) first.insert(d);
+          keep(d, std::array<std::size_t, 3>{0, 1, 2});
+        }
+      }
+      Probe<DartsPt>::end_epoch(rng);
+      std::size_t& count = selected.emplace_back(0);
+      for (std::size_t d = 0; d < 4; ++d) count += kept(d).size() == 1 ? 1 : 0;
+    }
+    using DartsPt::epoch;
+    using DartsPt::kept;
+    std::vector<std::size_t> selected;
+    std::set<std::size_t> first;
+  };
+  SmallSearch small(choices_in_a_row(4), 20, 64);
+  DartsPtOptions options;
+  options.supernet_share = 0.7;
+  options.eigenvalue_every = 0;
+  options.batches = 1;
+  options.monitor_batches = 1;
+  Looking search(small.context, options);
+  std::set<double> learned;
+  while (!search.finished()) {
+    one_epoch(search);
+    learned.insert(small.net.tensor("head.linear.weight").sum().item<double>());
+  }
+  EXPECT_EQ(learned.size(), 20U);
+  std::vector<std::size_t> wanted(13, 0);
+  wanted.insert(wanted.end(), {1, 1, 2, 2, 3, 3, 4});
+  EXPECT_EQ(search.selected, wanted);
+  EXPECT_GT(search.first.size(), 2U);
 }
 
 TEST(DartsPt, InputsAreSelectedLast) {

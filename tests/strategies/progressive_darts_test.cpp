@@ -141,6 +141,19 @@ TEST(PDarts, ACellHasFewSkips) {
     }
     EXPECT_EQ(skips["normal"], most);
     EXPECT_EQ(skips["reduce"], 8);  // which the authors do not limit
+    // The strongest ones stay, and without the others edges are ranked anew.
+    Strengths values = search.strengths();
+    std::vector<double*> own;
+    for (std::size_t d = 0; d < decisions.size(); ++d) {
+      if (decisions[d].skip && cell_kind(decisions[d]) == "normal") {
+        own.push_back(&values[d][*decisions[d].skip]);
+      }
+    }
+    std::ranges::sort(own, std::greater<>(), [](const double* value) { return *value; });
+    if (most < 8) {
+      for (std::size_t i = static_cast<std::size_t>(most); i < own.size(); ++i) *own[i] *= 1e-9;
+    }
+    EXPECT_EQ(a, small.space->canonical(strongest(decisions, values)));
   }
 }
 

@@ -89,6 +89,94 @@ TEST(Sdarts, TheAttackRaisesTheLossMoreThanChance) {
   EXPECT_GT(search.most_by_chance, 0);
 }
 
+/// Compares what is attacked, and what learns by it, with what the source says.
+struct Attacked : Probe<Sdarts> {
+  using Probe<Sdarts>::Probe;
+
+  /// Signs of the gradient of the training loss, from a random point, each step within the radius.
+  MixedWeights by_hand(const TrainStep& step, const Batch& batch, const MixedWeights& clean,
+                       double radius, int attack_steps) {
+    MixedWeights moved;
+    for (std::size_t d = 0; d < clean.size(); ++d) {
+      Rng rng = pass(step, Part::weights).rng.fork(d);
+      moved.push_back(clean[d].clone());
+      for (std::int64_t k = 0; k < moved[d].numel(); ++k) {
+        moved[d][k] += radius * (2 * rng.uniform() - 1);
+      }
+      moved[d] = as_weights(moved[d]);
+    }
+    steps().supernet().eval();
+    for (int i = 0; i < attack_steps; ++i) {
+      for (at::Tensor& weights : moved) weights = weights.detach().set_requires_grad(true);
+      const auto up =
+          torch::autograd::grad({cross_entropy(forward(batch, moved), batch.labels, 0)}, moved, {});
+      const at::NoGradGuard no_grad;
+      for (std::size_t d = 0; d < moved.size(); ++d) {
+        const at::Tensor further = moved[d] + up[d].sign() * (2 * radius / attack_steps);
+        moved[d] = as_weights(at::max(at::min(further, clean[d] + radius), clean[d] - radius));
+      }
+    }
+    steps().supernet().train();
+    return moved;
+  }
+  at::Tensor gradient_at(const Batch& batch, const MixedWeights& weights) {
+    at::Tensor head = steps().supernet().tensor("head.linear.weight");
+    return torch::autograd::grad({cross_entropy(forward(batch, weights), batch.labels, 0)}, {head},
+                                 {})[0];
+  }
+
+  void learn_architecture(const TrainStep& step) override {
+    MixedWeights clean;
+    for (std::size_t d = 0; d < 6; ++d) clean.push_back(logits(d).softmax(0));
+    const Batch batch = architecture_batch(step);
+    const at::Tensor wanted = architecture_gradient(loss(step, batch, clean));
+    const at::Tensor before = parameters().tensors().at("alpha.mean").clone();
+    Probe<Sdarts>::learn_architecture(step);
+    const at::Tensor got = parameters().tensors().at("alpha.mean") * 2 - before;
+    EXPECT_LT((got - wanted).abs().max().item<double>(), 1e-12);
+    ++seen;
+  }
+  Learned learn_weights(const TrainStep& step) override {
+    const Batch batch = step.batch({8, 8});
+    MixedWeights clean;
+    {
+      const at::NoGradGuard no_grad;
+      for (std::size_t d = 0; d < 6; ++d) clean.push_back(logits(d).softmax(0));
+    }
+    const double size = radius(step.epoch());
+    const MixedWeights moved = attacked(step, batch, clean, size);
+    const MixedWeights wanted = by_hand(step, batch, clean, size, 3);
+    for (std::size_t d = 0; d < 6; ++d) {
+      EXPECT_LT((moved[d] - wanted[d]).abs().max().item<double>(), 1e-12) << d;
+    }
+    const Learned learned = Probe<Sdarts>::learn_weights(step);
+    const at::Tensor got = steps().supernet().tensor("head.linear.weight").grad();
+    EXPECT_LT((got - gradient_at(batch, moved)).abs().max().item<double>(), 1e-12);
+    EXPECT_GT((got - gradient_at(batch, clean)).abs().max().item<double>(), 1e-4);
+    ++seen;
+    return learned;
+  }
+  using Sdarts::architecture_batch;
+  using Sdarts::attacked;
+  using Sdarts::loss;
+  using Sdarts::radius;
+  using Sdarts::steps;
+  int seen = 0;
+};
+
+TEST(Sdarts, TheAttackIsProjectedSignStepsFromARandomStart) {
+  SmallSearch small(small_cells(), 1);
+  SdartsOptions options;
+  options.eigenvalue_every = 0;
+  options.architecture_weight_decay = 0;
+  options.first_radius = 0.1;
+  options.attack_steps = 3;
+  Attacked search(small.context, options);
+  search.spread();
+  one_epoch(search);
+  EXPECT_EQ(search.seen, 8);  // four steps of both
+}
+
 TEST(Sdarts, TheRadiusGrows) {
   SmallSearch small(small_cells(), 4);
   SdartsOptions options;
@@ -337,8 +425,9 @@ TEST(RDarts, RefusesWhatItCannotDo) {
     change(options);
     return throws<ConfigError>([&] { const RDarts search(context, options); });
   };
-  EXPECT_THAT(refused([](RDartsOptions& o) { o.early_stopping = true; }, small.context),
-              testing::StartsWith("/early_stopping: "));
+  SmallSearch longer(small_cells(), 14);
+  EXPECT_THAT(refused([](RDartsOptions& o) { o.early_stopping = true; }, longer.context),
+              testing::StartsWith("/early_stopping: \"r_darts\" cannot end with"));
   EXPECT_THAT(refused([](RDartsOptions& o) { o.eigenvalue_every = 0; }, small.context),
               testing::StartsWith("/eigenvalue_every: "));
   EXPECT_THAT(refused([](RDartsOptions& o) { o.most_weight_decay = 1e-9; }, small.context),

@@ -40,6 +40,28 @@ TEST(SampledPaths, ConcreteDrawsHaveTheirProbabilities) {
   EXPECT_LT(draw_concrete(logits, 1000, rng).max().item<double>(), 0.34);
 }
 
+template <class S, class Options>
+void expect_draws_by_probabilities(const Options& options) {
+  SmallSearch small(small_cells());
+  Probe<S> search(small.context, options);
+  search.spread();
+  const at::NoGradGuard no_grad;
+  constexpr int draws = 3000;
+  at::Tensor counts = at::zeros({5}, at::kDouble);
+  for (std::uint64_t i = 0; i < draws; ++i) {
+    counts += search.relaxed(search.pass_of(0, 2, i))[2] / draws;
+  }
+  const at::Tensor p = search.logits(2).softmax(0);
+  EXPECT_LT((counts - p).abs().max().item<double>(), 0.03);
+  EXPECT_GT((p - 0.2).abs().max().item<double>(), 0.1);  // not all alike
+}
+
+TEST(SampledPaths, OptionsAreDrawnByTheirProbabilities) {
+  expect_draws_by_probabilities<Gdas>(GdasOptions{});
+  expect_draws_by_probabilities<Dsnas>(DsnasOptions{});
+  expect_draws_by_probabilities<Proxyless>(ProxylessOptions{});
+}
+
 TEST(Gdas, OnlyTheSampledOptionIsComputedAndItsWeightHasTheConcreteGradient) {
   SmallSearch small(small_cells(), 3);
   Probe<Gdas> search(small.context, GdasOptions{});

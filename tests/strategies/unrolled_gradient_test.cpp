@@ -11,7 +11,7 @@ namespace {
 // so that the step and its derivative are known.
 struct Quadratic {
   at::Tensor a, b, t, q, w, p;
-  double rate = 0.1;
+  double rate = 0.1, slope = 1;
 
   Quadratic() {
     const auto draw = [](at::IntArrayRef size, std::uint64_t seed) {
@@ -36,13 +36,16 @@ struct Quadratic {
             .parameters = p,
             .training_loss = [this] { return training(w); },
             .validation_loss = [this] { return validation(w); },
-            .step = [](const std::vector<at::Tensor>& gradients) { return gradients; },
+            .step = [this](const std::vector<at::Tensor>& gradients) -> std::vector<at::Tensor> {
+              return {slope * gradients[0]};
+            },
+            .slope = slope,
             .learning_rate = rate};
   }
   /// Through the step itself.
   at::Tensor exact() const {
     const at::Tensor gradient = torch::autograd::grad({training(w)}, {w}, {}, true, true)[0];
-    return torch::autograd::grad({validation(w - rate * gradient)}, {p}, {})[0];
+    return torch::autograd::grad({validation(w - rate * slope * gradient)}, {p}, {})[0];
   }
 };
 
@@ -56,6 +59,10 @@ TEST(UnrolledGradient, IsTheImplicitTermOfAQuadraticProblem) {
   const at::Tensor first =
       torch::autograd::grad({quadratic.validation(quadratic.w)}, {quadratic.p}, {})[0];
   EXPECT_GT((got - first).abs().max().item<double>(), 0.05);
+  // Of a step that goes further.
+  quadratic.slope = 1.9;
+  EXPECT_LT((unrolled_gradient(quadratic.problem()) - quadratic.exact()).abs().max().item<double>(),
+            1e-7);
 }
 
 TEST(UnrolledGradient, PutsTheWeightsBackAfterAnError) {
