@@ -216,6 +216,7 @@ struct Study::Implementation {
     require(options.workers >= 1, "/compute/workers", "must be >= 1");
     require(options.threads_per_trial >= 1, "/compute/threads_per_trial", "must be >= 1");
     require(options.snapshot_every >= 1, "", "snapshot_every must be >= 1");
+    require(options.snapshot_seconds >= 0, "", "snapshot_seconds must be >= 0");
     const std::shared_ptr<SharedTraining> training = evaluator->shared_training();
     const int begins = training ? training->begins() : 0;
     strategy = make_strategy({
@@ -540,7 +541,14 @@ struct Study::Implementation {
   }
 
   void snapshot() {
-    if (!store || !snapshots || trials.size() % options.snapshot_every != 0) return;
+    if (!store || !snapshots) return;
+    // Where trials take long, fewer of them are between two snapshots, so that a killed run does
+    // not train them again. When they are taken changes nothing of what is found.
+    const std::chrono::duration<double> since = Clock::now() - last_snapshot;
+    if (trials.size() % options.snapshot_every != 0 && since.count() < options.snapshot_seconds) {
+      return;
+    }
+    last_snapshot = Clock::now();
     const std::string name = fmt::format("strategy-{}", trials.size());
     const std::filesystem::path unfinished = checkpoints() / (name + ".new");
     std::filesystem::remove_all(unfinished);
@@ -686,13 +694,13 @@ struct Study::Implementation {
       }
       record(meta);
     }
-    started = last_commit = Clock::now();
+    started = last_commit = last_snapshot = Clock::now();
     last_seconds = commit_interval;  // the first candidates are recorded at once
     if (within_budget(trials.size()) && (!in_flight.empty() || may_ask())) {
       evaluator->prepare(prepare_context(options.seed, options.directory, options.stop_requested));
       prepared = true;
       // Neither the budget nor what is said of the time left counts the preparation.
-      started = last_commit = Clock::now();
+      started = last_commit = last_snapshot = Clock::now();
       if (options.progress) {
         progress = std::make_unique<Progress>("search", options.budget.trials.value_or(0));
       }
@@ -749,7 +757,7 @@ struct Study::Implementation {
   std::optional<RunStore> store;
   bool snapshots = true;
   bool timed = false;
-  Clock::time_point started, last_commit;
+  Clock::time_point started, last_commit, last_snapshot;
   double elapsed_before = 0;
   double last_seconds = 0;
 

@@ -60,6 +60,7 @@ struct StudyOptions {
   std::function<bool()> stop_requested = {};
   bool progress = false;            ///< shown on stderr
   std::size_t snapshot_every = 10;  ///< trials told between two snapshots of the strategy, >= 1
+  double snapshot_seconds = 60;     ///< after which the next trial is followed by one, too, >= 0
 };
 
 /// Throws IoError where a run must not be recorded: in a directory that holds anything already,

@@ -273,6 +273,9 @@ TEST(Study, ChecksItsOptions) {
   options = trials(1);
   options.snapshot_every = 0;
   EXPECT_EQ(message(options), "snapshot_every must be >= 1");
+  options = trials(1);
+  options.snapshot_seconds = -1;
+  EXPECT_EQ(message(options), "snapshot_seconds must be >= 0");
 }
 
 // --- Strategies that break their contract
@@ -915,6 +918,27 @@ TEST(Study, SnapshotsSpareAStrategyTheReplay) {
   EXPECT_EQ(run(saving, recorded(directory.path(), 40, 3)), whole);
   EXPECT_EQ(calls.loads, 1);
   EXPECT_EQ(calls.tells, 20);  // of 40
+}
+
+TEST(Study, LongTrialsAreFollowedBySnapshots) {
+  Saving::Calls calls;
+  const auto saving = [&](const RunContext& context) {
+    return std::make_unique<Saving>(context, calls);
+  };
+  const auto whole = run(saving, trials(40, 3));
+  TemporaryDirectory directory;
+  std::atomic<int> evaluations = 0;
+  StudyOptions options = stopping_after(recorded(directory.path(), 40, 3), evaluations, 25);
+  options.snapshot_seconds = 0;  // as if each took longer
+  const auto counted = [&](const Candidate& c, const Network& n, Rng& rng) {
+    ++evaluations;
+    return toy_values(c, n, rng);
+  };
+  EXPECT_EQ(run(saving, options, counted).size(), 25u);
+  calls = {};
+  EXPECT_EQ(run(saving, recorded(directory.path(), 40, 3)), whole);
+  EXPECT_EQ(calls.loads, 1);
+  EXPECT_EQ(calls.tells, 15);
 }
 
 }  // namespace
