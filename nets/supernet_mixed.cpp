@@ -269,8 +269,8 @@ class MixedRun {
     if (!any) {
       throw UnsupportedError(fmt::format(
           "partial channels need a choice between operators that keep the {}-fold channels of one "
-          "input and its size or half of it, which this space does not have; leave out the share "
-          "of channels",
+          "input and its size or half of it, which this space does not have; take a share that "
+          "divides them, or a strategy without one",
           mixed_.channel_share));
     }
   }

@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "core/error.hpp"
@@ -26,7 +27,8 @@ namespace {
 constexpr double collapsed_share = 0.5;  // of skips, above which a warning follows
 constexpr double earliest_stop = 0.2;    // share of the epochs
 constexpr double close_cost = 0.05;      // a cost that meets its target, as a share of it
-constexpr int valid_draws = 1000, walks_to_target = 32;
+constexpr int valid_draws = 1000, close_draws = 100, walks_to_target = 32;
+constexpr int all_kept = 3;  // of what grade() looks at
 
 const Supergraph& supergraph_of(const RunContext& context, const std::string& name) {
   const Supergraph* const supergraph = context.space->supergraph();
@@ -89,6 +91,7 @@ DifferentiableSearch::DifferentiableSearch(const RunContext& context,
     : WeightSharingSearch(context, {}, name),
       name_(name),
       common_(options),
+      known_metrics_(context.known_metrics),
       initial_rng_(context.rng.fork("architecture parameters")),
       parameters_([&] {
         std::vector<RelaxedDecision> decisions = relaxed_decisions(supergraph_of(context, name));
@@ -119,8 +122,10 @@ DifferentiableSearch::DifferentiableSearch(const RunContext& context,
     throw ConfigError("/cost/metric", error.what());
   }
   const ExpectedCost::Bounds bounds = cost_->bounds(*context.space, context.rng.fork("bounds"));
-  if (cost.target < bounds.least * (1 - close_cost) ||
-      cost.target > bounds.most * (1 + close_cost)) {
+  // What costs less than a hinge's or a power's target is as it should be.
+  const bool above =
+      cost.form == CostForm::multiplier && cost.target > bounds.most * (1 + close_cost);
+  if (cost.target < bounds.least * (1 - close_cost) || above) {
     throw ConfigError(
         "/cost/target",
         fmt::format("no architecture of this space has {} of {:.6g}: they lie between "
@@ -153,6 +158,17 @@ void DifferentiableSearch::start(const InitialParameters& initial,
                       fmt::format("\"{}\" cannot end with the architecture of an earlier epoch; "
                                   "leave it out, or take \"darts\"",
                                   name_));
+  }
+  const int measured =
+      common_.early_stopping
+          ? (training().epochs() + common_.eigenvalue_every - 1) / common_.eigenvalue_every
+          : EigenvalueGrowth().first();
+  if (measured < EigenvalueGrowth().first()) {
+    throw ConfigError("/early_stopping",
+                      fmt::format("of {} epochs {} are measured, but a growth of the eigenvalue is "
+                                  "seen from the {}th on; write more epochs{}, or leave it out",
+                                  training().epochs(), measured, EigenvalueGrowth().first(),
+                                  common_.eigenvalue_every > 1 ? ", measure more often" : ""));
   }
   initial_ = initial;
   tensors_ = std::move(tensors);
@@ -266,6 +282,12 @@ MixedWeights DifferentiableSearch::relaxed(Pass pass) {
     own.rng = pass.rng.fork(d);
     const at::Tensor all = decisions[d].pick > 1 ? relax_inputs(logits(d), decisions[d], own)
                                                  : relax(logits(d), decisions[d], own);
+    if (!at::isfinite(all).all().item<bool>()) {
+      throw NumericalError(
+          fmt::format("the weights of decision '{}' are not finite; a lower "
+                      "architecture_learning_rate may help",
+                      decisions[d].name));
+    }
     weights.push_back(all.narrow(0, 0, static_cast<std::int64_t>(decisions[d].options)));
   }
   return weights;
@@ -315,55 +337,89 @@ double DifferentiableSearch::likelihood(std::size_t d, std::uint32_t choice,
   return sum;
 }
 
-Architecture DifferentiableSearch::derived(const Strengths& values) const {
-  const Architecture best = fitted(strongest(parameters_.decisions(), values), values);
-  if (space().valid(best)) return space().canonical(best);
-  // The space has constraints: from the likeliest of some valid architectures, drawn by their
-  // weights, to a likelier one as long as there is one.
-  Rng rng = initial_rng_.fork("derive");
-  std::optional<Architecture> a;
-  double highest = 0;
-  for (int i = 0; i < valid_draws; ++i) {
-    Architecture drawn;
-    double its = 0;
-    for (std::size_t d = 0; d < values.size(); ++d) {
-      const RelaxedDecision& decision = parameters_.decisions()[d];
-      std::vector<double> left(values[d].begin(),
-                               values[d].begin() + static_cast<std::ptrdiff_t>(decision.options));
-      std::vector<std::uint32_t> picked;
-      while (picked.size() < static_cast<std::size_t>(decision.pick)) {
-        if (std::ranges::max(left) <= 0) {  // nothing that has a weight: any of the others
-          for (std::size_t k = 0; k < left.size(); ++k) {
-            left[k] = std::ranges::find(picked, k) == picked.end() ? 1 : 0;
-          }
-        }
-        picked.push_back(static_cast<std::uint32_t>(rng.weighted(left)));
-        left[picked.back()] = 0;
-      }
-      std::ranges::sort(picked);
-      drawn.choices.push_back(decision.pick == 1 ? picked[0] : rank_subset(picked));
-      its += likelihood(d, drawn.choices.back(), values);
-    }
-    if (space().valid(drawn) && (!a || its > highest)) {
-      a = drawn;
-      highest = its;
-    }
+double DifferentiableSearch::likelihood(const Architecture& a, const Strengths& strengths) const {
+  double sum = 0;
+  for (std::size_t d = 0; d < a.choices.size(); ++d) sum += likelihood(d, a.choices[d], strengths);
+  return sum;
+}
+
+bool DifferentiableSearch::keeps_constraints(const Architecture& a) const {
+  if (goals().constraints().empty() || !known_metrics_) return true;
+  Metrics known;
+  try {
+    known = known_metrics_(a);
+  } catch (const UnsupportedError&) {  // its trial would fail
+    return false;
   }
-  if (!a) a = sample_uniform(space(), rng);
-  for (bool moved = true; moved;) {
+  return std::ranges::all_of(goals().constraints(), [&](const Constraint& constraint) {
+    const std::optional<double> value = known.find(constraint.metric);
+    return !value || violation(constraint, *value) == 0;
+  });
+}
+
+int DifferentiableSearch::grade(const Architecture& a) const {
+  if (!space().valid(a)) return 0;
+  if (!keeps_constraints(a)) return 1;
+  return cost_ && off_target(cost_->of(a)) > close_cost ? 2 : all_kept;
+}
+
+Architecture DifferentiableSearch::drawn(const Strengths& values, Rng& rng) const {
+  Architecture a;
+  for (std::size_t d = 0; d < values.size(); ++d) {
+    const RelaxedDecision& decision = parameters_.decisions()[d];
+    std::vector<double> left(values[d].begin(),
+                             values[d].begin() + static_cast<std::ptrdiff_t>(decision.options));
+    std::vector<std::uint32_t> picked;
+    while (picked.size() < static_cast<std::size_t>(decision.pick)) {
+      if (std::ranges::max(left) <= 0) {  // nothing that has a weight: any of the others
+        for (std::size_t k = 0; k < left.size(); ++k) {
+          left[k] = std::ranges::find(picked, k) == picked.end() ? 1 : 0;
+        }
+      }
+      picked.push_back(static_cast<std::uint32_t>(rng.weighted(left)));
+      left[picked.back()] = 0;
+    }
+    std::ranges::sort(picked);
+    a.choices.push_back(decision.pick == 1 ? picked[0] : rank_subset(picked));
+  }
+  return a;
+}
+
+Architecture DifferentiableSearch::derived(const Strengths& values) const {
+  Architecture a = fitted(strongest(parameters_.decisions(), values), values);
+  int kept = grade(a);
+  if (kept == all_kept) return space().canonical(a);
+  // The likeliest of some draws by their weights, of those that keep the most of what there is to
+  // be kept.
+  Rng rng = initial_rng_.fork("derive");
+  double highest = likelihood(a, values);
+  const int draws = cost_ ? close_draws : valid_draws;
+  for (int i = 0; i < draws; ++i) {
+    const Architecture next = fitted(drawn(values, rng), values);
+    const std::pair its(grade(next), likelihood(next, values));
+    if (its <= std::pair(kept, highest)) continue;
+    a = next;
+    std::tie(kept, highest) = its;
+  }
+  if (kept == 0) {
+    a = fitted(sample_uniform(space(), rng), values);
+    kept = grade(a);
+  }
+  // Then to a likelier one as long as there is one, but not away from a cost.
+  for (bool moved = !cost_ || kept == all_kept; moved;) {
     moved = false;
-    for (std::size_t d = 0; d < a->choices.size(); ++d) {
+    for (std::size_t d = 0; d < a.choices.size(); ++d) {
       for (std::uint32_t c = 0; c < space().choice_counts()[d]; ++c) {
-        if (likelihood(d, c, values) <= likelihood(d, a->choices[d], values)) continue;
-        Architecture next = *a;
+        if (likelihood(d, c, values) <= likelihood(d, a.choices[d], values)) continue;
+        Architecture next = a;
         next.choices[d] = c;
-        if (!space().valid(next)) continue;
+        if (grade(next) < kept) continue;
         a = next;
         moved = true;
       }
     }
   }
-  return space().canonical(fitted(*a, values));
+  return space().canonical(a);
 }
 
 Architecture DifferentiableSearch::draw_architecture(Rng rng) const {
@@ -675,7 +731,11 @@ std::string DifferentiableSearch::remedy() const {
   std::string stop;
   const bool possible = common_.eigenvalue_every > 0 && takes_early_stopping();
   if (possible && !common_.early_stopping) stop = "write \"early_stopping\": true, or ";
-  return stop + "try another strategy, such as sdarts or darts_minus";
+  std::string others;
+  for (const std::string other : {"sdarts", "darts_minus", "p_darts"}) {
+    if (other != name_) others += (others.empty() ? "" : " or ") + other;
+  }
+  return stop + "try another strategy, such as " + others;
 }
 
 Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
@@ -715,13 +775,21 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
 }
 
 std::string DifferentiableSearch::warning_of(const Architecture& a, int epoch, double skips) const {
+  if (!keeps_constraints(a)) {
+    return fmt::format(
+        "the architecture of epoch {} does not keep the constraints, and neither did any that was "
+        "drawn by the weights of the options; a \"cost\" leads the search itself there",
+        epoch);
+  }
   if (cost_ && off_target(cost_->of(a)) > close_cost) {
     return fmt::format(
-        "the architecture of epoch {} has {} of {:.6g}, not of {:.6g}; no single decision brings "
-        "it nearer: try another target",
+        "the architecture of epoch {} has {} of {:.6g}, not of {:.6g}, and none that was drawn by "
+        "the weights of the options comes near it: try another target",
         epoch, common_.cost->metric, cost_->of(a), common_.cost->target);
   }
-  if (skips > collapsed_share && !cost_) {  // a cost may want them
+  // A cost may want them, and before the architecture has learned they say nothing.
+  const bool learned = parameters_.tensors().at("alpha.steps").max().item<double>() > 0;
+  if (skips > collapsed_share && !cost_ && learned) {
     return fmt::format(
         "the search has collapsed: {:.0f}% of the operators of epoch {}'s architecture are skip "
         "connections; {}",
@@ -790,7 +858,9 @@ double largest_eigenvalue(const std::function<at::Tensor(const at::Tensor&)>& pr
       const double before = found.value;
       found = {.value = (v * next).sum().item<double>(), .norm = next.norm().item<double>()};
       if (!std::isfinite(found.norm)) {
-        throw NumericalError("the Hessian of the architecture's loss is not finite");
+        throw NumericalError(
+            "the Hessian of the architecture's loss is not finite; a lower learning_rate or a "
+            "gradient_clip may help, or an \"eigenvalue_every\" of 0, by which it is not measured");
       }
       if (found.norm == 0) return Found{};
       v = next / found.norm;

@@ -136,8 +136,8 @@ struct InitialParameters {
 /// (`hinge`); or L (E / T)^weight (`power`). An architecture that is derived costs at most 5% more,
 /// with a multiplier also at most 5% less, than the target: where the strongest one does not,
 /// decisions are changed one by one, those first that are the least likely for what they change of
-/// the cost, and to what was dropped last of all; a warning says where that does not suffice. Its
-/// notes have `expected_cost`.
+/// the cost, and to what was dropped last of all; where that does not suffice, so are those of a
+/// hundred draws, and a warning says where that does not. Its notes have `expected_cost`.
 /// Source: Wu et al., "FBNet", CVPR 2019, arXiv 1812.03443, section 3.2, and Tan et al., "MnasNet",
 /// CVPR 2019, arXiv 1807.11626, equation 2 (powers).
 /// Test: DifferentiableSearch.ACostEntersTheLossByItsForm,
@@ -150,8 +150,10 @@ class DifferentiableSearch : public WeightSharingSearch {
   const ArchitectureParameters& parameters() const { return parameters_; }
   /// The expected weights of all options, >= 0.
   Strengths strengths() const;
-  /// The strongest architecture of the moment, see strongest(); where it is not valid, one that no
-  /// change of a single decision makes likelier, beginning with the likeliest of a thousand draws.
+  /// The strongest architecture of the moment, see strongest(); where it is not valid or does not
+  /// keep the run's constraints, as far as their metrics are known without an evaluation, one that
+  /// no change of a single decision makes likelier, beginning with the likeliest of a thousand
+  /// draws.
   Architecture derive() const { return derived(derivable()); }
   /// One drawn by the weights of its options: where several inputs are picked, one after the other,
   /// by their weights times those of the operators that they end with, zero left out. Then as
@@ -175,7 +177,7 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// Throws UnsupportedError for a space whose holes have no relaxation; ConfigError for one
   /// without a supergraph or decisions, (/cost) where the run knows no costs, (/cost/metric) for
   /// one without an expectation, (/cost/target) for one that no walk of single changes comes near,
-  /// (/early_stopping) without eigenvalues.
+  /// (/early_stopping) without eigenvalues, or with too few of them to see a growth.
   DifferentiableSearch(const RunContext& context, const DifferentiableOptions& options,
                        const std::string& name, const ArchitectureOptimizer& optimizer);
   /// At the end of the constructor: checks the relaxation and begins the training. `tensors` are
@@ -306,8 +308,16 @@ class DifferentiableSearch : public WeightSharingSearch {
   double held_out_accuracy(const MixedWeights& weights, const Rng& rng);
   double largest_eigenvalue(const Rng& rng);
 
-  /// The logarithm of the product of the weights of what a decision picks.
+  /// The logarithm of the product of the weights of what a decision picks, or all do.
   double likelihood(std::size_t d, std::uint32_t choice, const Strengths& strengths) const;
+  double likelihood(const Architecture& a, const Strengths& strengths) const;
+  /// One whose options are drawn by their strengths, each decision by itself.
+  Architecture drawn(const Strengths& strengths, Rng& rng) const;
+  /// Whether all constraints are kept whose metrics are known without an evaluation.
+  bool keeps_constraints(const Architecture& a) const;
+  /// How much of what it should an architecture keeps: the space's constraints, then the run's,
+  /// then a cost.
+  int grade(const Architecture& a) const;
   /// How far a cost is from what it should be, as a share of that.
   double off_target(double cost) const;
   /// An architecture near this one that costs what it should, or as near as it comes.
@@ -316,6 +326,7 @@ class DifferentiableSearch : public WeightSharingSearch {
 
   std::string name_;
   DifferentiableOptions common_;
+  std::function<Metrics(const Architecture&)> known_metrics_;
   std::unique_ptr<const ExpectedCost> cost_;
   at::Tensor multiplier_;  // {1}
   Rng initial_rng_;
@@ -345,6 +356,8 @@ struct EigenvalueGrowth {
   int lag = 4;
   double factor = 1.3;
 
+  /// How many values it takes to see one.
+  int first() const { return lag + window / 2 + 1; }
   /// The position, in `values`, of the middle of the window before the growth; nothing where there
   /// is none.
   std::optional<std::size_t> found(std::span<const double> values) const;

@@ -37,6 +37,17 @@ std::optional<std::size_t> passed_on(const Graph& graph, NodeId choice) {
   return static_cast<std::size_t>(first - inputs.begin());
 }
 
+/// Whether options are numbers, such as a depth, or one says that nothing is there, such as a
+/// squeeze: what passes on its input is then no skip connection in the place of an operator.
+bool names_none(const Decision& decision) {
+  return std::ranges::all_of(decision.options,
+                             [](const std::string& option) {
+                               return !option.empty() &&
+                                      option.find_first_not_of("0123456789.") == std::string::npos;
+                             }) ||
+         std::ranges::find(decision.options, "no") != decision.options.end();
+}
+
 }  // namespace
 
 std::string cell_kind(const RelaxedDecision& d) {
@@ -89,7 +100,9 @@ std::vector<RelaxedDecision> relaxed_decisions(const Supergraph& supergraph) {
     if (!seen[choice->decision]) {
       seen[choice->decision] = true;
       relaxed.operators = relaxed.term = relaxed.input = true;
-      if (!relaxed.skip) relaxed.skip = passed_on(graph, id);
+      if (!relaxed.skip && !names_none(supergraph.decisions()[choice->decision])) {
+        relaxed.skip = passed_on(graph, id);
+      }
       relaxed.unchanged = relaxed.skip.has_value();
     }
     relaxed.unchanged = relaxed.unchanged && passed_on(graph, id) == relaxed.skip;

@@ -23,8 +23,9 @@ struct RelaxedDecision {
   bool term = false;
   /// Its choices are inputs of which several are picked, and nothing else reads them.
   bool input = false;
-  /// The option that passes its input on: the node that the others read, or one whose label is
-  /// "skip_connect", "skip" or "identity". None where there is but one option.
+  /// The option that passes its input on: one whose label is "skip_connect", "skip" or "identity",
+  /// or the node that the others read, unless all labels are numbers (a depth) or one is "no" (a
+  /// part of a block). None where there is but one option.
   std::optional<std::size_t> skip = std::nullopt;
   /// Whether the skip is the very node that the others read, wherever the decision chooses.
   bool unchanged = false;

@@ -173,12 +173,12 @@ RDarts::RDarts(const RunContext& context, const RDartsOptions& options)
   }
   const EigenvalueGrowth growth;
   const int seen = (training().epochs() - 1) / options.eigenvalue_every;
-  if (seen <= growth.lag + growth.window / 2) {
+  if (seen < growth.first()) {
     throw ConfigError("/eigenvalue_every",
                       fmt::format("of {} epochs {} would be measured before the last one, but a "
-                                  "growth is seen from the {}th on; measure more often, or write "
-                                  "more epochs",
-                                  training().epochs(), seen, growth.lag + growth.window / 2 + 1));
+                                  "growth is seen from the {}th on; write more epochs{}",
+                                  training().epochs(), seen, growth.first(),
+                                  options.eigenvalue_every > 1 ? ", or measure more often" : ""));
   }
   start();
 }
@@ -198,7 +198,7 @@ void RDarts::begin_epoch() {
   }
   // Each raise may go so far back from the measurement that comes next.
   const EigenvalueGrowth growth;
-  const auto reach = static_cast<std::size_t>(raises_left() * (growth.lag + growth.window / 2));
+  const auto reach = static_cast<std::size_t>(raises_left() * (growth.first() - 1));
   while (kept_.size() > reach) kept_.pop_front();
 }
 

@@ -18,6 +18,11 @@ RunEvaluator::RunEvaluator(std::filesystem::path run, const Catalogue& catalogue
   const Results recorded = read_results(run_, catalogue);
   config_ = read_config(recorded.config, catalogue);
   parts_ = make_run_parts(config_, catalogue);
+  if (parts_.evaluator->shared_training()) {
+    throw ConfigError("/evaluator/train/rule",
+                      "the run's strategy trained the shared weights as it went, and they are not "
+                      "there without it; this takes a run with another rule");
+  }
   const std::vector<MetricInfo>& metrics = parts_.evaluator->metrics();
   for (const Objective& objective : recorded.goals.objectives()) {
     const auto found = std::ranges::find(metrics, objective.metric, &MetricInfo::name);

@@ -124,6 +124,15 @@ void warn_of_failures(std::span<const Trial> trials) {
                           first->candidate.trial_id, first->error));
 }
 
+void warn_of_fidelity(std::span<const Trial> trials) {
+  const double highest = highest_fidelity(trials);
+  if (highest == 0 || highest >= 1) return;
+  log_warning(
+      fmt::format("the budget ended before the search did: no trial has a fidelity of more "
+                  "than {:.3g}; with a larger budget, --resume goes on",
+                  highest));
+}
+
 }  // namespace
 
 SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
@@ -146,7 +155,11 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
                 [&](const RunContext& context) {
                   RunContext whole = context;
                   whole.depths = space_depths(config, catalogue);
-                  return catalogue.strategies.create(config.strategy, "/strategy", whole);
+                  try {
+                    return catalogue.strategies.create(config.strategy, "/strategy", whole);
+                  } catch (const UnsupportedError& error) {
+                    throw ConfigError("/strategy", error.what());
+                  }
                 },
                 parts.evaluator, objectives(config, parts), constraints(config),
                 {.seed = config.seed,
@@ -188,6 +201,7 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
   }
   write_report(results, directory);
   warn_of_failures(results.trials);
+  if (!interrupted) warn_of_fidelity(results.trials);
   if (interrupted) return SearchEnd::interrupted;
   if (results.chosen()) return SearchEnd::finished;
   const auto complete = [](const Trial& trial) { return trial.state == TrialState::complete; };

@@ -540,14 +540,14 @@ struct Study::Implementation {
                     recorded.trial_id, text(recorded), proposed ? text(*proposed) : "nothing"));
   }
 
-  void snapshot() {
+  void snapshot(bool ends = false) {
     if (!store || !snapshots) return;
     // Where trials take long, fewer of them are between two snapshots, so that a killed run does
     // not train them again. When they are taken changes nothing of what is found.
     const std::chrono::duration<double> since = Clock::now() - last_snapshot;
-    if (trials.size() % options.snapshot_every != 0 && since.count() < options.snapshot_seconds) {
-      return;
-    }
+    const bool due = ends || trials.size() % options.snapshot_every == 0 ||
+                     since.count() >= options.snapshot_seconds;
+    if (!due) return;
     last_snapshot = Clock::now();
     const std::string name = fmt::format("strategy-{}", trials.size());
     const std::filesystem::path unfinished = checkpoints() / (name + ".new");
@@ -669,6 +669,8 @@ struct Study::Implementation {
                               trials.size()));
     }
     if (pool && (interrupted || out_of_time())) keep_what_is_done();
+    // A finished run that is resumed has nothing to do again.
+    if (!interrupted) snapshot(/*ends=*/true);
   }
 
   // What was being evaluated when the stop or the end of the time came is worth keeping. After each

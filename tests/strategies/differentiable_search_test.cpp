@@ -253,6 +253,15 @@ TEST(DifferentiableSearch, WarnsOfSkips) {
       for (std::size_t d = 0; d < 6; ++d) values[this->place(d, 1)] = 5;
     }
   };
+  {
+    // Before the architecture has learned they say nothing.
+    SmallSearch other(small_cells(), 2);
+    DartsSearchOptions late = options;
+    late.warmup = 0.5;
+    Skips search(other.context, late);
+    EXPECT_EQ(one_epoch(search).notes.warning, "");
+    EXPECT_NE(one_epoch(search).notes.warning, "");
+  }
   Skips search(small.context, options);
   const std::vector<Candidate> asked = search.ask(1);
   ASSERT_EQ(asked.size(), 1U);
@@ -593,6 +602,60 @@ TEST(DifferentiableSearch, WhereTheStrongestIsNotValidALikelyOneIsDerived) {
   EXPECT_EQ(std::ranges::count(derived.choices, 3U), 1);
 }
 
+TEST(DifferentiableSearch, WhatIsDerivedKeepsConstraintsThatAreKnown) {
+  SmallSearch small(small_cells(), 2);
+  RunContext context = small.context;  // in which "size" is the sum of the choices
+  context.goals = Goals(*accuracy_metrics(), {{"accuracy", Direction::maximize}},
+                        {{.metric = "size", .upper = 9}, {.metric = "accuracy", .lower = 10}});
+  DartsSearchOptions options;
+  options.eigenvalue_every = 0;
+  options.monitor_batches = 1;
+  Probe<Darts> search(context, options);
+  const auto prefer = [&](std::size_t option) {
+    const at::NoGradGuard no_grad;
+    at::Tensor values = search.parameters().values();
+    values.zero_();
+    for (std::size_t d = 0; d < 6; ++d) values[search.place(d, option)] = 1;
+  };
+  prefer(4);
+  const Architecture a = search.derive();
+  EXPECT_LE(size_of(a), 9);
+  EXPECT_EQ(std::ranges::count(a.choices, 4U), 2);  // as many as go
+  prefer(1);
+  EXPECT_EQ(search.derive(), (Architecture{{1, 1, 1, 1, 1, 1}}));
+
+  context.goals = Goals(*accuracy_metrics(), {{"accuracy", Direction::maximize}},
+                        {{.metric = "size", .lower = 25}});  // 24 at most
+  SmallSearch other(small_cells(), 1);
+  context.shared_training = other.training;
+  Probe<Darts> nowhere(context, options);
+  EXPECT_THAT(one_epoch(nowhere).notes.warning,
+              HasSubstr("the architecture of epoch 1 does not keep the constraints"));
+}
+
+TEST(DifferentiableSearch, DrawsMeetACostWhereSingleChangesDoNot) {
+  // A kernel of 5 costs 25,600 macs, two of 3 cost 18,432: from one alone to the other it takes two
+  // changes, each of which leads away from the target.
+  SupergraphBuilder b;
+  NodeId x = b.conv(b.input(1, 8, 8), 4);
+  const std::array a{x, b.conv(x, 4, {.kernel = 5})};
+  x = b.choice(b.decide({.name = "a", .options = {"skip", "five"}}), a);
+  const auto scope = b.scope("second");
+  const std::array c{x, b.conv(b.conv(x, 4, {.kernel = 3}, "one"), 4, {.kernel = 3}, "two")};
+  x = b.choice(b.decide({.name = "c", .options = {"skip", "threes"}}), c);
+  b.output(b.linear(b.flatten(b.global_avg_pool(x)), 4));
+  SmallSearch small(std::make_shared<SupergraphSpace>(b.finish()));
+  const Architecture five{{1, 0}};
+  DartsSearchOptions options;
+  options.cost = CostOptions{.metric = "macs",
+                             .target = static_cast<double>(small.space->quick_cost(five).macs)};
+  Probe<Darts> search(with_macs(small.context), options);
+  const at::NoGradGuard no_grad;
+  at::Tensor values = search.parameters().values();
+  values.copy_(at::tensor({1.0, 0.0, 0.0, 1.0}, at::kDouble));
+  EXPECT_EQ(search.derive(), five);
+}
+
 TEST(DifferentiableSearch, RefusesCostsThatItCannotMeet) {
   SmallSearch small(small_cells());
   DartsSearchOptions options;
@@ -612,6 +675,12 @@ TEST(DifferentiableSearch, RefusesCostsThatItCannotMeet) {
                           "nearest has"));
     options.cost->form = CostForm::hinge;
     EXPECT_EQ(Darts(with_macs(wide.context), options).derive().choices[0], 0U);
+    // Which all architectures meet.
+    options.cost->target = 1e9;
+    EXPECT_NO_THROW(Darts(with_macs(wide.context), options));
+    options.cost->form = CostForm::multiplier;
+    EXPECT_THAT(throws<ConfigError>([&] { const Darts search(with_macs(wide.context), options); }),
+                HasSubstr("no architecture of this space has macs of 1e+09"));
   }
   options.cost = CostOptions{.metric = "peak", .target = 10};
   EXPECT_THAT(throws<ConfigError>([&] { const Darts search(with_macs(small.context), options); }),
@@ -701,6 +770,32 @@ TEST(DifferentiableSearch, EarlyStoppingNeedsTheEigenvalue) {
   options.eigenvalue_every = 0;
   EXPECT_THAT(throws<ConfigError>([&] { const Darts search(small.context, options); }),
               HasSubstr("looks at the eigenvalue, which is not measured"));
+}
+
+TEST(DifferentiableSearch, EarlyStoppingNeedsEpochsToSeeAGrowth) {
+  SmallSearch small(small_cells(), 6);
+  DartsSearchOptions options;
+  options.early_stopping = true;
+  EXPECT_THAT(throws<ConfigError>([&] { const Darts search(small.context, options); }),
+              HasSubstr("/early_stopping: of 6 epochs 6 are measured, but a growth of the "
+                        "eigenvalue is seen from the 7th on; write more epochs, or"));
+  SmallSearch enough(small_cells(), 7);
+  EXPECT_NO_THROW(Darts(enough.context, options));
+  options.eigenvalue_every = 2;
+  EXPECT_THAT(throws<ConfigError>([&] { const Darts search(enough.context, options); }),
+              HasSubstr("of 7 epochs 4 are measured"));
+}
+
+TEST(DifferentiableSearch, WeightsThatAreNotFiniteAreTheArchitectures) {
+  SmallSearch small(small_cells());
+  Probe<DrNas> search(small.context, DrNasOptions{});
+  {
+    const at::NoGradGuard no_grad;
+    at::Tensor values = search.parameters().values();
+    values.fill_(1e308);
+  }
+  EXPECT_THAT(throws<NumericalError>([&] { search.ask(1); }),
+              HasSubstr("are not finite; a lower architecture_learning_rate may help"));
 }
 
 TEST(DifferentiableSearch, FewImagesAreRefused) {

@@ -61,6 +61,18 @@ TEST(RelaxedDecisions, ASkipIsTheInputOfTheOthersWhateverItsName) {
   EXPECT_FALSE(relaxed_decisions(supergraph)[0].term);
 }
 
+TEST(RelaxedDecisions, DepthsAndPartsOfBlocksAreNoSkips) {
+  for (const std::array<std::string, 2>& labels :
+       {std::array<std::string, 2>{"1", "2"}, {"no", "yes"}, {"skip", "2"}}) {
+    SupergraphBuilder b;
+    const NodeId x = b.input(4, 8, 8);
+    const std::array options{x, b.conv(x, 4, {.kernel = 3})};
+    const DecisionId d = b.decide({.name = "d", .options = {labels[0], labels[1]}});
+    b.output(b.linear(b.flatten(b.global_avg_pool(b.choice(d, options))), 3));
+    EXPECT_EQ(relaxed_decisions(b.finish())[0].skip.has_value(), labels[0] == "skip") << labels[0];
+  }
+}
+
 TEST(RelaxedDecisions, OneOptionAloneIsNoSkip) {
   for (const std::string name : {"conv", "skip_connect"}) {
     SupergraphBuilder b;

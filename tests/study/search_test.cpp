@@ -12,6 +12,7 @@
 #include "exporters/architecture_file.hpp"
 #include "exporters/catalogue.hpp"
 #include "study/results.hpp"
+#include "study/run_evaluator.hpp"
 #include "tests/core/temporary_directory.hpp"
 #include "tests/core/throws.hpp"
 #include "tests/study/small_run.hpp"
@@ -198,6 +199,13 @@ Json weight_sharing_run(const char* strategy) {
   return config;
 }
 
+// Of those that search by gradient.
+Json gradient_run(const char* strategy) {
+  Json config = weight_sharing_run("cars");
+  config["strategy"] = {{"type", strategy}};
+  return config;
+}
+
 TEST_F(Search, AStoppedRunThatTrainsSharedWeightsIsContinuedAlike) {
   for (const char* strategy : {"enas", "cars"}) {
     const Json config = weight_sharing_run(strategy);
@@ -221,6 +229,24 @@ TEST_F(Search, AStoppedRunThatTrainsSharedWeightsIsContinuedAlike) {
     EXPECT_GT(stops, 4);
     std::filesystem::remove_all(out_);
   }
+}
+
+TEST_F(Search, WhatAStrategyCannotSearchIsAnErrorOfTheConfig) {
+  EXPECT_THAT(throws<ConfigError>([&] { search(gradient_run("fair_darts")); }),
+              testing::StartsWith("/strategy: \"fair_darts\" weighs options by sigmoids"));
+}
+
+TEST_F(Search, ABudgetThatEndsBeforeTheSearchIsSaid) {
+  Json config = gradient_run("darts");
+  config["budget"] = {{"trials", 2}};
+  testing::internal::CaptureStderr();
+  search(config);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("the budget ended before the search did: no trial has a fidelity of more "
+                        "than 0.5"));
+  // Its strategy has what another command would need.
+  EXPECT_THAT(throws<ConfigError>([&] { const RunEvaluator evaluator(out_, catalogue_); }),
+              testing::StartsWith("/evaluator/train/rule: the run's strategy trained"));
 }
 
 TEST_F(Search, AStoppedRunThroughStagesIsContinuedAlike) {

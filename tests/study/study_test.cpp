@@ -941,5 +941,20 @@ TEST(Study, LongTrialsAreFollowedBySnapshots) {
   EXPECT_EQ(calls.tells, 15);
 }
 
+TEST(Study, AFinishedRunHasNothingToDoAgain) {
+  Saving::Calls calls;
+  const auto saving = [&](const RunContext& context) {
+    return std::make_unique<Saving>(context, calls);
+  };
+  TemporaryDirectory directory;
+  const auto whole = run(saving, recorded(directory.path(), 25, 3));
+  calls = {};
+  EXPECT_EQ(run(saving, recorded(directory.path(), 25, 3)), whole);
+  EXPECT_EQ(calls.loads, 1);
+  EXPECT_EQ(calls.asks + calls.tells, 0);
+  // Nor has one that goes on.
+  EXPECT_EQ(run(saving, recorded(directory.path(), 40, 3)), run(saving, trials(40, 3)));
+}
+
 }  // namespace
 }  // namespace espalier
