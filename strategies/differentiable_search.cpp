@@ -27,8 +27,7 @@ namespace {
 constexpr double collapsed_share = 0.5;  // of skips, above which a warning follows
 constexpr double earliest_stop = 0.2;    // share of the epochs
 constexpr double close_cost = 0.05;      // a cost that meets its target, as a share of it
-constexpr int valid_draws = 1000, close_draws = 100, walks_to_target = 32;
-constexpr int all_kept = 3;  // of what grade() looks at
+constexpr int valid_draws = 1000, close_draws = 32, walks_to_target = 32;
 
 const Supergraph& supergraph_of(const RunContext& context, const std::string& name) {
   const Supergraph* const supergraph = context.space->supergraph();
@@ -159,16 +158,12 @@ void DifferentiableSearch::start(const InitialParameters& initial,
                                   "leave it out, or take \"darts\"",
                                   name_));
   }
-  const int measured =
-      common_.early_stopping
-          ? (training().epochs() + common_.eigenvalue_every - 1) / common_.eigenvalue_every
-          : EigenvalueGrowth().first();
-  if (measured < EigenvalueGrowth().first()) {
+  const int all = training().epochs(), every = common_.eigenvalue_every;
+  if (common_.early_stopping && !growth_can_show((all + every - 1) / every)) {
     throw ConfigError("/early_stopping",
-                      fmt::format("of {} epochs {} are measured, but a growth of the eigenvalue is "
-                                  "seen from the {}th on; write more epochs{}, or leave it out",
-                                  training().epochs(), measured, EigenvalueGrowth().first(),
-                                  common_.eigenvalue_every > 1 ? ", measure more often" : ""));
+                      fmt::format("{} epochs are too few to see the eigenvalue grow; write more{}, "
+                                  "or leave it out",
+                                  all, every > 1 ? ", measure it more often" : ""));
   }
   initial_ = initial;
   tensors_ = std::move(tensors);
@@ -343,24 +338,23 @@ double DifferentiableSearch::likelihood(const Architecture& a, const Strengths& 
   return sum;
 }
 
-bool DifferentiableSearch::keeps_constraints(const Architecture& a) const {
-  if (goals().constraints().empty() || !known_metrics_) return true;
-  Metrics known;
-  try {
-    known = known_metrics_(a);
-  } catch (const UnsupportedError&) {  // its trial would fail
-    return false;
+DifferentiableSearch::Off DifferentiableSearch::off(const Architecture& a) const {
+  Off result;
+  if (cost_) {
+    result.cost = off_target(cost_->of(a));
+    if (result.cost <= close_cost) result.cost = 0;
   }
-  return std::ranges::all_of(goals().constraints(), [&](const Constraint& constraint) {
-    const std::optional<double> value = known.find(constraint.metric);
-    return !value || violation(constraint, *value) == 0;
-  });
-}
-
-int DifferentiableSearch::grade(const Architecture& a) const {
-  if (!space().valid(a)) return 0;
-  if (!keeps_constraints(a)) return 1;
-  return cost_ && off_target(cost_->of(a)) > close_cost ? 2 : all_kept;
+  if (goals().constraints().empty() || !known_metrics_) return result;
+  try {
+    const Metrics known = known_metrics_(a);
+    for (const Constraint& constraint : goals().constraints()) {
+      const std::optional<double> value = known.find(constraint.metric);
+      if (value) result.violation += violation(constraint, *value);
+    }
+  } catch (const UnsupportedError&) {  // its trial would fail
+    result.violation = std::numeric_limits<double>::infinity();
+  }
+  return result;
 }
 
 Architecture DifferentiableSearch::drawn(const Strengths& values, Rng& rng) const {
@@ -385,39 +379,53 @@ Architecture DifferentiableSearch::drawn(const Strengths& values, Rng& rng) cons
   return a;
 }
 
-Architecture DifferentiableSearch::derived(const Strengths& values) const {
-  Architecture a = fitted(strongest(parameters_.decisions(), values), values);
-  int kept = grade(a);
-  if (kept == all_kept) return space().canonical(a);
-  // The likeliest of some draws by their weights, of those that keep the most of what there is to
-  // be kept.
-  Rng rng = initial_rng_.fork("derive");
-  double highest = likelihood(a, values);
-  const int draws = cost_ ? close_draws : valid_draws;
-  for (int i = 0; i < draws; ++i) {
-    const Architecture next = fitted(drawn(values, rng), values);
-    const std::pair its(grade(next), likelihood(next, values));
-    if (its <= std::pair(kept, highest)) continue;
+Architecture DifferentiableSearch::likely_valid(const Strengths& values, Rng& rng) const {
+  std::optional<Architecture> a;
+  double highest = 0;
+  for (int i = 0; i < valid_draws; ++i) {
+    const Architecture next = drawn(values, rng);
+    if (!space().valid(next)) continue;
+    const double its = likelihood(next, values);
+    if (a && its <= highest) continue;
     a = next;
-    std::tie(kept, highest) = its;
+    highest = its;
   }
-  if (kept == 0) {
-    a = fitted(sample_uniform(space(), rng), values);
-    kept = grade(a);
-  }
-  // Then to a likelier one as long as there is one, but not away from a cost.
-  for (bool moved = !cost_ || kept == all_kept; moved;) {
+  if (!a) a = sample_uniform(space(), rng);
+  for (bool moved = true; moved;) {
     moved = false;
-    for (std::size_t d = 0; d < a.choices.size(); ++d) {
+    for (std::size_t d = 0; d < a->choices.size(); ++d) {
       for (std::uint32_t c = 0; c < space().choice_counts()[d]; ++c) {
-        if (likelihood(d, c, values) <= likelihood(d, a.choices[d], values)) continue;
-        Architecture next = a;
+        if (likelihood(d, c, values) <= likelihood(d, a->choices[d], values)) continue;
+        Architecture next = *a;
         next.choices[d] = c;
-        if (grade(next) < kept) continue;
+        if (!space().valid(next)) continue;
         a = next;
         moved = true;
       }
     }
+  }
+  return *a;
+}
+
+Architecture DifferentiableSearch::derived(const Strengths& values) const {
+  Rng rng = initial_rng_.fork("derive");
+  Architecture a = strongest(parameters_.decisions(), values);
+  if (!space().valid(a)) a = likely_valid(values, rng);
+  a = fitted(a, values);
+  Off its = off(a);
+  if (its == Off()) return space().canonical(a);
+  // Where no change of a single decision helps any more: the same from other beginnings.
+  double likely = likelihood(a, values);
+  for (int i = 0; i < close_draws; ++i) {
+    Architecture next = drawn(values, rng);
+    if (!space().valid(next)) continue;
+    next = fitted(next, values);
+    const Off of_next = off(next);
+    const double of_it = likelihood(next, values);
+    if (of_next > its || (of_next == its && of_it <= likely)) continue;
+    a = next;
+    its = of_next;
+    likely = of_it;
   }
   return space().canonical(a);
 }
@@ -453,17 +461,21 @@ Architecture DifferentiableSearch::draw_architecture(Rng rng) const {
 
 Architecture DifferentiableSearch::sampled(const Rng& rng) {
   std::optional<Architecture> best;
-  std::pair<double, double> highest;  // those that cost what they should first
+  // Those that keep what they should first.
+  Off least;
+  double highest = 0;
   std::set<Architecture> seen;
   for (int i = 0; i < common_.derive_samples; ++i) {
     const Architecture a =
         draw_architecture(rng.fork("derive").fork(static_cast<std::uint64_t>(i)));
     if (!seen.insert(a).second) continue;
-    const double off = cost_ ? std::max(0.0, off_target(cost_->of(a)) - close_cost) : 0;
-    const std::pair its(-off, held_out_accuracy(steps().supernet().one_hot(a), rng));
-    if (best && its <= highest) continue;
+    const Off its = off(a);
+    if (best && its > least) continue;
+    const double accuracy = held_out_accuracy(steps().supernet().one_hot(a), rng);
+    if (best && its == least && accuracy <= highest) continue;
     best = a;
-    highest = its;
+    least = its;
+    highest = accuracy;
   }
   return *best;
 }
@@ -474,38 +486,38 @@ double DifferentiableSearch::off_target(double cost) const {
 }
 
 Architecture DifferentiableSearch::fitted(Architecture a, const Strengths& strengths) const {
-  if (!cost_) return a;
-  double cost = cost_->of(a);
   const auto dropped = [&](std::size_t d, std::uint32_t choice) {
     const at::Tensor alive = parameters_.part(alive_, d);
     return std::ranges::any_of(
         picked_options(space().decisions()[d], choice),
         [&](std::uint32_t k) { return alive[static_cast<std::int64_t>(k)].item<double>() == 0; });
   };
-  while (off_target(cost) > close_cost) {
+  for (Off its = off(a); its != Off();) {
     // The change that loses the least likelihood for what it comes nearer; to what was dropped only
     // where no other one does.
     std::optional<Architecture> best;
     std::pair<bool, double> least;
-    double best_cost = 0;
+    Off of_best;
     for (std::size_t d = 0; d < a.choices.size(); ++d) {
       for (std::uint32_t c = 0; c < space().choice_counts()[d]; ++c) {
         Architecture next = a;
         next.choices[d] = c;
-        const double value = cost_->of(next), nearer = off_target(cost) - off_target(value);
-        if (nearer <= 0 || !space().valid(next)) continue;
-        const std::pair price(
-            dropped(d, c),
-            (likelihood(d, a.choices[d], strengths) - likelihood(d, c, strengths)) / nearer);
+        if (c == a.choices[d] || !space().valid(next)) continue;
+        const Off of_next = off(next);
+        if (!(of_next < its)) continue;
+        const double nearer =
+            its.violation > 0 ? its.violation - of_next.violation : its.cost - of_next.cost;
+        const double lost = likelihood(d, a.choices[d], strengths) - likelihood(d, c, strengths);
+        const std::pair price(dropped(d, c), nearer > 0 ? lost / nearer : lost);
         if (best && price >= least) continue;
         best = next;
         least = price;
-        best_cost = value;
+        of_best = of_next;
       }
     }
     if (!best) break;
     a = *best;
-    cost = best_cost;
+    its = of_best;
   }
   return a;
 }
@@ -729,10 +741,12 @@ double DifferentiableSearch::largest_eigenvalue(const Rng& rng) {
 
 std::string DifferentiableSearch::remedy() const {
   std::string stop;
-  const bool possible = common_.eigenvalue_every > 0 && takes_early_stopping();
+  const int every = common_.eigenvalue_every;
+  const bool possible = every > 0 && takes_early_stopping() &&
+                        growth_can_show((training().epochs() + every - 1) / every);
   if (possible && !common_.early_stopping) stop = "write \"early_stopping\": true, or ";
   std::string others;
-  for (const std::string other : {"sdarts", "darts_minus", "p_darts"}) {
+  for (const std::string other : {"sdarts", "darts_minus"}) {
     if (other != name_) others += (others.empty() ? "" : " or ") + other;
   }
   return stop + "try another strategy, such as " + others;
@@ -775,13 +789,14 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
 }
 
 std::string DifferentiableSearch::warning_of(const Architecture& a, int epoch, double skips) const {
-  if (!keeps_constraints(a)) {
+  const Off its = off(a);
+  if (its.violation > 0) {
     return fmt::format(
         "the architecture of epoch {} does not keep the constraints, and neither did any that was "
         "drawn by the weights of the options; a \"cost\" leads the search itself there",
         epoch);
   }
-  if (cost_ && off_target(cost_->of(a)) > close_cost) {
+  if (its.cost > 0) {
     return fmt::format(
         "the architecture of epoch {} has {} of {:.6g}, not of {:.6g}, and none that was drawn by "
         "the weights of the options comes near it: try another target",
@@ -803,6 +818,11 @@ std::string DifferentiableSearch::warning_of(const Architecture& a, int epoch, d
         EigenvalueGrowth().factor, since->epoch, remedy());
   }
   return "";
+}
+
+bool DifferentiableSearch::growth_can_show(int measurements) const {
+  const int since = (measurements - EigenvalueGrowth().first() + 1) * common_.eigenvalue_every;
+  return measurements >= EigenvalueGrowth().first() && since >= earliest_stop * training().epochs();
 }
 
 std::optional<DifferentiableSearch::Measured> DifferentiableSearch::grown_since() const {

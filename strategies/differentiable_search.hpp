@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <array>
+#include <compare>
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -136,11 +137,11 @@ struct InitialParameters {
 /// (`hinge`); or L (E / T)^weight (`power`). An architecture that is derived costs at most 5% more,
 /// with a multiplier also at most 5% less, than the target: where the strongest one does not,
 /// decisions are changed one by one, those first that are the least likely for what they change of
-/// the cost, and to what was dropped last of all; where that does not suffice, so are those of a
-/// hundred draws, and a warning says where that does not. Its notes have `expected_cost`.
-/// Source: Wu et al., "FBNet", CVPR 2019, arXiv 1812.03443, section 3.2, and Tan et al., "MnasNet",
-/// CVPR 2019, arXiv 1807.11626, equation 2 (powers).
-/// Test: DifferentiableSearch.ACostEntersTheLossByItsForm,
+/// the cost, and to what was dropped last of all; where that does not suffice, so are those of some
+/// draws, and a warning says where that does not. Its notes have `expected_cost`. Constraints of
+/// the run on what is known without an evaluation are kept alike, before the cost. Source: Wu et
+/// al., "FBNet", CVPR 2019, arXiv 1812.03443, section 3.2, and Tan et al., "MnasNet", CVPR 2019,
+/// arXiv 1807.11626, equation 2 (powers). Test: DifferentiableSearch.ACostEntersTheLossByItsForm,
 /// DifferentiableSearch.TheCostMeetsItsTarget.
 ///
 /// A step: the architecture parameters learn, on images that the weights do not learn from, then
@@ -150,10 +151,10 @@ class DifferentiableSearch : public WeightSharingSearch {
   const ArchitectureParameters& parameters() const { return parameters_; }
   /// The expected weights of all options, >= 0.
   Strengths strengths() const;
-  /// The strongest architecture of the moment, see strongest(); where it is not valid or does not
-  /// keep the run's constraints, as far as their metrics are known without an evaluation, one that
-  /// no change of a single decision makes likelier, beginning with the likeliest of a thousand
-  /// draws.
+  /// The strongest architecture of the moment, see strongest(); where it is not valid, one that no
+  /// change of a single decision makes likelier, beginning with the likeliest of a thousand draws.
+  /// Then changed to keep the run's constraints, as far as their metrics are known without an
+  /// evaluation, and the cost.
   Architecture derive() const { return derived(derivable()); }
   /// One drawn by the weights of its options: where several inputs are picked, one after the other,
   /// by their weights times those of the operators that they end with, zero left out. Then as
@@ -279,6 +280,8 @@ class DifferentiableSearch : public WeightSharingSearch {
   bool architecture_learns(const TrainStep& step) const;
   /// In the order of epochs.
   std::span<const Measured> measured() const { return measured_; }
+  /// Whether so many measurements, from the first epoch that is measured on, could show a growth.
+  bool growth_can_show(int measurements) const;
   /// The measurement before the eigenvalue first grew, of those that are not forgotten.
   std::optional<Measured> grown_since() const;
   /// Forgets what was measured after an epoch.
@@ -313,14 +316,19 @@ class DifferentiableSearch : public WeightSharingSearch {
   double likelihood(const Architecture& a, const Strengths& strengths) const;
   /// One whose options are drawn by their strengths, each decision by itself.
   Architecture drawn(const Strengths& strengths, Rng& rng) const;
-  /// Whether all constraints are kept whose metrics are known without an evaluation.
-  bool keeps_constraints(const Architecture& a) const;
-  /// How much of what it should an architecture keeps: the space's constraints, then the run's,
-  /// then a cost.
-  int grade(const Architecture& a) const;
+  /// How far a valid architecture is from what it should keep: the run's constraints, as far as
+  /// their metrics are known without an evaluation, then the cost; 0 where it is kept.
+  struct Off {
+    double violation = 0, cost = 0;
+    auto operator<=>(const Off&) const = default;
+  };
+  Off off(const Architecture& a) const;
+  /// One that no change of a single decision makes likelier, beginning with the likeliest of a
+  /// thousand draws.
+  Architecture likely_valid(const Strengths& strengths, Rng& rng) const;
   /// How far a cost is from what it should be, as a share of that.
   double off_target(double cost) const;
-  /// An architecture near this one that costs what it should, or as near as it comes.
+  /// An architecture near this one that keeps what it should, or as near as it comes.
   Architecture fitted(Architecture a, const Strengths& strengths) const;
   double cost_weight() const;
 

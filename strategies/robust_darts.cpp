@@ -171,14 +171,13 @@ RDarts::RDarts(const RunContext& context, const RDartsOptions& options)
                                   "{}; write a larger limit or a smaller weight decay",
                                   weight_decay(), factor_, most_));
   }
-  const EigenvalueGrowth growth;
-  const int seen = (training().epochs() - 1) / options.eigenvalue_every;
-  if (seen < growth.first()) {
-    throw ConfigError("/eigenvalue_every",
-                      fmt::format("of {} epochs {} would be measured before the last one, but a "
-                                  "growth is seen from the {}th on; write more epochs{}",
-                                  training().epochs(), seen, growth.first(),
-                                  options.eigenvalue_every > 1 ? ", or measure more often" : ""));
+  if (!growth_can_show((training().epochs() - 1) / options.eigenvalue_every)) {
+    throw ConfigError(
+        "/eigenvalue_every",
+        fmt::format("{} epochs are too few to see the eigenvalue grow before the "
+                    "last one; write more{}",
+                    training().epochs(),
+                    options.eigenvalue_every > 1 ? ", or measure it more often" : ""));
   }
   start();
 }

@@ -125,8 +125,9 @@ void warn_of_failures(std::span<const Trial> trials) {
 }
 
 void warn_of_fidelity(std::span<const Trial> trials) {
+  const auto full = [](const Trial& trial) { return trial.candidate.fidelity >= 1; };
   const double highest = highest_fidelity(trials);
-  if (highest == 0 || highest >= 1) return;
+  if (highest == 0 || std::ranges::any_of(trials, full)) return;
   log_warning(
       fmt::format("the budget ended before the search did: no trial has a fidelity of more "
                   "than {:.3g}; with a larger budget, --resume goes on",

@@ -549,6 +549,9 @@ struct Study::Implementation {
                      since.count() >= options.snapshot_seconds;
     if (!due) return;
     last_snapshot = Clock::now();
+    // What is on record is never written again: a kill could leave it half written.
+    const std::optional<SnapshotRecord> before = store->snapshot();
+    if (before && before->tells == trials.size()) return;
     const std::string name = fmt::format("strategy-{}", trials.size());
     const std::filesystem::path unfinished = checkpoints() / (name + ".new");
     std::filesystem::remove_all(unfinished);
@@ -561,7 +564,6 @@ struct Study::Implementation {
     sync_tree(unfinished);
     std::filesystem::remove_all(checkpoints() / name);
     std::filesystem::rename(unfinished, checkpoints() / name);
-    const std::optional<SnapshotRecord> before = store->snapshot();
     store->add_snapshot({.asks = asked, .tells = trials.size(), .name = name});
     commit();
     if (before && before->name != name) std::filesystem::remove_all(checkpoints() / before->name);

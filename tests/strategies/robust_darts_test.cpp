@@ -433,7 +433,7 @@ TEST(RDarts, RefusesWhatItCannotDo) {
   EXPECT_THAT(refused([](RDartsOptions& o) { o.most_weight_decay = 1e-9; }, small.context),
               testing::StartsWith("/most_weight_decay: "));
   EXPECT_THAT(refused([](RDartsOptions&) {}, small.context),
-              testing::StartsWith("/eigenvalue_every: of 4 epochs 3 would be measured"));
+              testing::StartsWith("/eigenvalue_every: 4 epochs are too few to see the eigenvalue grow"));
   const auto training = make_shared_training(
       small.net, small.space, small_data(200),
       {.train = {.epochs = 4, .batch_size = 20, .weight_decay = 0}, .rule = RuleKind::strategy});

@@ -1,5 +1,6 @@
 #include "study/study.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -946,14 +947,20 @@ TEST(Study, AFinishedRunHasNothingToDoAgain) {
   const auto saving = [&](const RunContext& context) {
     return std::make_unique<Saving>(context, calls);
   };
-  TemporaryDirectory directory;
-  const auto whole = run(saving, recorded(directory.path(), 25, 3));
-  calls = {};
-  EXPECT_EQ(run(saving, recorded(directory.path(), 25, 3)), whole);
-  EXPECT_EQ(calls.loads, 1);
-  EXPECT_EQ(calls.asks + calls.tells, 0);
-  // Nor has one that goes on.
-  EXPECT_EQ(run(saving, recorded(directory.path(), 40, 3)), run(saving, trials(40, 3)));
+  for (const std::uint64_t count : {25U, 30U}) {  // where no snapshot is due, and where one is
+    TemporaryDirectory directory;
+    const auto whole = run(saving, recorded(directory.path(), count, 3));
+    const auto state =
+        directory.path() / "checkpoints" / fmt::format("strategy-{}", count) / "state";
+    const auto written = std::filesystem::last_write_time(state);
+    calls = {};
+    EXPECT_EQ(run(saving, recorded(directory.path(), count, 3)), whole);
+    EXPECT_EQ(calls.loads, 1);
+    EXPECT_EQ(calls.asks + calls.tells, 0);
+    EXPECT_EQ(std::filesystem::last_write_time(state), written);
+    // One that goes on is as one that never ended.
+    EXPECT_EQ(run(saving, recorded(directory.path(), 40, 3)), run(saving, trials(40, 3)));
+  }
 }
 
 }  // namespace
