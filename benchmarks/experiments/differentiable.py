@@ -87,9 +87,8 @@ def config(space, strategy, seed):
     }
 
 
-def trained(name, arch, out):
+def trained(space, arch, out, epochs=6):
     """Test accuracy of an architecture of a space after a training of its own."""
-    space, epochs = space_of(name), SPACES[name][2]
     written = out / "test.json"
     if not written.exists():
         out.mkdir(parents=True, exist_ok=True)
@@ -165,9 +164,10 @@ def main():
                        "seconds": json.loads(seconds.read_text()),
                        "warned": any("warning" in t["notes"] for t in listed["trials"]),
                        "params": params(space, last["arch"])}
-                row["test"] = trained(space, last["arch"], own / "final")
+                epochs = SPACES[space][2]
+                row["test"] = trained(space_of(space), last["arch"], own / "final", epochs)
                 other = random_like(space, last["arch"], seed, own)
-                row["random"] = trained(space, other, own / "random")
+                row["random"] = trained(space_of(space), other, own / "random", epochs)
                 row["random_params"] = params(space, other)
                 if table:
                     row["table"] = table[last["arch"]]
