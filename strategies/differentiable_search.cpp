@@ -158,12 +158,12 @@ void DifferentiableSearch::start(const InitialParameters& initial,
                                   "leave it out, or take \"darts\"",
                                   name_));
   }
-  const int all = training().epochs(), every = common_.eigenvalue_every;
-  if (common_.early_stopping && !growth_can_show((all + every - 1) / every)) {
+  if (common_.early_stopping && !growth_can_show(training().epochs())) {
     throw ConfigError("/early_stopping",
                       fmt::format("{} epochs are too few to see the eigenvalue grow; write more{}, "
                                   "or leave it out",
-                                  all, every > 1 ? ", measure it more often" : ""));
+                                  training().epochs(),
+                                  common_.eigenvalue_every > 1 ? ", measure it more often" : ""));
   }
   initial_ = initial;
   tensors_ = std::move(tensors);
@@ -741,9 +741,7 @@ double DifferentiableSearch::largest_eigenvalue(const Rng& rng) {
 
 std::string DifferentiableSearch::remedy() const {
   std::string stop;
-  const int every = common_.eigenvalue_every;
-  const bool possible = every > 0 && takes_early_stopping() &&
-                        growth_can_show((training().epochs() + every - 1) / every);
+  const bool possible = takes_early_stopping() && growth_can_show(training().epochs());
   if (possible && !common_.early_stopping) stop = "write \"early_stopping\": true, or ";
   std::string others;
   for (const std::string other : {"sdarts", "darts_minus"}) {
@@ -820,9 +818,13 @@ std::string DifferentiableSearch::warning_of(const Architecture& a, int epoch, d
   return "";
 }
 
-bool DifferentiableSearch::growth_can_show(int measurements) const {
-  const int since = (measurements - EigenvalueGrowth().first() + 1) * common_.eigenvalue_every;
-  return measurements >= EigenvalueGrowth().first() && since >= earliest_stop * training().epochs();
+bool DifferentiableSearch::growth_can_show(int epochs) const {
+  const int every = common_.eigenvalue_every, all = training().epochs();
+  if (every == 0) return false;
+  // The last epoch of all is always measured.
+  const int measurements = epochs / every + (epochs == all && epochs % every > 0 ? 1 : 0);
+  const int since = (measurements - EigenvalueGrowth().first() + 1) * every;
+  return measurements >= EigenvalueGrowth().first() && since >= earliest_stop * all;
 }
 
 std::optional<DifferentiableSearch::Measured> DifferentiableSearch::grown_since() const {

@@ -280,8 +280,8 @@ class DifferentiableSearch : public WeightSharingSearch {
   bool architecture_learns(const TrainStep& step) const;
   /// In the order of epochs.
   std::span<const Measured> measured() const { return measured_; }
-  /// Whether so many measurements, from the first epoch that is measured on, could show a growth.
-  bool growth_can_show(int measurements) const;
+  /// Whether what is measured in the first `epochs` epochs could show a growth.
+  bool growth_can_show(int epochs) const;
   /// The measurement before the eigenvalue first grew, of those that are not forgotten.
   std::optional<Measured> grown_since() const;
   /// Forgets what was measured after an epoch.

@@ -171,7 +171,7 @@ RDarts::RDarts(const RunContext& context, const RDartsOptions& options)
                                   "{}; write a larger limit or a smaller weight decay",
                                   weight_decay(), factor_, most_));
   }
-  if (!growth_can_show((training().epochs() - 1) / options.eigenvalue_every)) {
+  if (!growth_can_show(training().epochs() - 1)) {
     throw ConfigError(
         "/eigenvalue_every",
         fmt::format("{} epochs are too few to see the eigenvalue grow before the "

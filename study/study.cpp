@@ -540,14 +540,15 @@ struct Study::Implementation {
                     recorded.trial_id, text(recorded), proposed ? text(*proposed) : "nothing"));
   }
 
-  void snapshot(bool ends = false) {
-    if (!store || !snapshots) return;
-    // Where trials take long, fewer of them are between two snapshots, so that a killed run does
-    // not train them again. When they are taken changes nothing of what is found.
+  // Where trials take long, fewer of them are between two snapshots, so that a killed run does not
+  // train them again. When they are taken changes nothing of what is found.
+  bool snapshot_due() const {
     const std::chrono::duration<double> since = Clock::now() - last_snapshot;
-    const bool due = ends || trials.size() % options.snapshot_every == 0 ||
-                     since.count() >= options.snapshot_seconds;
-    if (!due) return;
+    return trials.size() % options.snapshot_every == 0 || since.count() >= options.snapshot_seconds;
+  }
+
+  void snapshot() {
+    if (!store || !snapshots) return;
     last_snapshot = Clock::now();
     // What is on record is never written again: a kill could leave it half written.
     const std::optional<SnapshotRecord> before = store->snapshot();
@@ -663,7 +664,7 @@ struct Study::Implementation {
         interrupted = true;
         break;
       }
-      snapshot();
+      if (snapshot_due()) snapshot();
       if (progress) progress->update(trials.size(), best_note);
     }
     if (in_flight.empty() && within_budget(trials.size()) && may_ask() && !interrupted) {
@@ -672,7 +673,7 @@ struct Study::Implementation {
     }
     if (pool && (interrupted || out_of_time())) keep_what_is_done();
     // A finished run that is resumed has nothing to do again.
-    if (!interrupted) snapshot(/*ends=*/true);
+    if (!interrupted) snapshot();
   }
 
   // What was being evaluated when the stop or the end of the time came is worth keeping. After each

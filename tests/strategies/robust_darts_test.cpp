@@ -432,8 +432,9 @@ TEST(RDarts, RefusesWhatItCannotDo) {
               testing::StartsWith("/eigenvalue_every: "));
   EXPECT_THAT(refused([](RDartsOptions& o) { o.most_weight_decay = 1e-9; }, small.context),
               testing::StartsWith("/most_weight_decay: "));
-  EXPECT_THAT(refused([](RDartsOptions&) {}, small.context),
-              testing::StartsWith("/eigenvalue_every: 4 epochs are too few to see the eigenvalue grow"));
+  EXPECT_THAT(
+      refused([](RDartsOptions&) {}, small.context),
+      testing::StartsWith("/eigenvalue_every: 4 epochs are too few to see the eigenvalue grow"));
   const auto training = make_shared_training(
       small.net, small.space, small_data(200),
       {.train = {.epochs = 4, .batch_size = 20, .weight_decay = 0}, .rule = RuleKind::strategy});

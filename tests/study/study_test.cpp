@@ -898,7 +898,9 @@ class Saving : public Strategy {
   std::uint64_t next_ = 0;
 };
 
-TEST(Study, SnapshotsSpareAStrategyTheReplay) {
+// Stops a run of 40 trials after 25, resumes it, and looks how many trials the strategy is told.
+void expect_tells_after_a_stop(int tells, double snapshot_seconds,
+                               const std::function<void(const std::filesystem::path&)>& stopped) {
   Saving::Calls calls;
   const auto saving = [&](const RunContext& context) {
     return std::make_unique<Saving>(context, calls);
@@ -907,39 +909,31 @@ TEST(Study, SnapshotsSpareAStrategyTheReplay) {
   TemporaryDirectory directory;
   std::atomic<int> evaluations = 0;
   StudyOptions options = stopping_after(recorded(directory.path(), 40, 3), evaluations, 25);
+  options.snapshot_seconds = snapshot_seconds;
   const auto counted = [&](const Candidate& c, const Network& n, Rng& rng) {
     ++evaluations;
     return toy_values(c, n, rng);
   };
   EXPECT_EQ(run(saving, options, counted).size(), 25u);
-  const std::filesystem::path checkpoints = directory.path() / "checkpoints";
-  EXPECT_TRUE(std::filesystem::exists(checkpoints / "strategy-20" / "state"));
-  EXPECT_FALSE(std::filesystem::exists(checkpoints / "strategy-10"));  // the latest is enough
+  stopped(directory.path() / "checkpoints");
   calls = {};
   EXPECT_EQ(run(saving, recorded(directory.path(), 40, 3)), whole);
   EXPECT_EQ(calls.loads, 1);
-  EXPECT_EQ(calls.tells, 20);  // of 40
+  EXPECT_EQ(calls.tells, tells);  // of 40
+}
+
+TEST(Study, SnapshotsSpareAStrategyTheReplay) {
+  expect_tells_after_a_stop(20, 60, [](const std::filesystem::path& checkpoints) {
+    EXPECT_TRUE(std::filesystem::exists(checkpoints / "strategy-20" / "state"));
+    EXPECT_FALSE(std::filesystem::exists(checkpoints / "strategy-10"));  // the latest is enough
+  });
 }
 
 TEST(Study, LongTrialsAreFollowedBySnapshots) {
-  Saving::Calls calls;
-  const auto saving = [&](const RunContext& context) {
-    return std::make_unique<Saving>(context, calls);
-  };
-  const auto whole = run(saving, trials(40, 3));
-  TemporaryDirectory directory;
-  std::atomic<int> evaluations = 0;
-  StudyOptions options = stopping_after(recorded(directory.path(), 40, 3), evaluations, 25);
-  options.snapshot_seconds = 0;  // as if each took longer
-  const auto counted = [&](const Candidate& c, const Network& n, Rng& rng) {
-    ++evaluations;
-    return toy_values(c, n, rng);
-  };
-  EXPECT_EQ(run(saving, options, counted).size(), 25u);
-  calls = {};
-  EXPECT_EQ(run(saving, recorded(directory.path(), 40, 3)), whole);
-  EXPECT_EQ(calls.loads, 1);
-  EXPECT_EQ(calls.tells, 15);
+  // As if each took longer.
+  expect_tells_after_a_stop(15, 0, [](const std::filesystem::path& checkpoints) {
+    EXPECT_TRUE(std::filesystem::exists(checkpoints / "strategy-25" / "state"));
+  });
 }
 
 TEST(Study, AFinishedRunHasNothingToDoAgain) {
