@@ -82,6 +82,8 @@ int run_program(int argc, char** argv, const Catalogue& catalogue) {
     return report(exit_usage, error.what());
   } catch (const ShapeError& error) {
     return report(exit_usage, error.what());
+  } catch (const UnsupportedError& error) {
+    return report(exit_usage, error.what());
   } catch (const IoError& error) {
     return report(exit_file, error.what());
   } catch (const std::filesystem::filesystem_error& error) {

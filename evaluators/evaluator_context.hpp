@@ -19,7 +19,7 @@ struct EvaluatorContext {
   std::vector<std::shared_ptr<const HardwareModel>> hardware = {};
   ProxyCatalogue proxies = proxy_catalogue();
   int threads_per_trial = 1;   ///< of LibTorch, within one evaluate(), >= 1
-  int prepare_threads = 1;     ///< of LibTorch, within prepare(), >= 1
+  int prepare_threads = 1;     ///< of LibTorch, in what is trained for many trials, >= 1
   std::string device = "cpu";  ///< where networks run: "cpu", "cuda:0"
 };
 

@@ -165,6 +165,12 @@ void DifferentiableSearch::start(const InitialParameters& initial,
                                   training().epochs(),
                                   common_.eigenvalue_every > 1 ? ", measure it more often" : ""));
   }
+  if (steps().options().activations != Activations::kept) {
+    throw UnsupportedError(fmt::format(
+        "\"{}\" trains a relaxation, whose activations are kept; leave \"activations\" of the "
+        "evaluator's training out",
+        name_));
+  }
   initial_ = initial;
   tensors_ = std::move(tensors);
   parameters_.reset(initial_rng_, initial.mean, initial.deviation);
@@ -211,6 +217,7 @@ void DifferentiableSearch::restart(const TrainingStage& stage, int number) {
 
 void DifferentiableSearch::begin_training(const TrainingStage& stage) {
   stage_epochs_ = stage.epochs > 0 ? stage.epochs : training().epochs();
+  warmup_epochs(stage_epochs_);  // there are others
   std::map<std::string, at::Tensor> tensors = tensors_;
   tensors.merge(parameters_.tensors());
   tensors.emplace("alive", alive_);
@@ -493,10 +500,10 @@ Architecture DifferentiableSearch::fitted(Architecture a, const Strengths& stren
         [&](std::uint32_t k) { return alive[static_cast<std::int64_t>(k)].item<double>() == 0; });
   };
   for (Off its = off(a); its != Off();) {
-    // The change that loses the least likelihood for what it comes nearer; to what was dropped only
-    // where no other one does.
+    // The change that loses the least likelihood for what it comes nearer to the constraints, then
+    // to the cost; to what was dropped only where no other one does.
     std::optional<Architecture> best;
-    std::pair<bool, double> least;
+    std::tuple<bool, bool, double> least;
     Off of_best;
     for (std::size_t d = 0; d < a.choices.size(); ++d) {
       for (std::uint32_t c = 0; c < space().choice_counts()[d]; ++c) {
@@ -505,10 +512,12 @@ Architecture DifferentiableSearch::fitted(Architecture a, const Strengths& stren
         if (c == a.choices[d] || !space().valid(next)) continue;
         const Off of_next = off(next);
         if (!(of_next < its)) continue;
+        const bool of_constraints = of_next.violation < its.violation;
         const double nearer =
-            its.violation > 0 ? its.violation - of_next.violation : its.cost - of_next.cost;
+            of_constraints ? its.violation - of_next.violation : its.cost - of_next.cost;
         const double lost = likelihood(d, a.choices[d], strengths) - likelihood(d, c, strengths);
-        const std::pair price(dropped(d, c), nearer > 0 ? lost / nearer : lost);
+        const std::tuple price(!of_constraints, dropped(d, c),
+                               std::isfinite(nearer) ? lost / nearer : lost);
         if (best && price >= least) continue;
         best = next;
         least = price;
@@ -529,8 +538,20 @@ DifferentiableSearch::Pass DifferentiableSearch::pass(const TrainStep& step, Par
               .fork(static_cast<std::uint64_t>(step.part()))};
 }
 
+int DifferentiableSearch::warmup_epochs(int epochs) const {
+  constexpr double rounding = 1e-9;
+  const int count = static_cast<int>(std::ceil(common_.warmup * epochs - rounding));
+  if (count >= epochs) {
+    throw ConfigError("/warmup",
+                      fmt::format("with a share of {:.3g}, weights would learn alone in all of {} "
+                                  "epochs; write a smaller share, or more epochs",
+                                  common_.warmup, epochs));
+  }
+  return count;
+}
+
 bool DifferentiableSearch::architecture_learns(const TrainStep& step) const {
-  return static_cast<double>(step.epoch()) >= common_.warmup * stage_epochs_ &&
+  return step.epoch() >= warmup_epochs(stage_epochs_) &&
          step.index() % common_.architecture_every == 0;
 }
 
@@ -779,8 +800,10 @@ Notes DifferentiableSearch::notes_of(const Architecture& a, const Rng& rng) {
   const bool due = common_.eigenvalue_every > 0 &&
                    (epoch() % common_.eigenvalue_every == 0 || epoch() == training().epochs());
   if (due) {
-    measured_.push_back({epoch(), largest_eigenvalue(rng.fork("eigenvalue")), a});
-    add("eigenvalue", measured_.back().eigenvalue);
+    const double eigenvalue = largest_eigenvalue(rng.fork("eigenvalue"));
+    add("eigenvalue", eigenvalue);
+    // While weights learn alone it says nothing of the search.
+    if (architecture_has_learned()) measured_.push_back({epoch(), eigenvalue, a});
   }
   notes.warning = warning_of(a, epoch(), skips);
   return notes;
@@ -801,8 +824,7 @@ std::string DifferentiableSearch::warning_of(const Architecture& a, int epoch, d
         epoch, common_.cost->metric, cost_->of(a), common_.cost->target);
   }
   // A cost may want them, and before the architecture has learned they say nothing.
-  const bool learned = parameters_.tensors().at("alpha.steps").max().item<double>() > 0;
-  if (skips > collapsed_share && !cost_ && learned) {
+  if (skips > collapsed_share && !cost_ && architecture_has_learned()) {
     return fmt::format(
         "the search has collapsed: {:.0f}% of the operators of epoch {}'s architecture are skip "
         "connections; {}",
@@ -818,12 +840,17 @@ std::string DifferentiableSearch::warning_of(const Architecture& a, int epoch, d
   return "";
 }
 
+bool DifferentiableSearch::architecture_has_learned() const {
+  return parameters_.tensors().at("alpha.steps").max().item<double>() > 0;
+}
+
 bool DifferentiableSearch::growth_can_show(int epochs) const {
   const int every = common_.eigenvalue_every, all = training().epochs();
   if (every == 0) return false;
-  // The last epoch of all is always measured.
-  const int measurements = epochs / every + (epochs == all && epochs % every > 0 ? 1 : 0);
-  const int since = (measurements - EigenvalueGrowth().first() + 1) * every;
+  // Those before the architecture learns do not count; the last epoch of all is always measured.
+  const int before = warmup_epochs(all) / every;
+  const int measurements = epochs / every + (epochs == all && epochs % every > 0 ? 1 : 0) - before;
+  const int since = (before + measurements - EigenvalueGrowth().first() + 1) * every;
   return measurements >= EigenvalueGrowth().first() && since >= earliest_stop * all;
 }
 

@@ -123,7 +123,8 @@ struct InitialParameters {
 /// one is.
 ///
 /// With early_stopping, the search ends where the eigenvalue, as EigenvalueGrowth has it, has
-/// grown, but not before a fifth of the epochs, with the architecture of the epoch before it did.
+/// grown, but not before a fifth of the epochs, with the architecture of the epoch before it did;
+/// epochs before the architecture first learned do not count.
 /// Source: Zela et al., "Understanding and Robustifying Differentiable Architecture Search", ICLR
 /// 2020, arXiv 1909.09656, section 4.3.
 /// Test: DifferentiableSearch.TheEigenvalueIsThatOfTheWholeHessian.
@@ -178,7 +179,9 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// Throws UnsupportedError for a space whose holes have no relaxation; ConfigError for one
   /// without a supergraph or decisions, (/cost) where the run knows no costs, (/cost/metric) for
   /// one without an expectation, (/cost/target) for one that no walk of single changes comes near,
-  /// (/early_stopping) without eigenvalues, or with too few of them to see a growth.
+  /// (/early_stopping) without eigenvalues, or with too few of them to see a growth, (/warmup)
+  /// where the architecture would never learn; UnsupportedError where the training recomputes
+  /// activations.
   DifferentiableSearch(const RunContext& context, const DifferentiableOptions& options,
                        const std::string& name, const ArchitectureOptimizer& optimizer);
   /// At the end of the constructor: checks the relaxation and begins the training. `tensors` are
@@ -276,9 +279,12 @@ class DifferentiableSearch : public WeightSharingSearch {
   /// what it was at the end.
   double accuracy(const MixedWeights& weights, StepTraining::Images images, int batches,
                   const Rng& rng);
+  /// Of so many epochs, those in which weights learn alone. Throws ConfigError (/warmup) where
+  /// these are all.
+  int warmup_epochs(int epochs) const;
   /// Whether the architecture learns in a step, by `warmup` and `architecture_every`.
   bool architecture_learns(const TrainStep& step) const;
-  /// In the order of epochs.
+  /// In the order of epochs, from the first one on in which the architecture learned.
   std::span<const Measured> measured() const { return measured_; }
   /// Whether what is measured in the first `epochs` epochs could show a growth.
   bool growth_can_show(int epochs) const;
@@ -307,6 +313,7 @@ class DifferentiableSearch : public WeightSharingSearch {
   std::string warning_of(const Architecture& a, int epoch, double skips) const;
   /// The weights that learn, and those that do not; then their training.
   void begin_training(const TrainingStage& stage);
+  bool architecture_has_learned() const;
   Notes notes_of(const Architecture& a, const Rng& rng);
   double held_out_accuracy(const MixedWeights& weights, const Rng& rng);
   double largest_eigenvalue(const Rng& rng);

@@ -29,14 +29,14 @@ void require_known(const RunContext& context) {
   } catch (const UnsupportedError&) {
     return;  // another architecture may have them
   }
-  const auto require = [&](const std::string& metric, const std::string& pointer) {
+  const auto require = [&](const std::string& metric) {
     if (metric == "accuracy" || std::isfinite(known->at(metric))) return;
-    throw ConfigError(pointer, fmt::format("\"enas\" learns from the accuracy on batches and from "
-                                           "what is known of a network, which \"{}\" is not",
-                                           metric));
+    throw ConfigError("", fmt::format("\"enas\" learns from the accuracy on batches and from "
+                                      "what is known of a network, which \"{}\" is not",
+                                      metric));
   };
-  for (const Objective& o : context.goals.objectives()) require(o.metric, "/objectives");
-  for (const Constraint& c : context.goals.constraints()) require(c.metric, "/constraints");
+  for (const Objective& o : context.goals.objectives()) require(o.metric);
+  for (const Constraint& c : context.goals.constraints()) require(c.metric);
 }
 
 }  // namespace

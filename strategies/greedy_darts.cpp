@@ -38,6 +38,16 @@ int interval_of(int left, std::size_t count) {
   return left <= 0 ? 0 : left / static_cast<int>(std::max<std::size_t>(1, count));
 }
 
+/// Throws ConfigError where decisions after the first `first` epochs would be of an architecture
+/// that has not learned yet.
+void require_learned(const std::string& pointer, int first, int alone) {
+  if (first > alone) return;
+  throw ConfigError(pointer,
+                    fmt::format("after {} epochs nothing can be decided, since weights learn alone "
+                                "for {}; write a larger share, or a smaller \"warmup\"",
+                                first, alone));
+}
+
 UnsupportedError nothing_to_decide(const char* name) {
   return UnsupportedError(
       fmt::format("\"{}\" decides on operators one after the other, but this "
@@ -58,7 +68,8 @@ OptionTable<SgasOptions> sgas_option_table() {
                {{"certain", SgasCriterion::certain}, {"stable", SgasCriterion::stable}}))
       .add("first_decision", &SgasOptions::first_decision, "share of the epochs before it",
            Range{.low = 0, .high = 1, .high_open = true})
-      .add("history", &SgasOptions::history, "of the criterion stable: epochs", at_least(1));
+      .add("history", &SgasOptions::history, "of the criterion stable: epochs, by default 4",
+           at_least(1));
   return add_darts_options(table);
 }
 
@@ -66,8 +77,15 @@ Sgas::Sgas(const RunContext& context, const SgasOptions& options)
     : Darts(context, options, "sgas", architecture_optimizer(options)),
       criterion_(options.criterion),
       first_(1 + static_cast<int>(std::lround(options.first_decision * training().epochs()))),
-      history_(static_cast<std::size_t>(options.history)),
+      history_(static_cast<std::size_t>(options.history.value_or(4))),
       decided_(parameters().decisions().size()) {
+  if (options.history && criterion_ != SgasCriterion::stable) {
+    throw ConfigError(
+        "/history",
+        "the criterion \"certain\" looks at no past epochs; write \"stable\", or leave "
+        "it out");
+  }
+  require_learned("/first_decision", first_, warmup_epochs(training().epochs()));
   // Of each kind of cell as many decisions as it keeps edges, and an interval after the last one.
   const std::span<const RelaxedDecision> decisions = parameters().decisions();
   std::size_t most = 0;
@@ -209,6 +227,7 @@ DartsPt::DartsPt(const RunContext& context, const DartsPtOptions& options)
       first_(
           std::max(1, static_cast<int>(std::lround(options.supernet_share * training().epochs())))),
       batches_(options.batches) {
+  require_learned("/supernet_share", first_, warmup_epochs(training().epochs()));
   std::size_t count = 0;
   for (const auto& [kind, edges] : edges_by_kind(parameters().decisions())) {
     count = std::max(count, edges.size());

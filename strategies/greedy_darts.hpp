@@ -10,8 +10,8 @@ enum class SgasCriterion { certain, stable };
 
 struct SgasOptions : DartsSearchOptions {
   SgasCriterion criterion = SgasCriterion::certain;
-  double first_decision = 0.18;  ///< share of the epochs before it, [0, 1)
-  int history = 4;               ///< of `stable`: epochs, >= 1
+  double first_decision = 0.18;     ///< share of the epochs before it, [0, 1)
+  std::optional<int> history = {};  ///< of `stable`: epochs, >= 1, by default 4
 };
 OptionTable<SgasOptions> sgas_option_table();
 
@@ -33,7 +33,8 @@ OptionTable<SgasOptions> sgas_option_table();
 class Sgas : public Darts {
  public:
   /// Throws as Darts, UnsupportedError for a space without operators to choose, and ConfigError
-  /// (/first_decision) where too few epochs are left, (/early_stopping) with it.
+  /// (/first_decision) where too few epochs are left or the architecture has not learned yet,
+  /// (/history) for another criterion than `stable`, (/early_stopping) with it.
   Sgas(const RunContext& context, const SgasOptions& options);
 
  protected:
@@ -78,7 +79,8 @@ OptionTable<DartsPtOptions> darts_pt_option_table();
 class DartsPt : public Darts {
  public:
   /// Throws as Darts, UnsupportedError for a space without operators or inputs to choose, and
-  /// ConfigError (/supernet_share) where too few epochs are left, (/early_stopping) with it.
+  /// ConfigError (/supernet_share) where too few epochs are left or the architecture has not
+  /// learned yet, (/early_stopping) with it.
   DartsPt(const RunContext& context, const DartsPtOptions& options);
 
  protected:

@@ -120,7 +120,6 @@ PDarts::PDarts(const RunContext& context, const PDartsOptions& options)
     : DifferentiableSearch(context, options, "p_darts", architecture_optimizer(options)),
       operator_shares_(options.operator_shares),
       skip_dropout_(options.skip_dropout),
-      warmup_(options.warmup),
       most_skips_(options.most_skips) {
   const int count = static_cast<int>(skip_dropout_.size()), epochs = training().epochs();
   if (operator_shares_.size() + 1 != skip_dropout_.size()) {
@@ -150,6 +149,7 @@ PDarts::PDarts(const RunContext& context, const PDartsOptions& options)
     stages_.push_back({.space = spaces[static_cast<std::size_t>(i)],
                        .begin = begin(i),
                        .epochs = begin(i + 1) - begin(i)});
+    warmup_epochs(stages_.back().epochs);  // there are others
   }
   start({}, {}, stages_[0]);
 }
@@ -204,7 +204,7 @@ MixedOptions PDarts::mixed_options() const {
   const TrainingStage& stage = stages_[static_cast<std::size_t>(stage_)];
   const double first = skip_dropout_[static_cast<std::size_t>(stage_)];
   const int now = epoch() - stage.begin;
-  const double warmup = std::ceil(warmup_ * stage.epochs);
+  const int warmup = warmup_epochs(stage.epochs);
   // Down a line while weights learn alone, then again from the beginning and exponentially: by a
   // fifth of the exponent in each of 25 epochs.
   options.skip_dropout = now < warmup ? first * std::max(0, stage.epochs - now - 1) / stage.epochs

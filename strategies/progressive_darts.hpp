@@ -66,7 +66,6 @@ class PDarts : public DifferentiableSearch {
 
   std::vector<TrainingStage> stages_;
   std::vector<double> operator_shares_, skip_dropout_;
-  double warmup_;
   int most_skips_;
   int stage_ = 0;
 };

@@ -26,8 +26,8 @@ OptionTable<SdartsOptions> sdarts_option_table() {
       .add("first_radius", &SdartsOptions::first_radius, "of each weight, in the first epoch",
            greater_than(0))
       .add("last_radius", &SdartsOptions::last_radius, "that the radius grows to", greater_than(0))
-      .add("attack_steps", &SdartsOptions::attack_steps, "of the adversarial perturbation",
-           at_least(1));
+      .add("attack_steps", &SdartsOptions::attack_steps,
+           "of the adversarial perturbation, by default 7", at_least(1));
   return add_darts_options(table);
 }
 
@@ -36,7 +36,11 @@ Sdarts::Sdarts(const RunContext& context, const SdartsOptions& options)
       perturbation_(options.perturbation),
       first_radius_(options.first_radius),
       last_radius_(options.last_radius),
-      attack_steps_(options.attack_steps) {
+      attack_steps_(options.attack_steps.value_or(7)) {
+  if (options.attack_steps && perturbation_ != Perturbation::adversarial) {
+    throw ConfigError("/attack_steps",
+                      "what moves at random has no attack; write \"adversarial\", or leave it out");
+  }
   const auto several = [](const RelaxedDecision& d) { return d.pick > 1; };
   if (std::ranges::all_of(parameters().decisions(), several)) {
     throw UnsupportedError(

@@ -13,9 +13,9 @@ enum class Perturbation { random, adversarial };
 
 struct SdartsOptions : DartsSearchOptions {
   Perturbation perturbation = Perturbation::adversarial;
-  double first_radius = 0.03;  ///< > 0
-  double last_radius = 0.3;    ///< > 0
-  int attack_steps = 7;        ///< of `adversarial`, >= 1
+  double first_radius = 0.03;            ///< > 0
+  double last_radius = 0.3;              ///< > 0
+  std::optional<int> attack_steps = {};  ///< of `adversarial`, >= 1, by default 7
 };
 OptionTable<SdartsOptions> sdarts_option_table();
 
@@ -32,7 +32,8 @@ OptionTable<SdartsOptions> sdarts_option_table();
 /// Sdarts.TheRadiusGrows, Sdarts.WeightsLearnAtTheRadiusOfTheEpoch.
 class Sdarts : public Darts {
  public:
-  /// Throws as Darts, and UnsupportedError where of every decision several options are picked.
+  /// Throws as Darts, UnsupportedError where of every decision several options are picked, and
+  /// ConfigError (/attack_steps) where nothing attacks.
   Sdarts(const RunContext& context, const SdartsOptions& options);
 
  protected:

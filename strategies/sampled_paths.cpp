@@ -197,9 +197,10 @@ OptionTable<ProxylessOptions> proxyless_option_table() {
            "how the architecture learns: by two paths of each decision, or by accuracies",
            named<ProxylessGradient>({{"two_paths", ProxylessGradient::two_paths},
                                      {"reinforce", ProxylessGradient::reinforce}}))
-      .add("samples", &ProxylessOptions::samples, "of reinforce: networks of a step", at_least(1))
+      .add("samples", &ProxylessOptions::samples, "of reinforce: networks of a step, by default 10",
+           at_least(1))
       .add("baseline", &ProxylessOptions::baseline,
-           "of reinforce: weight of the past in the mean reward",
+           "of reinforce: weight of the past in the mean reward, by default 0.01",
            Range{.low = 0, .high = 1, .high_open = true});
   return add_differentiable_options(table);
 }
@@ -207,9 +208,13 @@ OptionTable<ProxylessOptions> proxyless_option_table() {
 Proxyless::Proxyless(const RunContext& context, const ProxylessOptions& options)
     : DifferentiableSearch(context, options, "proxyless", architecture_optimizer(options, 0)),
       gradient_(options.gradient),
-      samples_(options.samples),
-      baseline_(options.baseline),
+      samples_(options.samples.value_or(10)),
+      baseline_(options.baseline.value_or(0.01)),
       mean_reward_(at::zeros({2}, at::kDouble)) {
+  if ((options.samples || options.baseline) && gradient_ != ProxylessGradient::reinforce) {
+    throw ConfigError(options.samples ? "/samples" : "/baseline",
+                      "\"two_paths\" learns from no rewards; write \"reinforce\", or leave it out");
+  }
   for (const RelaxedDecision& d : parameters().decisions()) {
     if (gradient_ != ProxylessGradient::reinforce || d.pick == 1 || d.told_apart) continue;
     throw ConfigError("/gradient",

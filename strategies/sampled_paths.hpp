@@ -160,8 +160,9 @@ struct ProxylessOptions : DifferentiableOptions {
     normalize_pools = false;
   }
   ProxylessGradient gradient = ProxylessGradient::two_paths;
-  int samples = 10;        ///< of `reinforce`: networks of a step, >= 1
-  double baseline = 0.01;  ///< of `reinforce`: weight of the past in the mean reward, [0, 1)
+  std::optional<int> samples = {};  ///< of `reinforce`: networks of a step, >= 1, by default 10
+  /// Of `reinforce`: weight of the past in the mean reward, [0, 1), by default 0.01.
+  std::optional<double> baseline = {};
 };
 OptionTable<ProxylessOptions> proxyless_option_table();
 

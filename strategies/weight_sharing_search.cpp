@@ -35,7 +35,7 @@ WeightSharingSearch::WeightSharingSearch(const RunContext& context, const StartO
   }
   const auto objective = std::ranges::find(goals_.objectives(), "accuracy", &Objective::metric);
   if (objective == goals_.objectives().end()) {
-    throw ConfigError("/objectives", fmt::format("\"{}\" needs the objective \"accuracy\"", name));
+    throw ConfigError("", fmt::format("\"{}\" needs the objective \"accuracy\"", name));
   }
   accuracy_objective_ = static_cast<std::size_t>(objective - goals_.objectives().begin());
 }
@@ -44,9 +44,15 @@ void WeightSharingSearch::begin() { training_->begin(rng_.fork("shared weights")
 
 void WeightSharingSearch::begin(OwnSteps own, const TrainingStage& stage) {
   const Rng rng = rng_.fork("shared weights");
-  steps().begin(
-      restarts_ == 0 ? rng : rng.fork("stage").fork(static_cast<std::uint64_t>(restarts_)),
-      std::move(own), stage);
+  StepTraining& training = steps();
+  try {
+    training.begin(
+        restarts_ == 0 ? rng : rng.fork("stage").fork(static_cast<std::uint64_t>(restarts_)),
+        std::move(own), stage);
+  } catch (const ConfigError& error) {  // of the training's options, which are not the strategy's
+    throw UnsupportedError(
+        fmt::format("with the evaluator's \"{}\", {}", error.pointer().substr(1), error.message()));
+  }
 }
 
 StepTraining& WeightSharingSearch::steps() const {

@@ -27,7 +27,7 @@ OptionTable<RunConfig> make_table(const Catalogue& catalogue) {
       OptionTable<ComputeOptions>("where and how trials are evaluated")
           .add("device", &ComputeOptions::device, "of LibTorch: cpu, cuda:0")
           .add("workers", &ComputeOptions::workers,
-               "threads that evaluate trials; the search never depends on it",
+               "threads that evaluate trials; what is proposed does not depend on it",
                between(1, max_threads))
           .add("batch", &ComputeOptions::batch,
                "candidates in flight; results depend on it, and no more workers are busy",
@@ -35,7 +35,8 @@ OptionTable<RunConfig> make_table(const Catalogue& catalogue) {
           .add("threads_per_trial", &ComputeOptions::threads_per_trial,
                "of LibTorch in each worker", between(1, max_threads))
           .add("prepare_threads", &ComputeOptions::prepare_threads,
-               "of LibTorch in what an evaluator trains once, such as a supernet, which depends on "
+               "of LibTorch in what is trained for many trials, such as a supernet, which depends "
+               "on "
                "it; by default workers * threads_per_trial of the call that began the run",
                between(1, max_threads));
   const auto objective =

@@ -20,11 +20,11 @@ namespace espalier {
 
 struct ComputeOptions {
   std::string device = "cpu";  ///< or "cuda:0"
-  int workers = 1;             ///< threads that evaluate; the search never depends on it
+  int workers = 1;             ///< threads that evaluate; what is proposed does not depend on it
   int batch = 1;               ///< candidates in flight; results depend on it
   int threads_per_trial = 1;   ///< of LibTorch in each worker
-  /// Of LibTorch in what an evaluator trains once; by default all_threads() of the call that began
-  /// the run.
+  /// Of LibTorch in what is trained for many trials, which depends on it; by default all_threads()
+  /// of the call that began the run.
   std::optional<int> prepare_threads = {};
 };
 

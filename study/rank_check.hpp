@@ -58,13 +58,14 @@ struct RankCheck {
 
 /// Draws random architectures of a run's space, measures what they are worth, and compares the
 /// order with that of the run's own evaluator (shared weights, proxies, short trainings), and with
-/// those of params and MACs, larger being taken as better. The metric is the run's first objective.
+/// those of params and MACs, larger being taken as better. The metric is the first of the run's
+/// objectives that the evaluator measures.
 ///
 /// The evaluator is prepared as in the run, in its directory: a supernet that is trained is read, a
 /// training that was cut short is continued. The truth is a run of its own, with as many workers as
 /// the run has threads. Networks that either cannot measure are left out, with a warning. Nothing
 /// when it was stopped; called again it goes on. Throws ConfigError for options out of range, a
-/// truth without the metric and a first objective that the evaluator does not measure; Error when
+/// truth without the metric and an evaluator that measures no objective; Error when
 /// fewer than two networks are left; and what run_search, read_results and evaluators throw.
 std::optional<RankCheck> rank_check(const RankCheckOptions& options, const Catalogue& catalogue);
 

@@ -18,8 +18,9 @@ RunEvaluator::RunEvaluator(std::filesystem::path run, const Catalogue& catalogue
   const Results recorded = read_results(run_, catalogue);
   config_ = read_config(recorded.config, catalogue);
   parts_ = make_run_parts(config_, catalogue);
-  if (parts_.evaluator->shared_training() && config_.evaluator.value("type", "") == "one_shot") {
-    throw ConfigError("/evaluator/train/rule",
+  if (parts_.evaluator->shared_training()) {
+    const bool itself = config_.evaluator.value("type", "") == "one_shot";
+    throw ConfigError(itself ? "/evaluator/train/rule" : "/evaluator",
                       "the run's strategy trained the shared weights as it went, and they are not "
                       "there without it; this takes a run with another rule");
   }

@@ -23,7 +23,8 @@ namespace espalier {
 class RunEvaluator {
  public:
   /// Throws as read_results() and make_run_parts(), and ConfigError (/objectives) where the
-  /// evaluator measures none of them, (/evaluator/train/rule) where a strategy trained its weights.
+  /// evaluator measures none of them, (/evaluator/train/rule; /evaluator
+  /// where it is one of several) where a strategy trained its weights.
   RunEvaluator(std::filesystem::path run, const Catalogue& catalogue);
 
   const RunConfig& config() const { return config_; }

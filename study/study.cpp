@@ -141,11 +141,18 @@ void sync_tree(const std::filesystem::path& root) {
   sync(root.parent_path());
 }
 
-// Removes what a killed process left of files that it was about to replace: NAME.1234-5.tmp, see
-// write_file_atomically().
-void remove_half_written(const std::filesystem::path& root) {
+// Removes what a killed process left: of files that it was about to replace, NAME.1234-5.tmp, see
+// write_file_atomically(), and of snapshots all but the one on record.
+void remove_left_over(const std::filesystem::path& root,
+                      const std::optional<SnapshotRecord>& snapshot) {
   if (!std::filesystem::exists(root)) return;
   std::vector<std::filesystem::path> left;
+  for (const auto& entry : std::filesystem::directory_iterator(root)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("strategy-") && (!snapshot || name != snapshot->name)) {
+      left.push_back(entry.path());
+    }
+  }
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
     const std::filesystem::path& path = entry.path();
     const std::string number = path.stem().extension().string();
@@ -154,7 +161,7 @@ void remove_half_written(const std::filesystem::path& root) {
       left.push_back(path);
     }
   }
-  for (const std::filesystem::path& path : left) std::filesystem::remove(path);
+  for (const std::filesystem::path& path : left) std::filesystem::remove_all(path);
 }
 
 std::filesystem::path checkpoints_of(const std::filesystem::path& directory) {
@@ -453,7 +460,7 @@ struct Study::Implementation {
       if (!options.continue_as_new) {
         require_same_environment(meta.value("environment", Json::object()), now);
       }
-      remove_half_written(checkpoints());
+      remove_left_over(checkpoints(), store->snapshot());
     } else {
       make_directories(options.directory);
     }

@@ -44,8 +44,8 @@ struct StudyOptions {
   /// run, which then is no function of its options any more. Where these differences change what
   /// the strategy proposed already, the replay still ends with an error.
   bool continue_as_new = false;
-  /// Kept with the run. A resumed run must have the same one, but for "/budget" and
-  /// "/compute/workers".
+  /// Kept with the run. A resumed run must have the same one, but for "/budget", "/compute/workers"
+  /// and "/compute/threads_per_trial", which counts as a part of the environment.
   Json config = nullptr;
 
   /// What can be measured of a network without evaluating it. Those that an objective or a

@@ -121,6 +121,12 @@ TEST(Describe, ReadsASpaceOfTheUsersOwn) {
   EXPECT_EQ(wrong.code, 2);
   EXPECT_THAT(wrong.err,
               HasSubstr("/network/1/type: unknown step \"mixx\"; did you mean \"mix\"?"));
+  json["network"][1]["type"] = "mix";
+  json["constraints"][0]["max"] = 1000;
+  write_file_atomically(file, json.dump());
+  const Outcome empty = espalier({"describe", "--space-file", file});
+  EXPECT_EQ(empty.code, 2);
+  EXPECT_THAT(empty.err, HasSubstr("no valid architecture among "));
 }
 
 TEST(Describe, ReadsFiles) {

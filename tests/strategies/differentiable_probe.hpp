@@ -138,6 +138,15 @@ inline std::vector<Candidate> all_epochs(Strategy& search) {
   return all;
 }
 
+/// What notes say of it.
+inline double number(const Notes& notes, const std::string& name) {
+  for (const auto& [own, value] : notes.numbers) {
+    if (own == name) return value;
+  }
+  ADD_FAILURE() << "no " << name;
+  return 0;
+}
+
 template <class S>
 struct Running {
   std::shared_ptr<SmallSearch> small;  // or what derives from it
@@ -196,6 +205,7 @@ class Probe : public S {
   using S::S;
   using S::sampled;
   using S::trained_weights;
+  using S::warmup_epochs;
   using typename S::Part;
   using typename S::Pass;
 

@@ -28,14 +28,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-double number(const Notes& notes, const std::string& name) {
-  for (const auto& [own, value] : notes.numbers) {
-    if (own == name) return value;
-  }
-  ADD_FAILURE() << "no " << name;
-  return 0;
-}
-
 TEST(DifferentiableSearch, ThePowerIterationFindsTheLargestEigenvalue) {
   for (const double shift : {0.0, -30.0, 5.0}) {
     const at::Tensor root =
@@ -190,6 +182,45 @@ TEST(DifferentiableSearch, WeightsLearnAloneDuringTheWarmup) {
     one_epoch(search);
   }
   EXPECT_FALSE(search.parameters().values().detach().equal(before));
+}
+
+TEST(DifferentiableSearch, TheArchitectureLearnsInSomeEpoch) {
+  SmallSearch small(small_cells(), 4);
+  DartsSearchOptions options;
+  options.warmup = 0.9;
+  EXPECT_THAT(throws<ConfigError>([&] { const Darts search(small.context, options); }),
+              testing::StartsWith("/warmup: with a share of 0.9, weights would learn alone in all "
+                                  "of 4 epochs"));
+  options.warmup = 0.07;
+  EXPECT_EQ(Probe<Darts>(small.context, options).warmup_epochs(100), 7);  // not 7 + 1e-15 of them
+}
+
+TEST(DifferentiableSearch, EigenvaluesCountFromWhenTheArchitectureLearns) {
+  struct Measuring : Probe<Darts> {
+    using Probe<Darts>::Probe;
+    using DifferentiableSearch::measured;
+  };
+  SmallSearch small(small_cells(), 4);
+  DartsSearchOptions options;
+  options.warmup = 0.5;
+  Measuring search(small.context, options);
+  for (int epoch = 1; epoch <= 3; ++epoch) {
+    EXPECT_GT(number(one_epoch(search).notes, "eigenvalue"), -1e9);  // it is noted
+    EXPECT_EQ(std::ssize(search.measured()), epoch == 3 ? 1 : 0);
+  }
+  EXPECT_EQ(search.measured()[0].epoch, 3);
+}
+
+TEST(DifferentiableSearch, ARelaxationKeepsItsActivations) {
+  SmallSearch small(small_cells());
+  const auto training = make_shared_training(
+      small.net, small.space, small_data(200),
+      {.train = {.epochs = 2, .batch_size = 20, .activations = Activations::recomputed},
+       .rule = RuleKind::strategy});
+  RunContext context = small.context;
+  context.shared_training = std::shared_ptr<SharedTraining>(small.training, training.get());
+  EXPECT_THAT(throws<UnsupportedError>([&] { const Darts search(context, DartsSearchOptions{}); }),
+              HasSubstr("leave \"activations\" of the evaluator's training out"));
 }
 
 TEST(DifferentiableSearch, EndsBeforeTheEigenvalueGrew) {
@@ -638,6 +669,55 @@ TEST(DifferentiableSearch, WhatIsDerivedKeepsConstraintsThatAreKnown) {
               HasSubstr("the architecture of epoch 1 does not keep the constraints"));
 }
 
+TEST(DifferentiableSearch, ConstraintsAreKeptBeforeTheCost) {
+  // The fourth option in the place of the third at the first edge costs less, and is almost as
+  // likely, but what the constraint wants at the last edge costs less, too.
+  SmallSearch small(small_cells());
+  RunContext context = with_macs(small.context);
+  context.goals = Goals(*accuracy_metrics(), {{"accuracy", Direction::maximize}},
+                        {{.metric = "size", .upper = 2}});
+  context.known_metrics = [](const Architecture& a) {
+    Metrics metrics(accuracy_metrics());
+    metrics.set("size", a.choices[5]);
+    return metrics;
+  };
+  const Architecture wanted{{3, 3, 3, 3, 3, 2}};
+  DartsSearchOptions options;
+  options.cost = CostOptions{.metric = "macs",
+                             .target = static_cast<double>(small.space->quick_cost(wanted).macs),
+                             .form = CostForm::hinge};
+  Probe<Darts> search(context, options);
+  const at::NoGradGuard no_grad;
+  at::Tensor values = search.parameters().values();
+  values.zero_();
+  for (std::size_t d = 0; d < 6; ++d) values[search.place(d, 3)] = 3;
+  values[search.place(0, 4)] = 2.9;
+  values[search.place(5, 2)] = 2;
+  EXPECT_EQ(search.derive(), wanted);
+}
+
+TEST(DifferentiableSearch, WhatCannotBeMeasuredGivesWayToTheLikeliest) {
+  SmallSearch small(small_cells());
+  RunContext context = small.context;
+  context.goals = Goals(*accuracy_metrics(), {{"accuracy", Direction::maximize}},
+                        {{.metric = "size", .upper = 24}});
+  context.known_metrics = [](const Architecture& a) {
+    if (a.choices[2] == 3) throw UnsupportedError("there is no row for it");
+    Metrics metrics(accuracy_metrics());
+    metrics.set("size", size_of(a));
+    return metrics;
+  };
+  Probe<Darts> search(context, DartsSearchOptions{});
+  const at::NoGradGuard no_grad;
+  at::Tensor values = search.parameters().values();
+  values.zero_();
+  for (std::size_t d = 0; d < 6; ++d) {
+    values[search.place(d, 3)] = 3;
+    values[search.place(d, 2)] = 2;
+  }
+  EXPECT_EQ(search.derive(), (Architecture{{3, 3, 2, 3, 3, 3}}));
+}
+
 TEST(DifferentiableSearch, DrawsMeetACostWhereSingleChangesDoNot) {
   // A kernel of 5 costs 25,600 macs, two of 3 cost 18,432: from one alone to the other it takes two
   // changes, each of which leads away from the target.
@@ -787,6 +867,13 @@ TEST(DifferentiableSearch, EarlyStoppingNeedsEpochsToSeeAGrowth) {
                         "more, or leave"));
   SmallSearch enough(small_cells(), 8);
   EXPECT_NO_THROW(Darts(enough.context, options));
+  options.warmup = 0.5;  // what is measured then does not count
+  SmallSearch half(small_cells(), 13);
+  EXPECT_THAT(throws<ConfigError>([&] { const Darts search(half.context, options); }),
+              HasSubstr("13 epochs are too few to see the eigenvalue grow"));
+  SmallSearch more(small_cells(), 14);
+  EXPECT_NO_THROW(Darts(more.context, options));
+  options.warmup = 0;
   options.eigenvalue_every = 2;
   EXPECT_THAT(throws<ConfigError>([&] { const Darts search(enough.context, options); }),
               HasSubstr("8 epochs are too few to see the eigenvalue grow; write more, measure it "
@@ -809,8 +896,9 @@ TEST(DifferentiableSearch, FewImagesAreRefused) {
   SmallSearch small(small_cells());
   DartsSearchOptions options;
   options.architecture_share = 0.999;
-  EXPECT_THAT(throws<ConfigError>([&] { const Darts search(small.context, options); }),
-              HasSubstr("for the weights and"));
+  EXPECT_THAT(throws<UnsupportedError>([&] { const Darts search(small.context, options); }),
+              AllOf(testing::StartsWith("with the evaluator's \"train_fraction\", of 160 images"),
+                    HasSubstr("for the weights and")));
 }
 
 }  // namespace

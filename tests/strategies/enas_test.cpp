@@ -163,11 +163,11 @@ TEST(Enas, NeedsMetricsThatAreKnownWithoutAnEvaluation) {
   RunContext context = sharing_context(test_space({3, 3}), training_of(2, 0), accuracy_and_size());
   context.known_metrics = [](const Architecture&) { return Metrics(accuracy_metrics()); };
   EXPECT_THAT(throws<ConfigError>([&] { Enas(context, small()); }),
-              HasSubstr("/objectives: \"enas\" learns from"));
+              testing::StartsWith("\"enas\" learns from"));
   context.goals = Goals(*accuracy_metrics(), {{"accuracy", Direction::maximize}},
                         {{.metric = "size", .upper = 7}});
   EXPECT_THAT(throws<ConfigError>([&] { Enas(context, small()); }),
-              HasSubstr("/constraints: \"enas\" learns from"));
+              testing::StartsWith("\"enas\" learns from"));
   EnasSearchOptions value = small();
   value.reward = RewardKind::value;
   EXPECT_THAT(throws<ConfigError>([&] {

@@ -279,6 +279,30 @@ TEST(GreedyDarts, CannotEndBeforeAllIsDecided) {
               testing::StartsWith("/early_stopping: \"darts_pt\" cannot end with"));
 }
 
+TEST(GreedyDarts, DecideOnWhatHasLearned) {
+  SmallSearch small(small_cells(), 20);
+  SgasOptions sgas;
+  sgas.warmup = 0.25;  // 5 epochs, and the first decision is after the 5th, or the 6th
+  sgas.first_decision = 0.2;
+  EXPECT_THAT(throws<ConfigError>([&] { const Sgas search(small.context, sgas); }),
+              testing::StartsWith("/first_decision: after 5 epochs nothing can be decided, since "
+                                  "weights learn alone for 5"));
+  sgas.first_decision = 0.25;
+  EXPECT_NO_THROW(Sgas(small.context, sgas));
+  DartsPtOptions darts_pt;
+  darts_pt.warmup = 0.6;
+  EXPECT_THAT(throws<ConfigError>([&] { const DartsPt search(small.context, darts_pt); }),
+              testing::StartsWith("/supernet_share: after 12 epochs nothing can be decided"));
+}
+
+TEST(Sgas, TheSurestEdgeNeedsNoHistory) {
+  SmallSearch small(small_cells(), 20);
+  SgasOptions options;
+  options.history = 3;
+  EXPECT_THAT(throws<ConfigError>([&] { const Sgas search(small.context, options); }),
+              testing::StartsWith("/history: the criterion \"certain\" looks at no past epochs"));
+}
+
 TEST(Sgas, TooFewEpochsAreRefused) {
   SmallSearch small(small_cells(), 3);
   EXPECT_THAT(throws<ConfigError>([&] { const Sgas search(small.context, SgasOptions{}); }),

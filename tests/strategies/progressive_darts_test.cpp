@@ -119,6 +119,7 @@ TEST(PDarts, SkipsDropOutLessAndLess) {
 TEST(PDarts, ACellHasFewSkips) {
   Growing small(3);
   PDartsOptions options = quick();
+  options.warmup = 0;
   for (const int most : {0, 2, 8}) {
     options.most_skips = most;
     Opened search(small.context, options);
@@ -161,6 +162,7 @@ TEST(PDarts, ASkipStaysWhereNothingElseIsLeft) {
   SmallSearch small(small_cells(), 3);
   small.context.depths = SpaceDepths{.own = 1, .make = {}};
   PDartsOptions options = quick();
+  options.warmup = 0;
   options.most_skips = 0;
   struct Closing : Opened {
     using Opened::keep;
@@ -181,7 +183,11 @@ TEST(PDarts, ASkipStaysWhereNothingElseIsLeft) {
 
 TEST(PDarts, ASnapshotGoesOnBitByBit) {
   // Stages of one, two and one epochs.
-  const auto begin = [] { return running<Opened>(std::make_shared<Growing>(4), quick()); };
+  const auto begin = [] {
+    PDartsOptions options = quick();
+    options.warmup = 0;
+    return running<Opened>(std::make_shared<Growing>(4), options);
+  };
   const std::vector<Candidate> whole = epochs_through_a_snapshot<Opened>(begin, 100);
   EXPECT_EQ(whole.size(), 4U);
   for (const std::size_t stop : {2U, 3U}) {
@@ -192,6 +198,7 @@ TEST(PDarts, ASnapshotGoesOnBitByBit) {
 TEST(PDarts, EdgesThatTellInputsApartKeepTwoOperators) {
   Growing small(3);
   PDartsOptions options = quick();
+  options.warmup = 0;
   options.operator_shares = {0.4, 0.01};
   Opened search(small.context, options);
   all_epochs(search);
@@ -209,7 +216,9 @@ TEST(PDarts, ASpaceWithoutShallowerNetworksKeepsItsDepth) {
                     ADD_FAILURE() << "nothing is less deep";
                     return nullptr;
                   }};
-  Opened search(small.context, quick());
+  PDartsOptions options = quick();
+  options.warmup = 0;
+  Opened search(small.context, options);
   std::vector<std::size_t> left;
   while (!search.finished()) {
     one_epoch(search);
@@ -254,6 +263,9 @@ TEST(PDarts, RefusesWhatItCannotDo) {
   small.context.depths->make = [](int) { return small_cells(); };
   EXPECT_THAT(throws<UnsupportedError>([&] { const PDarts search(small.context, quick()); }),
               HasSubstr("decisions change with its depth"));
+  Growing short_stages(3);
+  EXPECT_THAT(throws<ConfigError>([&] { const PDarts search(short_stages.context, quick()); }),
+              StartsWith("/warmup: with a share of 0.4, weights would learn alone in all of 1 "));
   Growing few(2);
   EXPECT_THAT(throws<ConfigError>([&] { const PDarts search(few.context, quick()); }),
               StartsWith("/skip_dropout: 3 stages need as many epochs"));

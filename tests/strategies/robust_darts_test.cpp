@@ -177,6 +177,15 @@ TEST(Sdarts, TheAttackIsProjectedSignStepsFromARandomStart) {
   EXPECT_EQ(search.seen, 8);  // four steps of both
 }
 
+TEST(Sdarts, ChanceHasNoAttack) {
+  SmallSearch small(small_cells());
+  SdartsOptions options;
+  options.perturbation = Perturbation::random;
+  options.attack_steps = 3;
+  EXPECT_THAT(throws<ConfigError>([&] { const Sdarts search(small.context, options); }),
+              testing::StartsWith("/attack_steps: what moves at random has no attack"));
+}
+
 TEST(Sdarts, TheRadiusGrows) {
   SmallSearch small(small_cells(), 4);
   SdartsOptions options;

@@ -21,6 +21,18 @@ namespace {
 
 using testing::HasSubstr;
 
+TEST(Proxyless, TwoPathsHaveNoRewards) {
+  SmallSearch small(small_cells());
+  ProxylessOptions options;
+  options.samples = 3;
+  EXPECT_THAT(throws<ConfigError>([&] { const Proxyless search(small.context, options); }),
+              testing::StartsWith("/samples: \"two_paths\" learns from no rewards"));
+  options.samples.reset();
+  options.baseline = 0.5;
+  EXPECT_THAT(throws<ConfigError>([&] { const Proxyless search(small.context, options); }),
+              testing::StartsWith("/baseline: \"two_paths\" learns from no rewards"));
+}
+
 TEST(SampledPaths, ConcreteDrawsHaveTheirProbabilities) {
   const at::Tensor logits = at::tensor({0.0, 1.0, -1.0}, at::kDouble);
   Rng rng(1);

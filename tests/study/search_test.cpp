@@ -247,6 +247,11 @@ TEST_F(Search, ABudgetThatEndsBeforeTheSearchIsSaid) {
   // Its strategy has what another command would need.
   EXPECT_THAT(throws<ConfigError>([&] { const RunEvaluator evaluator(out_, catalogue_); }),
               testing::StartsWith("/evaluator/train/rule: the run's strategy trained"));
+  std::filesystem::remove_all(out_);
+  config["evaluator"] = {{"type", "composite"}, {"members", Json::array({config["evaluator"]})}};
+  search(config);
+  EXPECT_THAT(throws<ConfigError>([&] { const RunEvaluator evaluator(out_, catalogue_); }),
+              testing::StartsWith("/evaluator: the run's strategy trained"));
 }
 
 TEST_F(Search, AStoppedRunThroughStagesIsContinuedAlike) {

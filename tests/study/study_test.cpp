@@ -862,7 +862,7 @@ TEST(Study, PreparesTheEvaluatorOnceThereIsSomethingToEvaluate) {
 class Saving : public Strategy {
  public:
   struct Calls {
-    int asks = 0, tells = 0, loads = 0;
+    int asks = 0, tells = 0, loads = 0, saves = 0;
   };
   Saving(const RunContext& context, Calls& calls)
       : space_(context.space), rng_(context.rng), calls_(&calls) {}
@@ -879,6 +879,7 @@ class Saving : public Strategy {
     if (trial.metrics[0] > 20) rng_.next();  // it learns
   }
   bool save(const std::filesystem::path& directory) const override {
+    ++calls_->saves;
     std::ofstream(directory / "state") << next_ << "\n" << rng_.to_string();
     return true;
   }
@@ -915,11 +916,22 @@ void expect_tells_after_a_stop(int tells, double snapshot_seconds,
     return toy_values(c, n, rng);
   };
   EXPECT_EQ(run(saving, options, counted).size(), 25u);
-  stopped(directory.path() / "checkpoints");
+  const std::filesystem::path checkpoints = directory.path() / "checkpoints";
+  stopped(checkpoints);
+  // What a kill leaves: a snapshot that was not on record yet, and one that no longer was.
+  for (const char* left : {"strategy-24.new", "strategy-7"}) {
+    std::filesystem::create_directory(checkpoints / left);
+    std::ofstream(checkpoints / left / "state") << "half";
+  }
   calls = {};
   EXPECT_EQ(run(saving, recorded(directory.path(), 40, 3)), whole);
   EXPECT_EQ(calls.loads, 1);
   EXPECT_EQ(calls.tells, tells);  // of 40
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(checkpoints)) {
+    left.push_back(entry.path().filename().string());
+  }
+  EXPECT_THAT(left, testing::UnorderedElementsAre("evaluator", "strategy-40"));
 }
 
 TEST(Study, SnapshotsSpareAStrategyTheReplay) {
@@ -943,7 +955,9 @@ TEST(Study, AFinishedRunHasNothingToDoAgain) {
   };
   for (const std::uint64_t count : {25U, 30U}) {  // where no snapshot is due, and where one is
     TemporaryDirectory directory;
+    calls = {};
     const auto whole = run(saving, recorded(directory.path(), count, 3));
+    EXPECT_EQ(calls.saves, 3);  // after 10 and 20 trials, and at the end, once
     const auto state =
         directory.path() / "checkpoints" / fmt::format("strategy-{}", count) / "state";
     const auto written = std::filesystem::last_write_time(state);
