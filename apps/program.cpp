@@ -1,6 +1,7 @@
 #include "apps/program.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <exception>
 #include <filesystem>
 #include <new>
@@ -74,6 +75,7 @@ int run(int argc, char** argv, const Catalogue& catalogue) {
 
 int run_program(int argc, char** argv, const Catalogue& catalogue) {
   keep_freed_memory();
+  std::signal(SIGCHLD, SIG_DFL);  // a parent may have ignored it, and programs are waited for
   try {
     return run(argc, argv, catalogue);
   } catch (const ConfigError& error) {

@@ -29,7 +29,7 @@ double monotonic_seconds() {
 }  // namespace
 
 std::string progress_line(std::string_view label, std::uint64_t done, std::uint64_t total,
-                          double elapsed, std::string_view note, int width) {
+                          double elapsed, std::string_view note, int width, std::uint64_t before) {
   std::string line(label);
   if (total == 0) {
     line += fmt::format(" {}", done);
@@ -40,8 +40,9 @@ std::string progress_line(std::string_view label, std::uint64_t done, std::uint6
     line += fmt::format(" [{:#<{}}{:.<{}}] {}/{}", "", full, "", cells - full, done, total);
     if (done >= total) {
       line += fmt::format(", {}", duration(elapsed));
-    } else if (done > 0) {
-      line += fmt::format(", {} left", duration(elapsed * (1 / fraction - 1)));
+    } else if (done > before) {
+      const double each = elapsed / static_cast<double>(done - before);
+      line += fmt::format(", {} left", duration(each * static_cast<double>(total - done)));
     }
   }
   if (!note.empty()) line += fmt::format(", {}", note);
@@ -68,7 +69,8 @@ struct Progress::Implementation {
     shown = {done, note};
     // The last column stays free: some terminals break the line when it is written.
     const int width = bar ? detail::stderr_width() - 1 : 0;
-    const std::string line = progress_line(label, done, total, now - start, note, width);
+    const std::string line =
+        progress_line(label, done, total, now - start, note, width, options.done);
     if (options.show) {
       options.show(line);
     } else if (bar) {
@@ -92,6 +94,7 @@ Progress::Progress(std::string label, std::uint64_t total, ProgressOptions optio
   state.label = std::move(label);
   state.total = total;
   state.options = std::move(options);
+  state.done = state.options.done;
   state.start = state.shown_at = state.options.now();
 }
 

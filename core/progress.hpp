@@ -10,9 +10,11 @@
 namespace espalier {
 
 /// One line of progress: label, bar, count, time left and `note`, cut to `width` columns. `elapsed`
-/// is in seconds. A total of 0 is unknown: no bar and no time.
+/// is in seconds; of the steps that are done, `before` took none of it. A total of 0 is unknown: no
+/// bar and no time.
 std::string progress_line(std::string_view label, std::uint64_t done, std::uint64_t total,
-                          double elapsed, std::string_view note, int width);
+                          double elapsed, std::string_view note, int width,
+                          std::uint64_t before = 0);
 
 /// How progress is shown.
 struct ProgressOptions {
@@ -21,6 +23,7 @@ struct ProgressOptions {
   /// information.
   enum class Style { automatic, bar, lines, none };
   Style style = Style::automatic;
+  std::uint64_t done = 0;  ///< steps that were done before it began
   /// Seconds between two redraws of a bar, and between two lines.
   double bar_interval = 0.1;
   double line_interval = 10;

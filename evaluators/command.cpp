@@ -53,10 +53,9 @@ std::vector<double> CommandEvaluator::evaluate(const Candidate& candidate, const
   const detail::ProcessResult result =
       detail::run_process(options_.argv, input.dump() + "\n", options_.timeout);
   const auto fail = [&](const std::string& message) {
-    throw IoError(
-        options_.argv[0],
-        message + (result.error_tail.empty() ? "; it wrote nothing to stderr"
-                                             : "; the end of its stderr:\n" + result.error_tail));
+    throw Error(options_.argv[0] + ": " + message +
+                (result.error_tail.empty() ? "; it wrote nothing to stderr"
+                                           : "; the end of its stderr:\n" + result.error_tail));
   };
   if (result.timed_out) fail(fmt::format("killed after its {} s", options_.timeout));
   if (result.too_much_output) {

@@ -32,8 +32,8 @@ class CommandEvaluator : public Evaluator {
   CommandEvaluator(std::shared_ptr<const SearchSpace> space, CommandOptions options);
 
   const std::vector<MetricInfo>& metrics() const override { return metrics_; }
-  /// Throws IoError, with the end of the program's stderr, when it cannot be started, exits with
-  /// another code than 0, exceeds its time, or does not write what it should.
+  /// Throws IoError when the program cannot be started, and Error, with the end of its stderr, when
+  /// it exits with another code than 0, exceeds its time, or does not write what it should.
   std::vector<double> evaluate(const Candidate& candidate, const Network& network,
                                Rng& rng) override;
 

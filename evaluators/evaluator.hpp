@@ -19,6 +19,8 @@ struct PrepareContext {
   std::filesystem::path directory;       ///< its own, inside the run directory; kept for a resume
   Rng rng;                               ///< for the preparation only
   std::function<bool()> stop_requested;  ///< polled in long work
+  /// Several searches use it, whose trials have the same numbers: it keeps nothing of a trial.
+  bool several_searches = false;
 };
 
 /// Produces the metrics of a candidate.
@@ -26,7 +28,8 @@ struct PrepareContext {
 /// evaluate() is a function of the candidate, the network and `rng` (trial t gets fork(t)), and at
 /// most of what the candidate's parent, which was told before, left in the directory, and of what
 /// shared_training() has come to; never of what else was evaluated before, so that a resumed run
-/// repeats it exactly. An exception is a failed trial. What is measured beside the trials of a run
+/// repeats it exactly. An exception is a failed trial, but an IoError, which is no fault of the
+/// candidate, ends the run. What is measured beside the trials of a run
 /// has numbers that no trial has had so far. With thread_safe(), evaluate() is called from several
 /// worker threads at once.
 class Evaluator {

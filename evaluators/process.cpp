@@ -171,7 +171,10 @@ ProcessResult run_process(const std::vector<std::string>& argv, std::string_view
     return read_some(error.read.get(), [&](std::string_view text) {
       result.error_tail += text;
       if (result.error_tail.size() > max_tail) {
-        result.error_tail.erase(0, result.error_tail.size() - max_tail);
+        std::size_t cut = result.error_tail.size() - max_tail;
+        const auto within_character = [&] { return (result.error_tail[cut] & 0xC0) == 0x80; };
+        while (cut + 1 < result.error_tail.size() && within_character()) ++cut;
+        result.error_tail.erase(0, cut);
       }
     });
   };

@@ -11,7 +11,7 @@ namespace espalier::detail {
 /// What a finished program left.
 struct ProcessResult {
   std::string output;            ///< its stdout
-  std::string error_tail;        ///< the last 2,000 bytes of its stderr
+  std::string error_tail;        ///< at most the last 2,000 bytes of its stderr, whole characters
   int exit_code = 0;             ///< 128 + the signal's number when a signal ended it
   bool timed_out = false;        ///< it was killed at the time limit
   bool too_much_output = false;  ///< it was killed after max_output bytes on stdout

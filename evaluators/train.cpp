@@ -75,15 +75,18 @@ TrainEvaluator::~TrainEvaluator() = default;
 void TrainEvaluator::prepare(const PrepareContext& context) {
   if (lower_fidelity_ == LowerFidelity::first_epochs) {
     trainings_ = context.rng.fork("trainings");
+    if (context.several_searches) return;
     directory_ = context.directory;
     if (!directory_.empty()) make_directories(directory_);
     return;
   }
   if (first_weights_ != FirstWeights::parent) return;
-  if (context.directory.empty()) {
-    throw ConfigError("/weights/from",
-                      "\"parent\" keeps weights in the directory of a run, and there is none; take "
-                      "\"random\"");
+  if (context.several_searches || context.directory.empty()) {
+    throw ConfigError("/evaluator/weights/from",
+                      fmt::format("\"parent\" keeps weights in the directory of a run, {}; take "
+                                  "\"random\"",
+                                  context.several_searches ? "and here are several searches"
+                                                           : "and there is none"));
   }
   directory_ = context.directory;
   make_directories(directory_);
@@ -134,7 +137,13 @@ double TrainEvaluator::train_first_epochs(const Candidate& candidate,
   };
   begin();
   if (candidate.parent && !checkpoint.empty() && std::filesystem::exists(checkpoint)) {
-    trainer->load(checkpoint);
+    try {
+      trainer->load(checkpoint);
+    } catch (const IoError& error) {  // as of another number of threads: it saves time alone
+      log_warning(fmt::format("{}; trial {} begins with the first epoch", error.what(),
+                              candidate.trial_id));
+      begin();
+    }
     // It is ahead where a kill took trials that came after this one.
     if (trainer->history().size() > epochs) begin();
   }

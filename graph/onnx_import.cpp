@@ -38,6 +38,7 @@ constexpr std::size_t max_depth = 4'000;
 struct Constant {
   Sizes sizes;
   std::vector<double> values;
+  bool integer = false;  // by its type: it is divided without a rest
 
   bool scalar() const { return values.size() == 1; }
 };
@@ -72,9 +73,11 @@ Constant read_tensor(const onnx::TensorProto& tensor) {
       tensor.has_raw_data() ? raw(double{}) : typed(tensor.double_data());
       break;
     case onnx::TensorProto::INT64:
+      c.integer = true;
       tensor.has_raw_data() ? raw(std::int64_t{}) : typed(tensor.int64_data());
       break;
     case onnx::TensorProto::INT32:
+      c.integer = true;
       tensor.has_raw_data() ? raw(std::int32_t{}) : typed(tensor.int32_data());
       break;
     case onnx::TensorProto::BOOL:
@@ -296,17 +299,18 @@ class Importer {
       if (const auto* a = attribute(node, "value")) return read_tensor(a->t());
       if (const auto* a = attribute(node, "value_float")) return Constant{{}, {a->f()}};
       if (const auto* a = attribute(node, "value_int")) {
-        return Constant{{}, {static_cast<double>(a->i())}};
+        return Constant{{}, {static_cast<double>(a->i())}, true};
       }
       if (const auto* a = attribute(node, "value_ints")) {
-        return Constant{{a->ints_size()}, {a->ints().begin(), a->ints().end()}};
+        return Constant{{a->ints_size()}, {a->ints().begin(), a->ints().end()}, true};
       }
       return std::nullopt;
     }
     if (type == "Shape") {
       const Sizes* sizes = shape_of(node.input(0));
       if (sizes == nullptr) return std::nullopt;
-      return Constant{{static_cast<std::int64_t>(sizes->size())}, {sizes->begin(), sizes->end()}};
+      return Constant{
+          {static_cast<std::int64_t>(sizes->size())}, {sizes->begin(), sizes->end()}, true};
     }
     std::vector<const Constant*> in;
     for (int k = 0; k < node.input_size(); ++k) {
@@ -325,16 +329,18 @@ class Importer {
         return std::nullopt;
       }
       Constant c{a.values.size() == count && a.sizes.size() >= b.sizes.size() ? a.sizes : b.sizes,
-                 std::vector<double>(count)};
+                 std::vector<double>(count), a.integer && b.integer};
       for (std::size_t i = 0; i < count; ++i) {
         c.values[i] = f(a.values[a.scalar() ? 0 : i], b.values[b.scalar() ? 0 : i]);
       }
       return c;
     };
     if (type == "Identity") return x;
-    if (type == "Cast") {  // only integers are cast in the shapes that models compute
+    if (type == "Cast") {
       Constant c = x;
-      if (integer(node, "to", 0) == onnx::TensorProto::INT64) {
+      const std::int64_t to = integer(node, "to", 0);
+      c.integer = to == onnx::TensorProto::INT64 || to == onnx::TensorProto::INT32;
+      if (c.integer) {
         for (double& v : c.values) v = std::trunc(v);
       }
       return c;
@@ -343,8 +349,14 @@ class Importer {
     if (type == "Sub") return binary([](double a, double b) { return a - b; });
     if (type == "Mul") return binary([](double a, double b) { return a * b; });
     if (type == "Div") {
-      const bool whole = std::ranges::all_of(x.values, [](double v) { return v == std::trunc(v); });
-      return binary([&](double a, double b) { return whole ? std::trunc(a / b) : a / b; });
+      std::optional<Constant> c = binary([](double a, double b) { return a / b; });
+      if (c && c->integer) {
+        if (!std::ranges::all_of(c->values, [](double v) { return std::isfinite(v); })) {
+          return std::nullopt;
+        }
+        for (double& v : c->values) v = std::trunc(v);
+      }
+      return c;
     }
     if (type == "Equal") return binary([](double a, double b) { return a == b ? 1.0 : 0.0; });
     if (type == "Where" && in.size() == 3 && in[1]->values.size() == x.values.size() &&
@@ -356,7 +368,7 @@ class Importer {
       return c;
     }
     if (type == "Gather" && x.sizes.size() == 1 && in.size() == 2) {
-      Constant c{in[1]->sizes, {}};
+      Constant c{in[1]->sizes, {}, x.integer};
       for (double index : in[1]->values) {
         const auto size = static_cast<double>(x.values.size());
         const double at = index < 0 ? index + size : index;
@@ -366,9 +378,10 @@ class Importer {
       return c;
     }
     if (type == "Concat") {
-      Constant c{{0}, {}};
+      Constant c{{0}, {}, true};
       for (const Constant* part : in) {
         if (part->sizes.size() != 1) return std::nullopt;
+        c.integer = c.integer && part->integer;
         c.values.insert(c.values.end(), part->values.begin(), part->values.end());
       }
       c.sizes[0] = static_cast<std::int64_t>(c.values.size());
@@ -377,8 +390,10 @@ class Importer {
     if (type == "Unsqueeze" || type == "Squeeze" || type == "Reshape") {
       const Sizes* sizes = shape_of(node.output(0));
       if (sizes != nullptr && product(*sizes) == product(x.sizes))
-        return Constant{*sizes, x.values};
-      if (x.scalar()) return Constant{type == "Unsqueeze" ? Sizes{1} : Sizes{}, x.values};
+        return Constant{*sizes, x.values, x.integer};
+      if (x.scalar()) {
+        return Constant{type == "Unsqueeze" ? Sizes{1} : Sizes{}, x.values, x.integer};
+      }
       return std::nullopt;
     }
     if (type == "ConstantOfShape") {
@@ -388,7 +403,8 @@ class Importer {
           std::accumulate(x.values.begin(), x.values.end(), 1.0, std::multiplies<>());
       if (!fill.scalar() || !(count >= 0 && count <= max_attribute)) return std::nullopt;
       return Constant{whole(x),
-                      std::vector<double>(static_cast<std::size_t>(count), fill.values[0])};
+                      std::vector<double>(static_cast<std::size_t>(count), fill.values[0]),
+                      fill.integer};
     }
     if (type == "Expand" && in.size() == 2) {  // only over axes of 1 that stay so
       if (product(x.sizes) != std::accumulate(in[1]->values.begin(), in[1]->values.end(), 1.0,
@@ -401,7 +417,7 @@ class Importer {
     if (type == "Transpose" && x.sizes.size() == 2) {
       const auto rows = static_cast<std::size_t>(x.sizes[0]);
       const auto columns = static_cast<std::size_t>(x.sizes[1]);
-      Constant c{{x.sizes[1], x.sizes[0]}, std::vector<double>(x.values.size())};
+      Constant c{{x.sizes[1], x.sizes[0]}, std::vector<double>(x.values.size()), x.integer};
       for (std::size_t i = 0; i < rows; ++i) {
         for (std::size_t j = 0; j < columns; ++j)
           c.values[j * rows + i] = x.values[i * columns + j];
@@ -509,10 +525,8 @@ class Importer {
     if (type == "Tanh") return activation(node, ActivationKind::tanh);
     if (type == "HardSwish") return activation(node, ActivationKind::hard_swish);
     if (type == "HardSigmoid") {
-      if (std::abs(number(node, "alpha", 0.2) - 1.0 / 6) > 1e-4 ||
-          std::abs(number(node, "beta", 0.5) - 0.5) > 1e-4) {
-        fail(node, "has another slope than 1/6");
-      }
+      if (!is_hard_sigmoid(node))
+        fail(node, "has another slope than 1/6, or another offset than 1/2");
       return activation(node, ActivationKind::hard_sigmoid);
     }
     if (type == "Clip") return clip(node);
@@ -672,6 +686,11 @@ class Importer {
     return dense(node, x.node, weight(node, 1), false, bias, name, x.channels_last);
   }
 
+  bool is_hard_sigmoid(const Node& node) {
+    return std::abs(number(node, "alpha", 0.2) - 1.0 / 6) < 1e-4 &&
+           std::abs(number(node, "beta", 0.5) - 0.5) < 1e-4;
+  }
+
   Value pool(const Node& node) {
     const bool average = node.op_type() == "AveragePool";
     const Sizes kernel = integers(node, "kernel_shape");
@@ -679,6 +698,7 @@ class Importer {
     if (o.dilation != Extent(1)) fail(node, "is dilated");
     const Node* pad = made_by(node.input(0), "Pad");
     bool include = average && integer(node, "count_include_pad", 0) != 0;
+    if (o.at_end && include) fail(node, "counts padding on one side of the image in its means");
     NodeId x = 0;
     if (pad != nullptr) {
       // Zeros around an average: counted in the mean.
@@ -901,8 +921,7 @@ class Importer {
         return {builder_.activation(x.node, kind, name_of(node)), x.channels_last};
       };
       if (gated("Sigmoid") != nullptr) return swish(ActivationKind::swish);
-      if (const Node* hard = gated("HardSigmoid");
-          hard != nullptr && std::abs(number(*hard, "alpha", 0.2) - 1.0 / 6) < 1e-4) {
+      if (const Node* hard = gated("HardSigmoid"); hard != nullptr && is_hard_sigmoid(*hard)) {
         return swish(ActivationKind::hard_swish);
       }
       const Constant* c = constant(gate);

@@ -477,7 +477,8 @@ std::vector<std::pair<OperatorGraph, std::uint32_t>> operator_graphs(const Graph
   std::vector<std::pair<OperatorGraph, std::uint32_t>> graphs;
   for (Part& part : parts) {
     OperatorGraph next = graph_of(std::move(part));
-    const auto known = std::ranges::find(graphs, next, [](const auto& g) { return g.first; });
+    const auto known =
+        std::ranges::find(graphs, next, &std::pair<OperatorGraph, std::uint32_t>::first);
     if (known == graphs.end()) {
       graphs.emplace_back(std::move(next), 1);
     } else {

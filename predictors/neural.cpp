@@ -114,6 +114,9 @@ std::vector<Prediction> NeuralPredictor::predict(std::span<const Features> netwo
   std::vector<Prediction> predictions;
   predictions.reserve(networks.size());
   for (const double score : scores_of(*network_, networks)) {
+    if (!std::isfinite(score)) {
+      throw NumericalError("the predictor's scores are not finite: a lower learning_rate may help");
+    }
     predictions.push_back({.mean = center_ + scale_ * score});
   }
   return predictions;

@@ -205,12 +205,11 @@ std::string bits_unit(const Graph& graph, NodeId id, BitsGranularity granularity
   return "." + graph.name(id);
 }
 
-/// Block attributes that name a width, in terms of the rewritten nodes.
-struct ScopeWidths {
-  std::optional<Dim> in_channels, out_channels, expanded_channels;
-};
+/// Block attributes that name a width, in terms of the rewritten nodes: what goes in, what comes
+/// out, and by the old value what the first convolution, product or concatenation of it has now.
+using ScopeWidths = std::map<std::string, Dim>;
 
-ScopeWidths scope_widths(const Graph& graph, ScopeId scope) {
+ScopeWidths scope_widths(const Graph& old, const Graph& graph, ScopeId scope) {
   ScopeWidths widths;
   const auto inside = [&](NodeId id) {
     for (ScopeId s = graph.node(id).scope; s != no_scope; s = graph.scope(s).parent) {
@@ -222,11 +221,16 @@ ScopeWidths scope_widths(const Graph& graph, ScopeId scope) {
     if (!inside(id)) continue;
     const Node& node = graph.node(id);
     for (NodeId input : graph.inputs(id)) {
-      if (!widths.in_channels && !inside(input)) widths.in_channels = graph.node(input).shape[0];
+      if (!inside(input)) widths.try_emplace("in_channels", graph.node(input).shape[0]);
     }
-    const auto* conv = std::get_if<op::Conv2d>(&node.op);
-    if (conv != nullptr && conv->group_width == Dim(1)) widths.expanded_channels = node.shape[0];
-    widths.out_channels = node.shape[0];
+    widths["out_channels"] = node.shape[0];
+    const bool sets_a_width = std::holds_alternative<op::Conv2d>(node.op) ||
+                              std::holds_alternative<op::Linear>(node.op) ||
+                              std::holds_alternative<op::Concat>(node.op);
+    for (const auto& [name, value] : old.scope(scope).attributes) {
+      if (!sets_a_width || !name.ends_with("_channels") || old.node(id).shape[0] != value) continue;
+      widths.try_emplace(name, node.shape[0]);
+    }
   }
   return widths;
 }
@@ -305,12 +309,7 @@ Supergraph open_compression(const Supergraph& supergraph, const CompressionOptio
       auto attributes = scope.attributes;
       for (auto& [name, value] : attributes) {
         if (known.empty()) break;
-        const auto update = [&](const char* key, const std::optional<Dim>& now) {
-          if (name == key && now) value = *now;
-        };
-        update("in_channels", known[s].in_channels);
-        update("out_channels", known[s].out_channels);
-        update("expanded_channels", known[s].expanded_channels);
+        if (const auto now = known[s].find(name); now != known[s].end()) value = now->second;
       }
       graph.add_scope(above.empty() ? scope.name : scope.name.substr(above.size() + 1), scope.kind,
                       scope.parent, std::move(attributes));
@@ -339,7 +338,7 @@ Supergraph open_compression(const Supergraph& supergraph, const CompressionOptio
   const Graph first = rewrite({});
   std::vector<ScopeWidths> known(first.scopes().size());
   for (ScopeId s = 1; s < first.scopes().size(); ++s) {
-    if (!first.scope(s).attributes.empty()) known[s] = scope_widths(first, s);
+    if (!first.scope(s).attributes.empty()) known[s] = scope_widths(old, first, s);
   }
   return Supergraph(rewrite(known), decisions);
 }

@@ -1,6 +1,7 @@
 #include "search_spaces/network.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -163,22 +164,56 @@ bool opens_kernel(const op::Conv2d& conv) {
 /// Copies nodes with the names and scopes that they have, so that weights of the network fit.
 class NetworkBuilder : public SupergraphBuilder {
  public:
-  explicit NetworkBuilder(const Graph& network) {
+  /// Opens the numbers of `kernels` for convolutions that keep the size, and copies the scopes: one
+  /// whose kernel is that of a single convolution has that of it, and one whose convolutions choose
+  /// each for itself has none.
+  NetworkBuilder(const Graph& network, const std::vector<std::int64_t>& kernels) {
+    std::map<ScopeId, std::vector<Dim>> of_scope;
+    for (NodeId i = 0; i < network.size(); ++i) {
+      const auto* conv = std::get_if<op::Conv2d>(&network.node(i).op);
+      if (conv == nullptr || kernels.empty() || !opens_kernel(*conv)) continue;
+      std::set<std::int64_t> sizes(kernels.begin(), kernels.end());
+      sizes.insert(conv->kernel.h.value());
+      const std::vector<std::int64_t> all(sizes.begin(), sizes.end());
+      if (all.size() < 2) continue;
+      const Dim kernel = kernels_[i] = number("kernel." + network.name(i), all);
+      for (ScopeId s = network.node(i).scope; s != no_scope; s = network.scope(s).parent) {
+        if (network.scope_attribute(s, "kernel") != conv->kernel.h.value()) continue;
+        of_scope[s].push_back(kernel);
+        break;
+      }
+    }
     for (ScopeId s = 1; s < network.scopes().size(); ++s) {
       const Scope& scope = network.scope(s);
       const std::string& above = network.scope(scope.parent).name;
       std::vector<std::pair<std::string, Dim>> attributes;
       for (const auto& [name, number] : network.scope_attributes(s)) {
-        attributes.emplace_back(name, number);
+        const auto opened = of_scope.find(s);
+        if (name != "kernel" || opened == of_scope.end()) {
+          attributes.emplace_back(name, number);
+        } else if (opened->second.size() == 1) {
+          attributes.emplace_back(name, opened->second[0]);
+        }
       }
       graph_.add_scope(above.empty() ? scope.name : scope.name.substr(above.size() + 1), scope.kind,
                        scope.parent, std::move(attributes));
     }
   }
-  NodeId copy(const Graph& network, NodeId id, const Op& op, std::span<const NodeId> inputs) {
+  NodeId copy(const Graph& network, NodeId id, std::span<const NodeId> inputs) {
     const Node& node = network.node(id);
+    Op op = node.op;
+    if (const auto opened = kernels_.find(id); opened != kernels_.end()) {
+      auto& conv = std::get<op::Conv2d>(op);
+      const auto same = [](std::int64_t k, std::int64_t d) { return d * (k - 1) / 2; };
+      const Dim kernel = opened->second;
+      conv.padding = Extent(map(same, kernel, conv.dilation.h), map(same, kernel, conv.dilation.w));
+      conv.kernel = Extent(kernel);
+    }
     return graph_.add(op, inputs, network.name(id), node.scope, node.compression);
   }
+
+ private:
+  std::map<NodeId, Dim> kernels_;  // of convolutions that have several
 };
 
 Graph read_network(const std::string& network) {
@@ -204,27 +239,13 @@ Supergraph open_network(const Graph& network, const std::vector<std::int64_t>& k
   }
   const Graph old = dead_code_elimination(network);
   const std::vector<Row> rows = depth ? RowFinder(old).find() : std::vector<Row>();
-  NetworkBuilder builder(old);
+  NetworkBuilder builder(old, kernels);
   std::vector<NodeId> id_of(old.size());
   std::size_t row = 0;
   for (NodeId i = 0; i < old.size(); ++i) {
-    Op op = old.node(i).op;
-    if (auto* conv = std::get_if<op::Conv2d>(&op);
-        conv != nullptr && !kernels.empty() && opens_kernel(*conv)) {
-      std::set<std::int64_t> sizes(kernels.begin(), kernels.end());
-      sizes.insert(conv->kernel.h.value());
-      const std::vector<std::int64_t> all(sizes.begin(), sizes.end());
-      if (all.size() > 1) {
-        const Dim kernel = builder.number("kernel." + old.name(i), all);
-        const auto same = [](std::int64_t k, std::int64_t d) { return d * (k - 1) / 2; };
-        conv->padding =
-            Extent(map(same, kernel, conv->dilation.h), map(same, kernel, conv->dilation.w));
-        conv->kernel = Extent(kernel);
-      }
-    }
     std::vector<NodeId> inputs;
     for (NodeId input : old.inputs(i)) inputs.push_back(id_of[input]);
-    id_of[i] = builder.copy(old, i, op, inputs);
+    id_of[i] = builder.copy(old, i, inputs);
     if (row < rows.size() && rows[row].ends.back() == i) {
       const Row& r = rows[row++];
       Decision decision{.name = "depth." + old.name(r.ends[0] + 1), .options = {}, .ordinal = true};

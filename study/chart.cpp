@@ -130,7 +130,8 @@ bool joins(ChartMark mark) {
 }  // namespace
 
 std::vector<double> axis_ticks(double low, double high) {
-  if (low == high) {
+  // What differs in its last bits only has no ticks between.
+  if (high - low <= 1e-12 * std::max(std::abs(low), std::abs(high))) {
     const double margin = low == 0 ? 1 : std::abs(low) * 0.05;
     low -= margin;
     high += margin;

@@ -7,15 +7,30 @@
 
 #include "core/error.hpp"
 #include "core/files.hpp"
+#include "core/json.hpp"
 #include "exporters/catalogue.hpp"
 #include "nets/graph_module.hpp"
 #include "training/tensor_file.hpp"
 #include "training/trainer.hpp"
 
 namespace espalier {
+namespace {
+
+// What decides on the outcome, but for the number of threads.
+Json options_of(const RunConfig& config) {
+  Json options = {{"export", config.final.exports}};
+  if (config.final.train) options["train"] = train_option_table().write(*config.final.train);
+  return options;
+}
+
+}  // namespace
+
 bool finish_chosen(const Results& results, const RunConfig& config, const FinalRun& run) {
   const auto chosen = results.chosen();
-  if (!chosen || final_summary(results, run.directory)) return true;
+  if (!chosen) return true;
+  const Json asked = options_of(config);
+  const std::optional<Json> before = final_summary(results, run.directory);
+  if (before && before->value("final", Json()) == asked) return true;
   // Another trial's stays until this one is complete.
   const std::filesystem::path kept = run.directory / "best", best = run.directory / "best.new";
   const Trial& trial = results.trials[*chosen];
@@ -31,7 +46,8 @@ bool finish_chosen(const Results& results, const RunConfig& config, const FinalR
                               .graph = results.space->build(architecture)};
   export_network("json", file, nullptr, best / "architecture.json");
   Json summary = {{"trial", trial.candidate.trial_id},
-                  {"arch", results.space->to_string(architecture)}};
+                  {"arch", results.space->to_string(architecture)},
+                  {"final", asked}};
   Json files = {"architecture.json"};
   std::unique_ptr<GraphModule> module;
   if (config.final.train) {
@@ -41,7 +57,10 @@ bool finish_chosen(const Results& results, const RunConfig& config, const FinalR
     module = std::make_unique<GraphModule>(
         file.graph, ModuleOptions{.device = at::Device(config.compute.device)});
     module->reset_parameters(rng.fork("weights"));
-    const std::string checkpoint = fmt::format("final-{}.safetensors", trial.candidate.trial_id);
+    // One of other options stays beside it.
+    const Rng of_options = rng.fork(asked["train"].dump());
+    const std::string checkpoint = fmt::format("final-{}-{:016x}.safetensors",
+                                               trial.candidate.trial_id, Rng(of_options).next());
     make_directories(run.directory / "checkpoints");
     const TrainResult trained = train(*module, *run.data, options, rng.fork("train"),
                                       {.split = Split::train_and_valid,

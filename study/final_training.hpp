@@ -23,11 +23,12 @@ struct FinalRun {
 /// Writes `best/` for the chosen trial: architecture.json, and, where "final" has "train", trains
 /// the network from random weights on all training images, measures it once on the test images, and
 /// writes weights.safetensors, the exports (each verified) and final.json: {"trial", "arch",
-/// "test_accuracy", "test_loss", "epochs", "metrics", "files"}.
+/// "final", "test_accuracy", "test_loss", "epochs", "metrics", "files"}, of which "final" is what
+/// was asked for.
 ///
-/// Does nothing when no trial is chosen, and when final.json is there for it already. Otherwise
-/// `best/` is made anew; a training that was cut short is continued. Returns false when it was
-/// stopped before its end. Throws what training and exporting throw.
+/// Does nothing when no trial is chosen, and when final.json is there for it, of the same options.
+/// Otherwise `best/` is made anew; a training that was cut short is continued. Returns false when
+/// it was stopped before its end. Throws what training and exporting throw.
 bool finish_chosen(const Results& results, const RunConfig& config, const FinalRun& run);
 
 }  // namespace espalier

@@ -193,15 +193,23 @@ SearchEnd run_search(const RunConfig& given, const Catalogue& catalogue,
   }
   const Results results = read_results(directory, catalogue);
   write_pareto_files(results, directory);
+  const auto report = [&] {
+    write_report(results, directory);
+    warn_of_failures(results.trials);
+  };
   if (!interrupted) {
-    interrupted = !finish_chosen(results, config,
-                                 {.directory = directory,
-                                  .data = parts.data,
-                                  .stop_requested = options.stop_requested,
-                                  .progress = options.progress});
+    try {
+      interrupted = !finish_chosen(results, config,
+                                   {.directory = directory,
+                                    .data = parts.data,
+                                    .stop_requested = options.stop_requested,
+                                    .progress = options.progress});
+    } catch (...) {  // what was searched is there all the same
+      report();
+      throw;
+    }
   }
-  write_report(results, directory);
-  warn_of_failures(results.trials);
+  report();
   if (!interrupted) warn_of_fidelity(results.trials);
   if (interrupted) return SearchEnd::interrupted;
   if (results.chosen()) return SearchEnd::finished;

@@ -506,6 +506,8 @@ void RunStore::commit() {
 
 std::vector<AskRecord> RunStore::asked() const {
   const Database& database = implementation_->database;
+  // First, since a writer may come between: a trial that has notes is asked for.
+  std::map<std::uint64_t, Notes> notes = read_notes();
   Statement statement(database,
                       "SELECT trial_id, tells_before, max_count, choices, fidelity, parent "
                       "FROM asked ORDER BY trial_id");
@@ -522,25 +524,30 @@ std::vector<AskRecord> RunStore::asked() const {
         !read_numbers(statement.text(3), record.candidate.architecture.choices)) {
       throw_wrong_row(database, "asked", records.size());
     }
+    if (const auto own = notes.extract(record.candidate.trial_id)) {
+      record.candidate.notes = std::move(own.mapped());
+    }
     records.push_back(std::move(record));
   }
-  read_notes(records);
+  if (!notes.empty()) throw_wrong_row(database, "notes", notes.begin()->first);
   return records;
 }
 
-void RunStore::read_notes(std::vector<AskRecord>& records) const {
+std::map<std::uint64_t, Notes> RunStore::read_notes() const {
   const Database& database = implementation_->database;
   Statement there(database, "SELECT 1 FROM sqlite_master WHERE type='table' AND name='notes'");
-  if (!there.next()) return;
+  std::map<std::uint64_t, Notes> notes;
+  if (!there.next()) return notes;
   Statement statement(database, "SELECT trial_id, notes FROM notes ORDER BY trial_id");
   while (statement.next()) {
     const std::uint64_t id = statement.integer(0);
     try {
-      records.at(id).candidate.notes = notes_from_json(Json::parse(statement.text(1)));
+      notes[id] = notes_from_json(Json::parse(statement.text(1)));
     } catch (const std::exception&) {
       throw_wrong_row(database, "notes", id);
     }
   }
+  return notes;
 }
 
 std::vector<TellRecord> RunStore::told() const {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -102,7 +103,7 @@ class RunStore {
  private:
   struct Implementation;
   void add_notes(const Candidate& candidate);
-  void read_notes(std::vector<AskRecord>& records) const;
+  std::map<std::uint64_t, Notes> read_notes() const;
   explicit RunStore(std::unique_ptr<Implementation> implementation);
   std::unique_ptr<Implementation> implementation_;
 };

@@ -403,7 +403,9 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
     }
     done += options.seeds - missing.size();
     if (!missing.empty() && !prepared) {
-      parts.evaluator->prepare(prepare_context(config.seed, directory, options.stop_requested));
+      PrepareContext context = prepare_context(config.seed, directory, options.stop_requested);
+      context.several_searches = true;
+      parts.evaluator->prepare(context);
       prepared = true;
       if (stopping()) return std::nullopt;
     }
@@ -411,8 +413,9 @@ std::optional<StrategyComparison> compare_strategies(const Problem& problem,
     bool stopped = false;
     const auto keep = [&] {
       if (path.empty()) return;
-      write_file_atomically(path,
-                            Json{{"of", identity}, {"searches", to_json(searches)}}.dump() + "\n");
+      const Json json{{"of", identity}, {"searches", to_json(searches)}};
+      // What a program wrote before it failed is text of any kind.
+      write_file_atomically(path, json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
     };
     auto kept_at = std::chrono::steady_clock::now();
     const auto search = [&](std::size_t i) {

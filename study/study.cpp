@@ -74,6 +74,10 @@ Json describe_study(const SearchSpace& space, const MetricLayout& layout,
 Json without_variable_parts(Json config) {
   if (!config.is_object()) return config;
   config.erase("budget");
+  if (config.contains("final") && config["final"].is_object()) {
+    config["final"].erase("train");  // no trial depends on it
+    config["final"].erase("export");
+  }
   if (config.contains("compute") && config["compute"].is_object()) {
     config["compute"].erase("workers");
     config["compute"].erase("threads_per_trial");  // compared as a part of the environment
@@ -93,7 +97,8 @@ void require_same(const Json& before, const Json& after, const std::string& what
   if (const auto difference = first_difference(before, after)) {
     throw ConfigError(difference->pointer,
                       fmt::format("{}was {} when the run began and is {} now; only the budget of a "
-                                  "run may be extended: start a new run in another directory",
+                                  "run may be extended, and \"final\" change: start a new run in "
+                                  "another directory",
                                   what, brief(difference->before), brief(difference->after)));
   }
 }
@@ -129,16 +134,16 @@ void require_same_environment(const Json& before, const Json& after) {
 }
 
 // Brings a directory and all in it to the disk.
+void sync(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+  if (descriptor >= 0) ::close(descriptor);
+  if (!synced) throw IoError(path.string(), "cannot be written to the disk");
+}
+
 void sync_tree(const std::filesystem::path& root) {
-  const auto sync = [](const std::filesystem::path& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
-    if (descriptor >= 0) ::close(descriptor);
-    if (!synced) throw IoError(path.string(), "cannot be written to the disk");
-  };
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) sync(entry.path());
   sync(root);
-  sync(root.parent_path());
 }
 
 // Removes what a killed process left: of files that it was about to replace, NAME.1234-5.tmp, see
@@ -372,6 +377,8 @@ struct Study::Implementation {
       flight.fatal = std::current_exception();
     } catch (const std::logic_error&) {
       flight.fatal = std::current_exception();
+    } catch (const IoError&) {  // a full disk, a missing program: no fault of the candidate
+      flight.fatal = std::current_exception();
     } catch (const std::exception& exception) {
       flight.error = text_of(exception);
     } catch (...) {
@@ -410,6 +417,10 @@ struct Study::Implementation {
     } else {
       strategy->tell(trial);
     }
+    keep(std::move(trial));
+  }
+
+  void keep(Trial trial) {
     if (trial.state == TrialState::complete && options.progress) note_best(trial);
     trials.push_back(std::move(trial));
   }
@@ -489,7 +500,8 @@ struct Study::Implementation {
         recorded_trials(asks, std::move(told), layout.table(), options.directory / "run.db");
     const std::optional<SnapshotRecord> snapshot = store->snapshot();
     std::uint64_t skipped_asks = 0, skipped_tells = 0;
-    if (snapshot) {
+    // A loss of power may have taken it from a disk that keeps no order.
+    if (snapshot && std::filesystem::exists(checkpoints() / snapshot->name)) {
       strategy->load(checkpoints() / snapshot->name);
       skipped_asks = snapshot->asks;
       skipped_tells = snapshot->tells;
@@ -497,7 +509,7 @@ struct Study::Implementation {
     const auto tell_up_to = [&](std::uint64_t count) {
       for (std::uint64_t id = trials.size(); id < count; ++id) {
         if (id < skipped_tells) {
-          trials.push_back(std::move(recorded[id]));
+          keep(std::move(recorded[id]));
         } else {
           tell(std::move(recorded[id]));
         }
@@ -572,6 +584,7 @@ struct Study::Implementation {
     sync_tree(unfinished);
     std::filesystem::remove_all(checkpoints() / name);
     std::filesystem::rename(unfinished, checkpoints() / name);
+    sync(checkpoints());
     store->add_snapshot({.asks = asked, .tells = trials.size(), .name = name});
     commit();
     if (before && before->name != name) std::filesystem::remove_all(checkpoints() / before->name);
@@ -708,13 +721,15 @@ struct Study::Implementation {
     }
     started = last_commit = last_snapshot = Clock::now();
     last_seconds = commit_interval;  // the first candidates are recorded at once
-    if (within_budget(trials.size()) && (!in_flight.empty() || may_ask())) {
+    const bool goes_on = !in_flight.empty() || !strategy->finished();
+    if (within_budget(trials.size()) && !out_of_time() && goes_on) {
       evaluator->prepare(prepare_context(options.seed, options.directory, options.stop_requested));
       prepared = true;
       // Neither the budget nor what is said of the time left counts the preparation.
       started = last_commit = last_snapshot = Clock::now();
       if (options.progress) {
-        progress = std::make_unique<Progress>("search", options.budget.trials.value_or(0));
+        progress = std::make_unique<Progress>("search", options.budget.trials.value_or(0),
+                                              ProgressOptions{.done = trials.size()});
       }
       std::size_t workers = evaluator->thread_safe() ? options.workers : 1;
       workers = std::min(workers, options.batch);

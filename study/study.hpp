@@ -44,8 +44,9 @@ struct StudyOptions {
   /// run, which then is no function of its options any more. Where these differences change what
   /// the strategy proposed already, the replay still ends with an error.
   bool continue_as_new = false;
-  /// Kept with the run. A resumed run must have the same one, but for "/budget", "/compute/workers"
-  /// and "/compute/threads_per_trial", which counts as a part of the environment.
+  /// Kept with the run. A resumed run must have the same one, but for "/budget", "/final/train",
+  /// "/final/export", "/compute/workers" and "/compute/threads_per_trial", which counts as a part of
+  /// the environment.
   Json config = nullptr;
 
   /// What can be measured of a network without evaluating it. Those that an objective or a
@@ -83,7 +84,8 @@ using StrategyFactory = std::function<std::unique_ptr<Strategy>(const RunContext
 /// Budget::minutes; one that is resumed with more trials ends as one that had them from the start.
 ///
 /// An exception in evaluate() makes a failed trial, and so does a metric that is NaN or infinite;
-/// std::bad_alloc, std::logic_error and what is no std::exception end the run.
+/// IoError, which is no fault of the candidate, std::bad_alloc, std::logic_error and what is no
+/// std::exception end the run.
 ///
 /// With a directory every ask and tell is recorded; resuming replays them. What a kill takes is
 /// what was not committed: trials of the last 10 ms, which are asked for and evaluated again,

@@ -9,10 +9,17 @@ namespace espalier::detail {
 WorkerPool::WorkerPool(std::size_t workers, int threads_per_trial,
                        std::function<void(Flight&)> evaluate)
     : threads_per_trial_(threads_per_trial), evaluate_(std::move(evaluate)) {
-  for (std::size_t i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
+  try {
+    for (std::size_t i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
+  } catch (...) {  // no more threads: those that there are would be waited for
+    close();
+    throw;
+  }
 }
 
-WorkerPool::~WorkerPool() {
+WorkerPool::~WorkerPool() { close(); }
+
+void WorkerPool::close() {
   const std::lock_guard lock(mutex_);
   queue_.clear();
   closed_ = true;

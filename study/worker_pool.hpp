@@ -49,6 +49,7 @@ class WorkerPool {
 
  private:
   void work();
+  void close();
 
   int threads_per_trial_;
   std::function<void(Flight&)> evaluate_;

@@ -383,11 +383,12 @@ void TrainLoop::restore(const TensorFile& file, const std::filesystem::path& pat
 
 TrainResult TrainLoop::run(const TrainRun& run) {
   if (!run.checkpoint.empty() && std::filesystem::exists(run.checkpoint)) load(run.checkpoint);
+  std::uint64_t step = history_.size() * static_cast<std::uint64_t>(steps_per_epoch_);
   std::optional<Progress> progress;
   if (!run.progress.empty()) {
-    progress.emplace(run.progress, static_cast<std::uint64_t>(options_.epochs * steps_per_epoch_));
+    progress.emplace(run.progress, static_cast<std::uint64_t>(options_.epochs * steps_per_epoch_),
+                     ProgressOptions{.done = step});
   }
-  std::uint64_t step = history_.size() * static_cast<std::uint64_t>(steps_per_epoch_);
   std::string note;
   TrainResult result;
   while (!finished()) {

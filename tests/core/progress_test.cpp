@@ -22,6 +22,10 @@ TEST(ProgressTest, LineShowsBarCountTimeLeftAndNote) {
             "search [....................] 1/1000, 17 min left");
   EXPECT_EQ(progress_line("search", 1, 10000, 1.5, "", 0),
             "search [....................] 1/10000, 4.2 h left");
+  EXPECT_EQ(progress_line("search", 900, 1000, 30, "", 0, 899),
+            "search [##################..] 900/1000, 50 min left");
+  EXPECT_EQ(progress_line("search", 900, 1000, 30, "", 0, 900),
+            "search [##################..] 900/1000");
 }
 
 TEST(ProgressTest, AnUnknownTotalShowsTheCountOnly) {

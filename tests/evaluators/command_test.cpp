@@ -39,8 +39,9 @@ CommandEvaluator shell(const std::string& script, double timeout = 60,
 std::vector<double> run(CommandEvaluator evaluator, std::uint64_t trial_id = 0) {
   return evaluate(evaluator, *space, architecture, trial_id, 0.5);
 }
+template <class Failure = Error>
 std::string failure(CommandEvaluator evaluator) {
-  return throws<IoError>([&] { run(std::move(evaluator)); });
+  return throws<Failure>([&] { run(std::move(evaluator)); });
 }
 
 TEST(CommandEvaluator, ReadsMetricsByName) {
@@ -89,6 +90,12 @@ TEST(CommandEvaluator, AFailureCarriesTheEndOfStderr) {
       failure(shell("i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done >&2; exit 1"));
   EXPECT_THAT(message, AllOf(HasSubstr("line 2999"), Not(HasSubstr("line 1000\n"))));
   EXPECT_LT(message.size(), 2200u);
+  // Whole characters.
+  const std::string accents = failure(shell(
+      "i=0; while [ $i -lt 1500 ]; do printf '\\303\\251'; i=$((i+1)); done >&2; printf x >&2; "
+      "exit 1"));
+  EXPECT_GT(accents.size(), 1900u);
+  EXPECT_NO_THROW(Json(accents).dump());
 }
 
 TEST(CommandEvaluator, RefusesOutputThatIsNotMetrics) {
@@ -109,7 +116,7 @@ TEST(CommandEvaluator, KnowsNoForeignArchitecture) {
 }
 
 TEST(CommandEvaluator, AProgramThatDoesNotExistIsAFailure) {
-  EXPECT_THAT(failure(CommandEvaluator(
+  EXPECT_THAT(failure<IoError>(CommandEvaluator(
                   space, {.argv = {"espalier-no-such-program"}, .metrics = {"accuracy"}})),
               HasSubstr("espalier-no-such-program: cannot start it: No such file"));
 }
@@ -168,7 +175,7 @@ TEST(CommandEvaluator, WithoutDescriptorsItFailsAndLeavesNone) {
 
 TEST(CommandEvaluator, InputThatCannotBeStoredIsAFailure) {
   const FullDisk disk(16);
-  EXPECT_THAT(failure(shell("echo '{\"accuracy\": 4}'")),
+  EXPECT_THAT(failure<IoError>(shell("echo '{\"accuracy\": 4}'")),
               HasSubstr("sh: cannot start it: File too large"));
 }
 

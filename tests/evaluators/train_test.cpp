@@ -170,7 +170,15 @@ TEST_F(TrainEvaluatorWeights, OfParentsNeedADirectory) {
   EXPECT_THAT(throws<ConfigError>([&] {
                 evaluator.prepare({.directory = {}, .rng = Rng(2), .stop_requested = {}});
               }),
-              HasSubstr("/weights/from: \"parent\" keeps weights in the directory of a run"));
+              HasSubstr("/evaluator/weights/from: \"parent\" keeps weights in the directory of a "
+                        "run, and there is none"));
+  EXPECT_THAT(throws<ConfigError>([&] {
+                evaluator.prepare({.directory = file_of(0).parent_path(),
+                                   .rng = Rng(2),
+                                   .stop_requested = {},
+                                   .several_searches = true});
+              }),
+              HasSubstr("and here are several searches"));
   write_file_atomically(file_of(0), "");
   EXPECT_THAT(
       throws<IoError>([&] {
@@ -309,6 +317,17 @@ TEST_F(TrainEvaluatorFirstEpochs, AreTheSameWithoutTheCheckpoint) {
   // Killed after the checkpoint was written and before the trial was told: evaluated again.
   EXPECT_EQ(run("c", {0.5, 0.25}), (std::vector{whole[1], whole[0]}));
   EXPECT_EQ(run("b", {0.25, 0.5, 0.5, 1}), (std::vector{whole[0], whole[1], whole[1], whole[2]}));
+  // Searches beside each other would find each other's.
+  TrainEvaluator evaluator(context_, options_);
+  evaluator.prepare({.directory = directory_.path() / "several",
+                     .rng = Rng(2),
+                     .stop_requested = {},
+                     .several_searches = true});
+  Rng rng(1);
+  EXPECT_EQ(evaluator.evaluate({.architecture = first, .fidelity = 0.25},
+                               Network(*context_.space, first), rng)[0],
+            whole[0]);
+  EXPECT_FALSE(std::filesystem::exists(directory_.path() / "several"));
 }
 
 TEST_F(TrainEvaluatorFirstEpochs, AreNotOfAShorterSchedule) {
@@ -341,11 +360,10 @@ TEST_F(TrainEvaluatorFirstEpochs, RefuseWhatDoesNotFit) {
   write_file_atomically(checkpoint("a"), "torn");
   evaluator.prepare({.directory = directory_.path() / "a", .rng = Rng(2), .stop_requested = {}});
   Rng rng(1);
-  EXPECT_THAT(throws<IoError>([&] {
-                evaluator.evaluate({.trial_id = 1, .architecture = first, .parent = 0},
-                                   Network(*context_.space, first), rng);
-              }),
-              HasSubstr(".safetensors"));
+  // A checkpoint saves time alone: what cannot go on begins anew.
+  EXPECT_EQ(evaluator.evaluate({.trial_id = 1, .architecture = first, .parent = 0},
+                               Network(*context_.space, first), rng),
+            run("", {1}));
   options_.weights.from = FirstWeights::parent;
   EXPECT_THAT(throws<ConfigError>([&] { TrainEvaluator(context_, options_); }),
               HasSubstr("/weights/from: \"parent\" gives a training another beginning"));

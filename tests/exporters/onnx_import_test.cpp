@@ -160,6 +160,43 @@ TEST(OnnxImport, SaysWhatIsNotSupportedAndWhere) {
        }},
       {"'gate' (HardSigmoid) has another slope than 1/6",
        [&](Model& m) { attribute(m, "gate", "alpha")->set_f(0.2f); }},
+      {"or another offset than 1/2",
+       [&](Model& m) {
+         auto* a = node(m, "gate")->add_attribute();
+         a->set_name("beta");
+         a->set_type(onnx::AttributeProto::FLOAT);
+         a->set_f(0.4f);
+       }},
+      {"(AveragePool) counts padding on one side of the image in its means",
+       [&](Model& m) {
+         for (auto& n : *m.mutable_graph()->mutable_node()) {
+           if (n.op_type() != "AveragePool") continue;
+           n.clear_attribute();
+           for (const auto& [key, values] : {std::pair("kernel_shape", std::vector{3, 3}),
+                                             std::pair("pads", std::vector{0, 0, 2, 2})}) {
+             auto* a = n.add_attribute();
+             a->set_name(key);
+             a->set_type(onnx::AttributeProto::INTS);
+             for (const int v : values) a->add_ints(v);
+           }
+           add_integer(&n, "count_include_pad", 1);
+         }
+       }},
+      {"'scale' (Mul) multiplies by a constant that is not one factor per channel",
+       [&](Model& m) {  // 1 / 2, which is 0 for integers only
+         for (const auto& [name, value] : {std::pair("one", 1.0f), std::pair("two", 2.0f)}) {
+           auto* t = m.mutable_graph()->add_initializer();
+           t->set_name(name);
+           t->set_data_type(onnx::TensorProto::FLOAT);
+           set_float(t, value);
+         }
+         auto* nodes = m.mutable_graph()->mutable_node();
+         auto* n = nodes->Add();
+         n->set_op_type("Div");
+         n->add_input("one"), n->add_input("two"), n->add_output("half");
+         for (int i = nodes->size() - 1; i > 0; --i) nodes->SwapElements(i, i - 1);
+         node(m, "scale")->set_input(1, "half");
+       }},
       {"'last' (Gemm) is not a plain linear layer",
        [&](Model& m) { add_integer(node(m, "last"), "transA", 1); }},
       {"'scale' (Mul) multiplies by a constant that is not one factor per channel",

@@ -4,12 +4,16 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <set>
 
 #include "core/error.hpp"
 #include "graph/blocks.hpp"
+#include "graph/nets.hpp"
 #include "search_spaces/chain.hpp"
 #include "search_spaces/mobilenet_v3.hpp"
 #include "search_spaces/nasbench201.hpp"
+#include "search_spaces/network.hpp"
 #include "search_spaces/sampling.hpp"
 
 namespace espalier {
@@ -123,6 +127,38 @@ TEST(Compression, BlockAttributesFollowTheOpenedWidths) {
       EXPECT_EQ(g.scope_attribute(block, "expanded_channels"), g.node(id).shape[0].value());
       EXPECT_EQ(g.scope_attribute(block, "kernel"), conv->kernel.h.value());
     }
+  }
+}
+
+TEST(Compression, AttributesOfAllBlocksFollowTheOpenedWidths) {
+  // By block: the first node whose width it names.
+  const auto any_conv = [](const Op& op) { return std::holds_alternative<op::Conv2d>(op); };
+  const auto plain_conv = [](const Op& op) {
+    const auto* conv = std::get_if<op::Conv2d>(&op);
+    return conv != nullptr && conv->group_width != Dim(1);
+  };
+  const auto concat = [](const Op& op) { return std::holds_alternative<op::Concat>(op); };
+  struct Case {
+    const char *net, *kind, *attribute;
+    std::function<bool(const Op&)> names;
+  };
+  for (const Case& c : {Case{"ghostnet", "ghost_bottleneck", "expanded_channels", concat},
+                        Case{"convnext_tiny", "convnext_block", "expanded_channels", plain_conv},
+                        Case{"resnet50", "bottleneck", "mid_channels", any_conv}}) {
+    const SupergraphSpace space(
+        open_compression(open_network(build_net(c.net), {}, false), {.channels = {0.5, 1.0}}));
+    Rng rng(4);
+    const Graph g = space.build(sample_uniform(space, rng));
+    std::set<ScopeId> seen;
+    for (NodeId id = 0; id < g.size(); ++id) {
+      for (ScopeId s = g.node(id).scope; s != no_scope; s = g.scope(s).parent) {
+        if (g.scope(s).kind != c.kind || !c.names(g.node(id).op) || !seen.insert(s).second)
+          continue;
+        EXPECT_EQ(g.scope_attribute(s, c.attribute), g.node(id).shape[0].value())
+            << g.scope(s).name;
+      }
+    }
+    EXPECT_GT(seen.size(), 10U) << c.net;
   }
 }
 

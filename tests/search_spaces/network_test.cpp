@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,30 @@ std::vector<std::string> decisions_of(const Supergraph& supergraph) {
     texts.push_back(text);
   }
   return texts;
+}
+
+TEST(NetworkSpace, ABlockHasTheKernelThatItsConvolutionChose) {
+  const SupergraphSpace space(open_network(build_net("mobilenet_v2"), {3, 5, 7}, false));
+  Rng rng(2);
+  const Graph g = space.build(sample_uniform(space, rng));
+  std::set<std::int64_t> seen;
+  for (NodeId id = 0; id < g.size(); ++id) {
+    const auto* conv = std::get_if<op::Conv2d>(&g.node(id).op);
+    if (conv == nullptr || conv->group_width != Dim(1)) continue;
+    ScopeId s = g.node(id).scope;
+    while (g.scope(s).kind != "mbconv") s = g.scope(s).parent;
+    EXPECT_EQ(g.scope_attribute(s, "kernel"), conv->kernel.h.value());
+    seen.insert(conv->kernel.h.value());
+  }
+  EXPECT_EQ(seen.size(), 3U);
+  // Two convolutions that choose each for itself have no kernel together.
+  const SupergraphSpace pairs(open_network(build_net("resnet18"), {3, 5}, false));
+  const Graph other = pairs.build(sample_uniform(pairs, rng));
+  for (const Scope& scope : other.scopes()) {
+    if (scope.kind != "basic_block") continue;
+    EXPECT_TRUE(
+        std::ranges::none_of(scope.attributes, [](const auto& a) { return a.first == "kernel"; }));
+  }
 }
 
 TEST(NetworkSpace, ResidualBlocksOpenDepth) {

@@ -39,6 +39,12 @@ TEST(Chart, LogarithmicTicksAreEvenAndSpanTheValues) {
   EXPECT_THAT(log_ticks(10, 10), ElementsAre(10, 100));
 }
 
+TEST(Chart, ValuesThatDifferInTheirLastBitsHaveTicksToo) {
+  const std::vector<double> ticks = axis_ticks(0.3, std::nextafter(0.3, 1));
+  EXPECT_GE(ticks.size(), 3u);
+  EXPECT_LE(ticks.size(), 20u);
+}
+
 TEST(Chart, EqualValuesHaveTicksToo) {
   EXPECT_THAT(axis_ticks(0, 0), ElementsAre(-1, -0.5, 0, 0.5, 1));
   for (const double value : {5.0, -3.0, 1e-9, 1e12}) {

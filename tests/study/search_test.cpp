@@ -115,6 +115,21 @@ TEST_F(Search, WhatIsFinishedIsOfTheChosenTrial) {
   EXPECT_EQ((*final_summary(read_results(out_, catalogue_), out_))["trial"], chosen());
 }
 
+TEST_F(Search, AnotherFinalTrainingOfTheSameRunTakesNoSearch) {
+  Json config = small_run();
+  config["final"]["train"]["learning_rate"] = 1e30;
+  EXPECT_THAT(throws<NumericalError>([&] { search(config); }), HasSubstr("learning_rate"));
+  EXPECT_TRUE(std::filesystem::exists(out_ / "report.html"));
+  const std::string pareto = read_file(out_ / "pareto.json");
+  config["final"]["train"]["learning_rate"] = 0.01;
+  EXPECT_EQ(search(config, true), SearchEnd::finished);
+  EXPECT_EQ(read_json_file(out_ / "best" / "final.json")["epochs"], 2);
+  config["final"]["train"]["epochs"] = 3;
+  EXPECT_EQ(search(config, true), SearchEnd::finished);
+  EXPECT_EQ(read_json_file(out_ / "best" / "final.json")["epochs"], 3);
+  EXPECT_EQ(read_file(out_ / "pareto.json"), pareto);
+}
+
 TEST_F(Search, TheFinalTrainingKeepsTheThreadsThatTheRunBeganWith) {
   Json config = small_run();
   config["compute"] = {{"workers", 2}, {"batch", 2}};

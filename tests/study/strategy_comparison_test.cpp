@@ -276,6 +276,31 @@ TEST(StrategyComparison, RefusesWhatCannotBeCompared) {
               HasSubstr("/objectives: several objectives"));
 }
 
+TEST(StrategyComparison, SearchesKeepNothingThatAnotherWouldFind) {
+  Json json = problem_json();
+  json["space"].update({{"input", {1, 8, 8}}, {"classes", 4}, {"channels", 4}, {"cells", 1}});
+  json["data"] = {{"type", "synthetic"}, {"input", {1, 8, 8}}, {"classes", 4}, {"images", 96}};
+  json["evaluator"] = {
+      {"type", "train"}, {"train", {{"epochs", 1}}}, {"weights", {{"from", "parent"}}}};
+  TemporaryDirectory directory;
+  EXPECT_THAT(throws<ConfigError>([&] { compare(json, {.out = directory.path() / "out"}); }),
+              HasSubstr("/evaluator/weights/from: \"parent\" keeps weights in the directory of a "
+                        "run, and here are several searches"));
+}
+
+TEST(StrategyComparison, KeepsWhatAProgramWroteBeforeItFailed) {
+  Json json = problem_json();
+  json["evaluator"] = {{"type", "command"},
+                       {"argv", {"sh", "-c", "printf '\\377' >&2; exit 1"}},
+                       {"metrics", {"accuracy"}}};
+  json["budget"] = {{"trials", 1}};
+  TemporaryDirectory directory;
+  const StrategyComparison comparison =
+      compare(json, {.seeds = 1, .out = directory.path() / "out"});
+  EXPECT_EQ(comparison.strategies.size(), 2u);
+  EXPECT_TRUE(std::filesystem::exists(directory.path() / "out" / "cells" / "random.json"));
+}
+
 TEST(StrategyComparison, TheShippedProblemsAreGood) {
   int problems = 0;
   for (const auto& entry :

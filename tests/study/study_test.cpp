@@ -216,13 +216,13 @@ class SlowToPrepare : public FunctionEvaluator {
   using FunctionEvaluator::FunctionEvaluator;
   void prepare(const PrepareContext& context) override {
     FunctionEvaluator::prepare(context);
-    wait(std::chrono::milliseconds(1100));
+    wait(std::chrono::milliseconds(3100));
   }
 };
 
 TEST(Study, ThePreparationIsNotInTheBudget) {
   StudyOptions options = trials(3);
-  options.budget.minutes = 1.0 / 60;
+  options.budget.minutes = 3.0 / 60;
   Study study(test_space({5, 5, 5}), random_strategy(), std::make_shared<SlowToPrepare>(toy_values),
               maximize_score(), {}, options);
   EXPECT_EQ(study.run().size(), 3u);
@@ -242,6 +242,35 @@ TEST(Study, WhatIsInFlightWhenTheTimeIsOverIsNotBegun) {
   EXPECT_EQ(study.run().size(), 1u);
   EXPECT_EQ(evaluated, 1);
   EXPECT_FALSE(study.interrupted());
+}
+
+TEST(Study, ARunWhoseTimeIsOverEvaluatesNothingMore) {
+  TemporaryDirectory directory;
+  StudyOptions options = recorded(directory.path(), 100, 8);
+  options.budget.minutes = 1.0 / 60;
+  options.workers = 3;
+  std::atomic<int> evaluated = 0;
+  const auto slow = [&](const Candidate& candidate, const Network& network, Rng& rng) {
+    ++evaluated;
+    wait(std::chrono::milliseconds(1100));
+    return toy_values(candidate, network, rng);
+  };
+  const auto all = run(random_strategy(), options, slow);
+  const int before = evaluated;
+  EXPECT_EQ(run(random_strategy(), options, slow), all);
+  EXPECT_EQ(evaluated, before);
+}
+
+TEST(Study, WhatCannotBeWrittenEndsTheRunAndCostsNoTrial) {
+  const auto whole = run(random_strategy(), trials(6));
+  TemporaryDirectory directory;
+  const auto full = [&](const Candidate& candidate, const Network& network, Rng& rng) {
+    if (candidate.trial_id == 3) throw IoError("weights.safetensors", "the disk is full");
+    return toy_values(candidate, network, rng);
+  };
+  EXPECT_THAT(throws<IoError>([&] { run(random_strategy(), recorded(directory.path(), 6), full); }),
+              HasSubstr("the disk is full"));
+  EXPECT_EQ(run(random_strategy(), recorded(directory.path(), 6)), whole);
 }
 
 TEST(Study, WhatAKilledProcessLeftHalfWrittenIsRemoved) {
@@ -740,8 +769,9 @@ TEST(Study, OnlyTheBudgetMayChange) {
   };
   StudyOptions changed = options;
   changed.config["strategy"]["population"] = 9;
-  EXPECT_THAT(message(changed), HasSubstr("/strategy/population: was 8 when the run began and is "
-                                          "9 now; only the budget of a run may be extended"));
+  EXPECT_THAT(message(changed),
+              HasSubstr("/strategy/population: was 8 when the run began and is "
+                        "9 now; only the budget of a run may be extended, and \"final\" change"));
   changed = options;
   changed.config["strategy"]["sample"] = 9;
   EXPECT_THAT(message(changed), HasSubstr("/strategy/sample: was nothing when"));
@@ -925,7 +955,7 @@ void expect_tells_after_a_stop(int tells, double snapshot_seconds,
   }
   calls = {};
   EXPECT_EQ(run(saving, recorded(directory.path(), 40, 3)), whole);
-  EXPECT_EQ(calls.loads, 1);
+  EXPECT_EQ(calls.loads, tells < 40 ? 1 : 0);
   EXPECT_EQ(calls.tells, tells);  // of 40
   std::vector<std::string> left;
   for (const auto& entry : std::filesystem::directory_iterator(checkpoints)) {
@@ -945,6 +975,12 @@ TEST(Study, LongTrialsAreFollowedBySnapshots) {
   // As if each took longer.
   expect_tells_after_a_stop(15, 0, [](const std::filesystem::path& checkpoints) {
     EXPECT_TRUE(std::filesystem::exists(checkpoints / "strategy-25" / "state"));
+  });
+}
+
+TEST(Study, ASnapshotThatIsLostIsReplayed) {
+  expect_tells_after_a_stop(40, 60, [](const std::filesystem::path& checkpoints) {
+    std::filesystem::remove_all(checkpoints / "strategy-20");
   });
 }
 
