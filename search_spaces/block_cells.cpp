@@ -51,7 +51,7 @@ std::vector<std::int64_t> BlockCellSpace::joined(const Architecture& a, std::siz
 NodeId BlockCellSpace::cell(GraphBuilder& builder, NodeId before, NodeId last,
                             const Architecture& a, std::size_t kind, std::int64_t channels,
                             const std::string& name) const {
-  const auto scope = builder.scope(name);
+  const auto scope = builder.scope(name, "cell");
   const auto halved = [&](NodeId x, const std::string& part) {
     return factorized_reduce(builder, x, channels, part);
   };

@@ -872,7 +872,7 @@ class Reader {
                   .nesting = context.nesting};
     std::map<std::string, NodeId> named;
     for (std::size_t i = 0; i < inputs.size(); ++i) named[cell.inputs[i]] = inputs[i];
-    const auto scope = builder_.scope(name);
+    const auto scope = builder_.scope(name, "cell");
     within_.push_back(type);
     const NodeId result =
         sequence(*cell.steps, pointer_to(cell.pointer, "steps"), inner, named, inputs[0]);

@@ -95,7 +95,7 @@ struct CellShape {
 
 NodeId cell(SupergraphBuilder& builder, NodeId before, NodeId last, const CellDecisions& decisions,
             const CellShape& shape, const std::string& name) {
-  const auto scope = builder.scope(name);
+  const auto scope = builder.scope(name, "cell");
   std::vector<NodeId> states{earlier_input(builder, before, last, shape.channels)};
   states.push_back(relu_conv_bn(builder, last, shape.channels, 1, 1, "input1"));
   for (std::size_t to = first_node; to <= last_node; ++to) {

@@ -227,7 +227,7 @@ class HierarchicalSpace : public SearchSpace {
       for (int c = 1; c <= options_.cells; ++c) {
         const std::string name = fmt::format("group{}_cell{}", group, c);
         {
-          const auto scope = builder.scope(name);
+          const auto scope = builder.scope(name, "cell");
           x = assemble(builder, x, wirings.cell, [&](NodeId in, std::size_t m) {
             const NodeId out = assemble(
                 builder, in, wirings.motif[m],

@@ -124,7 +124,7 @@ std::vector<std::int64_t> vertex_channels(const Cell& cell, std::int64_t channel
 
 NodeId build_cell(GraphBuilder& builder, NodeId x, const Cell& cell, std::int64_t channels,
                   const std::string& name) {
-  const auto scope = builder.scope(name);
+  const auto scope = builder.scope(name, "cell");
   const std::vector<std::int64_t> widths = vertex_channels(cell, channels);
   const std::size_t output = cell.size - 1;
   std::vector<NodeId> vertices{x};

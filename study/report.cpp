@@ -140,6 +140,7 @@ std::string row(std::initializer_list<std::string> cells, std::string_view kind 
 
 // The network as SVG, or nothing where it cannot be drawn.
 std::string drawing(const Graph& graph) {
+  const char* why = "It is drawn here when Graphviz (the program <code>dot</code>) is installed.";
   try {
     const auto result = detail::run_process({"dot", "-Tsvg"}, to_dot(graph), 60);
     const std::size_t begin = result.output.find("<svg");
@@ -147,11 +148,14 @@ std::string drawing(const Graph& graph) {
         begin != std::string::npos) {
       return "<div class=\"drawing\">" + result.output.substr(begin) + "</div>\n";
     }
+    why = result.timed_out || result.too_much_output
+              ? "It is too large for Graphviz (the program <code>dot</code>) to draw it here."
+              : "Graphviz (the program <code>dot</code>) could not draw it.";
     log_debug("dot drew nothing: " + result.error_tail);
   } catch (const IoError& error) {
     log_debug(std::string("no drawing: ") + error.what());
   }
-  return "<p>It is drawn here when Graphviz (the program <code>dot</code>) is installed.</p>\n";
+  return fmt::format("<p>{}</p>\n", why);
 }
 
 std::string chosen_section(const Results& results, std::size_t chosen,
