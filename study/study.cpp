@@ -97,8 +97,8 @@ void require_same(const Json& before, const Json& after, const std::string& what
   if (const auto difference = first_difference(before, after)) {
     throw ConfigError(difference->pointer,
                       fmt::format("{}was {} when the run began and is {} now; only the budget of a "
-                                  "run may be extended, and \"final\" change: start a new run in "
-                                  "another directory",
+                                  "run may be extended, and \"final\" have another \"train\" and "
+                                  "\"export\": start a new run in another directory",
                                   what, brief(difference->before), brief(difference->after)));
   }
 }
@@ -133,7 +133,6 @@ void require_same_environment(const Json& before, const Json& after) {
   }
 }
 
-// Brings a directory and all in it to the disk.
 void sync(const std::filesystem::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
@@ -141,6 +140,7 @@ void sync(const std::filesystem::path& path) {
   if (!synced) throw IoError(path.string(), "cannot be written to the disk");
 }
 
+// Brings a directory and all in it to the disk.
 void sync_tree(const std::filesystem::path& root) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) sync(entry.path());
   sync(root);

@@ -50,11 +50,14 @@ TEST(NetworkSpace, ABlockHasTheKernelThatItsConvolutionChose) {
   // Two convolutions that choose each for itself have no kernel together.
   const SupergraphSpace pairs(open_network(build_net("resnet18"), {3, 5}, false));
   const Graph other = pairs.build(sample_uniform(pairs, rng));
+  int blocks = 0;
   for (const Scope& scope : other.scopes()) {
     if (scope.kind != "basic_block") continue;
+    ++blocks;
     EXPECT_TRUE(
         std::ranges::none_of(scope.attributes, [](const auto& a) { return a.first == "kernel"; }));
   }
+  EXPECT_EQ(blocks, 8);
 }
 
 TEST(NetworkSpace, ResidualBlocksOpenDepth) {

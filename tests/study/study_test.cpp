@@ -769,9 +769,11 @@ TEST(Study, OnlyTheBudgetMayChange) {
   };
   StudyOptions changed = options;
   changed.config["strategy"]["population"] = 9;
-  EXPECT_THAT(message(changed),
-              HasSubstr("/strategy/population: was 8 when the run began and is "
-                        "9 now; only the budget of a run may be extended, and \"final\" change"));
+  EXPECT_THAT(
+      message(changed),
+      HasSubstr("/strategy/population: was 8 when the run began and is "
+                "9 now; only the budget of a run may be extended, and \"final\" have another "
+                "\"train\" and \"export\""));
   changed = options;
   changed.config["strategy"]["sample"] = 9;
   EXPECT_THAT(message(changed), HasSubstr("/strategy/sample: was nothing when"));
